@@ -1,0 +1,33 @@
+"""clara-bench: text RAG, text compressors and latent compressors answer the same questions, counted alike.
+
+These names are the plug-in API; everything else may change between versions.
+"""
+
+from clara_bench.errors import BackendError, BenchError, ConfigError, DataError, MissingDependency
+from clara_bench.registry import Component, create
+from clara_bench.types import (
+    Answer,
+    Compressor,
+    Example,
+    Fact,
+    Gold,
+    IndexStats,
+    Passage,
+    Question,
+    Ranked,
+    Reader,
+    Reading,
+    Retriever,
+    System,
+    Traits,
+    Triple,
+    Usage,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer", "BackendError", "BenchError", "Component", "Compressor", "ConfigError", "DataError", "Example", "Fact",
+    "Gold", "IndexStats", "MissingDependency", "Passage", "Question", "Ranked", "Reader", "Reading", "Retriever",
+    "System", "Traits", "Triple", "Usage", "create",
+]  # fmt: skip

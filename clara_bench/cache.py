@@ -1,0 +1,86 @@
+"""Where things that can be made again are kept, and how files are written so that a kill leaves none half made."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import platformdirs
+
+from clara_bench.errors import BackendError
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder under the user's cache (or $CLARA_BENCH_CACHE), made if it is not there."""
+    root = os.environ.get("CLARA_BENCH_CACHE") or platformdirs.user_cache_dir("clara-bench")
+    path = Path(root).joinpath(*parts)
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """SHA-256 (hex) over length-prefixed parts, so that ("ab", "c") and ("a", "bc") differ."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a BackendError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EPERM, errno.ENOTDIR}:
+            raise BackendError(
+                f"cannot write {path}: {error.strerror}. Free some space or choose another folder"
+            ) from error
+        raise
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, synced, then renamed.
+
+    Raises:
+        BackendError: the disk is full or cannot be written to.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` when the block ends well; another process may win the race."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
+        scratch = Path(name) / "content"
+        scratch.mkdir()
+        yield scratch
+        with contextlib.suppress(FileExistsError, OSError) if target.exists() else contextlib.nullcontext():
+            scratch.replace(target)

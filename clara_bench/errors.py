@@ -1,0 +1,55 @@
+"""Errors that a user can mend, shown without a traceback.
+
+    BenchError              exit code 2
+    ├── DataError           a file or row that does not hold what it should
+    ├── ConfigError         a task, suite, option or manifest that says something impossible
+    │   └── UnknownName     a name that is not known, with the nearest known one
+    ├── MissingDependency   an optional package that is not installed
+    └── BackendError        a model, server or disk that cannot be used now
+
+A BenchError raised inside a system ends the run (records made so far stay); any other
+exception fails the question it came from and the run goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Says what is wrong, where, what was expected and how to mend it, in one line."""
+
+
+class DataError(BenchError):
+    """A file or row does not hold what it should."""
+
+
+class ConfigError(BenchError):
+    """A task, suite, option or manifest says something impossible."""
+
+
+class UnknownName(ConfigError):
+    """A name that nobody registered.
+
+    >>> str(UnknownName("metric", "recal@5", ["recall@5", "f1"]))
+    "unknown metric 'recal@5'. Did you mean 'recall@5'? Known: f1, recall@5"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        listing = f" Known: {', '.join(names)}" if names else " None is known"
+        super().__init__(f"{where + ': ' if where else ''}unknown {kind} '{name}'.{hint}{listing}")
+
+
+class MissingDependency(BenchError):
+    """An optional package is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(f"{feature} needs {package}: pip install 'clara-bench[{extra}]'")
+
+
+class BackendError(BenchError):
+    """A model, server or disk cannot be used now."""

@@ -1,0 +1,203 @@
+"""From a name to a component, through entry points, with options checked.
+
+Every component, ours and an outsider's, is found the same way: an entry point in one of the
+groups `clara_bench.systems`, `.retrievers`, `.compressors`, `.readers`, `.tasks`, or a file
+path such as `./mine.py:Mine`. Nothing is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, cast, get_type_hints
+
+import msgspec
+
+from clara_bench.errors import BenchError, ConfigError, UnknownName
+
+Kind = Literal["system", "retriever", "compressor", "reader"]
+
+RESERVED = frozenset({"self"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Component:
+    """A component chosen by name, with the options given to it; the type of an Options field that nests one."""
+
+    name: str
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The name, with any options in brackets."""
+        given = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.name}[{given}]" if given else self.name
+
+
+def discover(kind: str) -> dict[str, EntryPoint]:
+    """All entry points of one kind by name.
+
+    Raises:
+        ConfigError: two installed packages register the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"clara_bench.{kind}s"):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise ConfigError(
+                f"{kind} '{point.name}' is registered twice: {other.value} and {point.value}. Uninstall one of the packages"
+            )
+        found[point.name] = point
+    return found
+
+
+def load(kind: Kind, name: str) -> type:
+    """The class behind a name or a `file.py:Class` path.
+
+    Raises:
+        UnknownName: nobody registered the name.
+        ConfigError: the plug-in does not import or the file lacks the class.
+    """
+    if ".py:" in name:
+        return _from_file(kind, name)
+    points = discover(kind)
+    if name not in points:
+        raise UnknownName(kind, name, points)
+    try:
+        return cast(type, points[name].load())
+    except BenchError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{kind} '{name}' ({points[name].value}) does not import: {_reason(error)}") from error
+
+
+def _from_file(kind: Kind, name: str) -> type:
+    path_text, _, attribute = name.rpartition(":")
+    path = Path(path_text)
+    if not path.is_file():
+        raise ConfigError(f"{kind} '{name}': no such file {path}. Expected PATH/FILE.py:CLASS")
+    module_name = f"clara_bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None, f"no loader for {path}"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{kind} '{name}' does not import: {_reason(error)}") from error
+    classes = [
+        key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name
+    ]
+    if attribute not in classes:
+        raise UnknownName("class", attribute, classes, where=str(path))
+    return cast(type, getattr(module, attribute))
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
+    """The component's `Options`, built from strings such as `k=5` or `retriever.model=PATH`.
+
+    A dotted key goes to the nested component that the field before the dot names. Returns
+    None when the component has no Options.
+
+    Raises:
+        UnknownName: an option the component does not have.
+        ConfigError: a value of the wrong type, or a required option that is not given.
+    """
+    options_class = getattr(component, "Options", None)
+    if options_class is None:
+        if given:
+            raise ConfigError(f"{where} takes no options, got: {', '.join(sorted(given))}")
+        return None
+    hints = get_type_hints(options_class)
+    flat, nested = _split(given)
+    fields = {field.name: field for field in dataclasses.fields(options_class)}
+    for key in (*flat, *nested):
+        if key not in fields:
+            raise UnknownName("option", key, fields, where=where)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if _nests(hints[name]):
+            chosen = flat.get(name) or _default_name(field)
+            values[name] = Component(chosen, nested.get(name, {})) if chosen else None
+            if not chosen and name in nested:
+                raise ConfigError(
+                    f"{where}: options for '{name}' are given but no {name} is chosen: add -o {name}=NAME"
+                )
+        elif name in nested:
+            raise ConfigError(f"{where}: option '{name}' is not a component, so '{name}.…' cannot be set")
+        elif name in flat:
+            values[name] = _convert(flat[name], hints[name], f"{where}: option '{name}'")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}: option '{name}' is required: add -o {name}=VALUE")
+    return _build(options_class, values, where)
+
+
+def _build(options_class: type, values: Mapping[str, Any], where: str) -> Any:
+    try:
+        return options_class(**values)
+    except ValueError as error:  # an Options may check itself in __post_init__
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _split(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    flat: dict[str, str] = {}
+    nested: dict[str, dict[str, str]] = {}
+    for key, value in given.items():
+        head, dot, rest = key.partition(".")
+        if dot:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            flat[head] = value
+    return flat, nested
+
+
+def _nests(hint: Any) -> bool:
+    return hint is Component or Component in getattr(hint, "__args__", ())
+
+
+def _default_name(field: dataclasses.Field[Any]) -> str | None:
+    return field.default.name if isinstance(field.default, Component) else None
+
+
+def _convert(text: str, hint: Any, where: str) -> Any:
+    optional = type(None) in getattr(hint, "__args__", ())
+    if optional and text.lower() in {"none", ""}:
+        return None
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}; got '{text}'") from error
+
+
+def create(kind: Kind, chosen: Component) -> Any:
+    """Build a component with its options.
+
+    Raises:
+        UnknownName, ConfigError: see `load` and `parse_options`.
+    """
+    component = load(kind, chosen.name)
+    options = parse_options(component, chosen.options, f"{kind} '{chosen.name}'")
+    return component() if options is None else component(options)
+
+
+def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
+    """Every option with the value in force, nested components resolved: what a manifest records."""
+    options = parse_options(load(kind, chosen.name), chosen.options, f"{kind} '{chosen.name}'")
+    if options is None:
+        return {}
+    return {field.name: _effective(field.name, getattr(options, field.name)) for field in dataclasses.fields(options)}
+
+
+def _effective(name: str, value: Any) -> Any:
+    if isinstance(value, Component):
+        return {"name": value.name, "options": effective_options(cast(Kind, name), value)}
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,217 @@
+"""The records and Protocols that every part of the harness speaks.
+
+Records are frozen; Protocols are what a plug-in implements. Nothing here imports
+anything but the standard library, so that a plug-in can be written against it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout"]
+"""What became of a question. `ok`, `empty` and `truncated` carry a scored answer; the rest are failures, scored 0."""
+
+FAILURES: frozenset[str] = frozenset({"error", "out-of-memory", "timeout"})
+
+Setting = Literal["closed", "gold", "distractor", "injected", "retrieved", "corpus"]
+"""Which passages a system may see; one switch, the same for every system."""
+
+SETTINGS: tuple[Setting, ...] = ("closed", "gold", "distractor", "injected", "retrieved", "corpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One unit of retrieval."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a system sees of an example. It never sees the Gold."""
+
+    id: str
+    text: str
+    candidates: tuple[str, ...] = ()
+    """Passage ids that may be used, in the order given; () means: search the whole corpus."""
+
+
+class Fact(NamedTuple):
+    """A supporting sentence, as HotpotQA and 2WikiMultihopQA annotate it."""
+
+    title: str
+    sentence: int
+    """Index of the sentence in its passage, from 0."""
+
+
+class Triple(NamedTuple):
+    """One step of evidence, as 2WikiMultihopQA annotates it."""
+
+    subject: str
+    relation: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The truth about one question. Whether a metric applies is decided from this alone."""
+
+    answers: tuple[str, ...]
+    """Every accepted answer, aliases included; the first is the one the annotators wrote."""
+    supporting: frozenset[str] = frozenset()
+    """Ids of the passages that the answer needs."""
+    facts: tuple[Fact, ...] = ()
+    hops: int | None = None
+    kind: str | None = None
+    """The data set's own question type: bridge, comparison, compositional, ..."""
+    evidences: tuple[tuple[Triple, ...], ...] = ()
+    """One entry a step; each entry holds that triple in all its accepted spellings."""
+    answerable: bool = True
+    """False for MuSiQue-Full questions whose support was taken away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its truth."""
+
+    question: Question
+    gold: Gold
+
+
+class Ranked(NamedTuple):
+    """One retrieved passage; lists of these are sorted best first."""
+
+    passage_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer cost."""
+
+    context_positions: int = 0
+    """Positions of evidence the reader attends to: tokens for text, vectors for latents, separators included."""
+    context_text_tokens: int = 0
+    """The same evidence as plain text, before any compression, in the reader's own tokenizer."""
+    prompt_tokens: int = 0
+    """Everything the reader read, instructions and question included."""
+    generated_tokens: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by phase: retrieve, compress, prefill, decode. Shares of a batch are split over its questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system says to one question."""
+
+    text: str
+    retrieved: tuple[Ranked, ...] = ()
+    """The ranking, best first; may be longer than what the reader was given."""
+    usage: Usage = Usage()
+    status: Status = "ok"
+    error: str | None = None
+    """Why it failed; None unless status is a failure."""
+    support: tuple[Fact, ...] | None = None
+    """Predicted supporting sentences; None when the system predicts none."""
+    evidences: tuple[Triple, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader says to one question, with the reader's share of the usage."""
+
+    text: str
+    usage: Usage
+    status: Status = "ok"
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """What indexing cost, once per corpus."""
+
+    passages: int
+    seconds: float
+    bytes: int
+    """Size of the index, memory or disk, without the passages' text."""
+    encoded_tokens: int = 0
+    cached: bool = False
+    """True when the index was read from the cache, in which case `seconds` is the loading time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a reader of the leaderboard must know of a system before comparing it; each field is a column."""
+
+    backbone: str = ""
+    reader: Literal["", "frozen", "tuned"] = ""
+    compressor: str = ""
+    offline: bool | None = None
+    """True when documents are compressed before the question is known; None when nothing is compressed."""
+    query_dependent: bool | None = None
+    weights: Literal["", "official", "ours", "zero-shot"] = ""
+    nominal_ratio: float | None = None
+    """The compressor's own claim; the effective ratio is measured."""
+
+
+class System(Protocol):
+    """Answers questions over a corpus: the one thing a plug-in must be.
+
+    A system may nest a frozen dataclass `Options` (then it is built as `System(Options(...))`,
+    else as `System()`), and may have an attribute or property `traits: Traits`.
+    """
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Prepare the passages; called once, before any question."""
+        ...
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        """Answer in the same order and number. An exception fails the questions, not the run."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Ranks passages for questions."""
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Prepare the passages; called once, before any question."""
+        ...
+
+    def retrieve(self, questions: Sequence[Question], k: int) -> Sequence[Sequence[Ranked]]:
+        """The best k passages of each question, best first.
+
+        Only among `question.candidates` where there are any. Always min(k, number of
+        candidates) of them: a passage that matches nothing is ranked last, not left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Compressor(Protocol):
+    """Shortens passages to a text that answers the question as well."""
+
+    query_dependent: ClassVar[bool]
+    rate_is_input: ClassVar[bool]
+    may_be_empty: ClassVar[bool]
+
+    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+        """The context to put into the prompt."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Answers questions from contexts given as text."""
+
+    def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
+        """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each text in the reader's own tokenizer, special tokens left out."""
+        ...
