@@ -1,0 +1,1 @@
+"""Text compressors: passages in, a shorter text out."""

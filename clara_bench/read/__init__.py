@@ -1,0 +1,1 @@
+"""Readers: language models that answer from text."""

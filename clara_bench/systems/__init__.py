@@ -1,0 +1,1 @@
+"""Whole systems, from a question to an answer."""

@@ -1,0 +1,1 @@
+"""Made-up encyclopaedias with questions over them."""

@@ -1,0 +1,1 @@
+"""The task declarations and suites: data, one TOML file each."""

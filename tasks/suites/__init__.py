@@ -1,0 +1,1 @@
+"""Suites: which tasks, settings and systems run together."""
