@@ -121,6 +121,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """One line of records.jsonl: an answer, and what can be said of it only while the passages are at hand."""
+
+    id: str
+    """Id of the question."""
+    answer: Answer
+    answer_ranks: tuple[int, ...] | None = None
+    """Ranks, from 1, of the retrieved passages that contain an accepted answer; None when nothing was retrieved."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a reader says to one question, with the reader's share of the usage."""
 
