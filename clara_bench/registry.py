@@ -7,10 +7,12 @@ path such as `./mine.py:Mine`. Nothing is imported until it is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
@@ -20,8 +22,6 @@ import msgspec
 from clara_bench.errors import BenchError, ConfigError, UnknownName
 
 Kind = Literal["system", "retriever", "compressor", "reader"]
-
-RESERVED = frozenset({"self"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def discover(kind: str) -> dict[str, EntryPoint]:
         other = found.get(point.name)
         if other is not None and other.value != point.value:
             raise ConfigError(
-                f"{kind} '{point.name}' is registered twice: {other.value} and {point.value}. Uninstall one of the packages"
+                f"{kind} '{point.name}' is registered twice: {other.value} and {point.value}. "
+                "Uninstall one of the two packages"
             )
         found[point.name] = point
     return found
@@ -178,15 +179,37 @@ def _convert(text: str, hint: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {error}; got '{text}'") from error
 
 
+_shared: ContextVar[tuple[frozenset[str], dict[str, Any]] | None] = ContextVar("shared", default=None)
+
+
+@contextlib.contextmanager
+def sharing(*kinds: Kind) -> Iterator[None]:
+    """Within the block, components of these kinds with equal names and options are built once.
+
+    For components that keep nothing between calls, such as readers: a suite then loads a
+    model once, not once a run.
+    """
+    token = _shared.set((frozenset(kinds), {}))
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 def create(kind: Kind, chosen: Component) -> Any:
     """Build a component with its options.
 
     Raises:
         UnknownName, ConfigError: see `load` and `parse_options`.
     """
+    kinds, built = _shared.get() or (frozenset[str](), {})
+    key = f"{kind} {chosen}"
+    if kind in kinds and key in built:
+        return built[key]
     component = load(kind, chosen.name)
     options = parse_options(component, chosen.options, f"{kind} '{chosen.name}'")
-    return component() if options is None else component(options)
+    built[key] = component() if options is None else component(options)
+    return built[key]
 
 
 def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""clara-bench leaderboard: runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from clara_bench.leaderboard import Board
+
+
+@click.command()
+@click.argument("root", default="runs", type=click.Path(path_type=Path))
+@click.option("-f", "--format", "kind", default="rich", show_default=True,
+              type=click.Choice(["rich", "markdown", "csv", "latex", "json"]), help="How to print it.")  # fmt: skip
+@click.option("-m", "--metric", "names", multiple=True, metavar="METRIC", help="A column; repeatable.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the intervals.")
+def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> None:
+    """Rank the runs below ROOT; only rows that saw equal candidates stand in one section.
+
+    \b
+    Examples:
+      clara-bench leaderboard runs
+      clara-bench leaderboard results --format markdown -m em -m f1 -m recall@5
+    """
+    from clara_bench import leaderboard as library
+    from clara_bench.results import find_runs
+
+    found = library.boards(find_runs(root), names, seed)
+    if kind == "rich":
+        print_boards(found, names)
+    else:
+        click.echo(library.FORMATS[kind](found, names), nl=False)
+
+
+def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
+    """Tables on the terminal, one a board, a rule between sections."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from clara_bench.leaderboard import NOTE, table, title
+
+    console = Console()
+    for board in found:
+        head, rows = table(board, names)
+        shown = Table(*(Text(name) for name in head), title=Text(title(board)), title_justify="left")
+        for number, row in enumerate(rows):
+            last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
+            shown.add_row(*(Text(value) for value in row), end_section=last)
+        console.print(shown, width=None if console.is_terminal else 200)
+    console.print(Text(NOTE, style="dim"))

@@ -1,0 +1,94 @@
+"""clara-bench inspect: read single questions of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clara_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+
+    from clara_bench.inspection import Shown
+    from clara_bench.results import Run
+
+
+@click.command()
+@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("-q", "--question", metavar="ID", help="This question alone.")
+@click.option("--only", default="all", show_default=True, type=click.Choice(["all", "wrong", "right", "failed"]),
+              help="Which questions.")  # fmt: skip
+@click.option("--limit", default=10, show_default=True, help="How many questions at most.")
+@click.option("--depth", default=5, show_default=True, help="How many passages of each.")
+@click.option("--data", metavar="SOURCE", help="Where the passages are, if not where the run had them.")
+def inspect(path: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
+    """Show questions of RUN with the passages found, the answer given and the gold.
+
+    \b
+    Examples:
+      clara-bench inspect runs/nq/rag/corpus-0123456789ab --only wrong
+      clara-bench inspect runs/nq/rag/corpus-0123456789ab --question 1f2e3d
+    """
+    from rich.console import Console
+
+    from clara_bench.inspection import questions
+    from clara_bench.results import open_run
+
+    run = open_run(path)
+    shown = questions(run, only, question)
+    corpus = _passages(run, data)
+    console = Console()
+    for one in shown[:limit]:
+        console.print(_panel(one, depth, corpus))
+    console.print(f"{min(limit, len(shown))} of {len(shown)} questions ({only})")
+
+
+def _passages(run: Run, data: str | None) -> Any:
+    """The run's passages, or none with a word on how to see them."""
+    from dataclasses import replace
+
+    import msgspec
+
+    from clara_bench import sources, tasks
+    from clara_bench.runner import Request
+
+    request = msgspec.convert(run.manifest["request"], Request)
+    source = request.source if data is None else replace(request.source, data=data)
+    try:
+        return sources.load(tasks.load(request.task), source).corpus
+    except BenchError as error:
+        click.echo(f"passages are not shown: {error}", err=True)
+        return {}
+
+
+def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
+    """Everything as Text, so that nothing a model wrote is read as markup."""
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from clara_bench.inspection import ranked_lines
+
+    question, gold, record = one.example.question, one.example.gold, one.record
+    body = Text()
+    body.append(question.text + "\n", style="bold")
+    body.append(f"gold    {' | '.join(gold.answers)}\n", style="green")
+    if record is None:
+        body.append("never answered\n", style="red")
+    else:
+        answer = record.answer
+        body.append(f"answer  {answer.text!r}\n", style="green" if one.em else "yellow")
+        body.append(f"status  {answer.status}{': ' + answer.error if answer.error else ''}")
+        body.append(
+            f"   em {_value(one.em)}  f1 {_value(one.f1)}   context positions {answer.usage.context_positions}\n"
+        )
+    for rank, is_gold, passage_id, text in ranked_lines(one, depth, corpus):
+        body.append(f"{rank:3d} {'*' if is_gold else ' '} {passage_id}  ", style="green" if is_gold else "dim")
+        body.append(f"{text[:300]}\n")
+    return Panel(body, title=Text(question.id), subtitle=Text(gold.kind or ""), title_align="left")
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,59 @@
+"""Options that several commands share, and how KEY=VALUE is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from clara_bench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clara_bench.sources import Source
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_options(command: Command) -> Command:
+    """--data, --corpus, --aliases, --split, --revision, --world."""
+    for option in reversed(
+        [
+            click.option("--data", default="worlds", show_default=True, metavar="SOURCE",
+                         help="worlds, hub (or hub:ID), or a raw file or folder in the official format (.gz too)."),
+            click.option("--corpus", metavar="FILE", help="Passages to search: jsonl or json of id, title, text."),
+            click.option("--aliases", metavar="FILE", help="2WikiMultihopQA's table of answer aliases."),
+            click.option("--split", default="dev", show_default=True, help="Which split of the data."),
+            click.option("--revision", metavar="REV", help="Revision of the hub data set."),
+            click.option("--world", multiple=True, metavar="KEY=VALUE",
+                         help="Option of the world generator, such as questions=500, passages=2000, seed=1."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def source_from(
+    data: str, corpus: str | None, aliases: str | None, split: str, revision: str | None, world: Sequence[str]
+) -> Source:
+    """The Source that the options describe."""
+    from clara_bench.sources import Source
+
+    return Source(data, corpus, aliases, split, revision, pairs(world, "--world"))
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """KEY=VALUE strings as a dict.
+
+    Raises:
+        ConfigError: no '=' in one of them, or a key given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{option} '{text}': expected KEY=VALUE")
+        if key in found:
+            raise ConfigError(f"{option} {key} is given twice: '{found[key]}' and '{value}'")
+        found[key] = value
+    return found

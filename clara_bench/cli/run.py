@@ -1,0 +1,191 @@
+"""clara-bench run: ask systems questions and keep the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clara_bench.cli.options import data_options, pairs, source_from
+from clara_bench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clara_bench.results import Run
+    from clara_bench.runner import Request
+
+
+@click.command()
+@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="A task's name or TOML file; repeatable.")
+@click.option("-s", "--system", "systems", multiple=True, metavar="SYSTEM",
+              help="A system's name or FILE.py:CLASS; repeatable.")  # fmt: skip
+@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
+              help="Option of the system, such as k=5 or retriever.model=PATH; repeatable.")  # fmt: skip
+@click.option("--suite", metavar="SUITE", help="A suite's name or TOML file, in place of --task and --system.")
+@click.option("--manifest", metavar="FILE", help="Repeat the run that wrote this manifest.json.")
+@click.option("--setting", metavar="SETTING",
+              help="closed, gold, distractor, injected, retrieved or corpus; by default the task's own.")  # fmt: skip
+@click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
+              help="First stage of the settings retrieved and injected.")  # fmt: skip
+@click.option("--depth", default=20, show_default=True, help="Candidates a question in retrieved and injected.")
+@click.option("--limit", type=int, metavar="N", help="A seeded sample of N questions a task.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the intervals.")
+@click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
+@click.option("--label", default="", help="The system's name on the leaderboard.")
+@click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
+@click.option("--retry-failed", is_flag=True, help="Ask again the questions that failed in this run.")
+@click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
+@data_options
+@click.pass_context
+def run(
+    ctx: click.Context, suite: str | None, manifest: str | None, out: Path, retry_failed: bool, **given: Any
+) -> None:
+    """Ask systems the questions of tasks; continue where an earlier run stopped.
+
+    \b
+    Examples:
+      clara-bench run --suite quick
+      clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
+      clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
+      clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq
+    """
+    expected = None
+    if manifest is not None:
+        request, expected = _from_manifest(Path(manifest), ctx, given)
+        requests = [request]
+    elif suite is not None:
+        requests = _from_suite(suite, ctx, given)
+    else:
+        requests = _from_options(given)
+    finished = _run_all(requests, out, retry_failed, expected)
+    _report(finished, out, given["seed"])
+
+
+def _from_options(given: dict[str, Any]) -> list[Request]:
+    from clara_bench import tasks
+    from clara_bench.candidates import FirstStage
+    from clara_bench.registry import Component
+    from clara_bench.runner import Request
+
+    if not given["tasks"] or not given["systems"]:
+        raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
+    source = source_from(*(given[key] for key in ("data", "corpus", "aliases", "split", "revision", "world")))
+    options = pairs(given["options"], "-o")
+    if given["label"] and len(given["systems"]) > 1:
+        raise ConfigError("--label names one system; it cannot be used with several")
+    return [
+        Request(
+            task=task,
+            system=Component(system, options),
+            setting=check_setting(given["setting"] or tasks.load(task).default_setting),
+            source=source,
+            label=given["label"],
+            first_stage=FirstStage(Component(given["candidates"]), given["depth"]),
+            limit=given["limit"],
+            seed=given["seed"],
+            complete_gold=given["complete_gold"],
+            batch=_positive(given["batch"], "--batch"),
+        )
+        for task in given["tasks"]
+        for system in given["systems"]
+    ]
+
+
+def check_setting(name: str) -> Any:
+    """The setting's name, if it is one.
+
+    Raises:
+        UnknownName: it is not.
+    """
+    from clara_bench.errors import UnknownName
+    from clara_bench.types import SETTINGS
+
+    if name not in SETTINGS:
+        raise UnknownName("setting", name, SETTINGS)
+    return name
+
+
+def _positive(value: int, option: str) -> int:
+    if value < 1:
+        raise ConfigError(f"{option} must be at least 1, got {value}")
+    return value
+
+
+def _changed(ctx: click.Context) -> set[str]:
+    """Parameters the user gave, rather than left to their defaults."""
+    from click.core import ParameterSource
+
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+
+
+def _refuse(ctx: click.Context, allowed: set[str], what: str) -> None:
+    for name in sorted(_changed(ctx) - allowed):
+        option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
+        raise ConfigError(f"{option} cannot be used with {what}, which says it already")
+
+
+def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
+    from clara_bench import suites
+
+    _refuse(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
+    requests = suites.load(name).requests()
+    changed = {key: given[key] for key in ("limit", "batch") if key in _changed(ctx)}
+    return [replace(request, **changed) for request in requests]
+
+
+def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
+    import msgspec
+
+    from clara_bench.results import open_run
+    from clara_bench.runner import Request
+
+    _refuse(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
+    if path.is_dir():
+        path = path / "manifest.json"
+    if not path.is_file():
+        raise ConfigError(f"no such manifest: {path}")
+    found = open_run(path.parent).manifest
+    request = msgspec.convert(found["request"], Request)
+    places = {key: given[key] for key in ("data", "corpus", "aliases") if key in _changed(ctx)}
+    return replace(request, source=replace(request.source, **places)), found
+
+
+def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
+    from clara_bench import registry, runner, sources, tasks
+    from clara_bench.cli.progress import bars
+
+    finished = []
+    with bars(len(requests)) as (progress, started), registry.sharing("reader"):
+        loaded: dict[str, Any] = {}
+        for number, request in enumerate(requests, 1):
+            started(number, request)
+            key = repr((request.task, request.source))
+            if key not in loaded:
+                loaded = {key: sources.load(tasks.load(request.task), request.source)}
+            finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
+    return finished
+
+
+def _report(finished: list[Run], out: Path, seed: int) -> None:
+    from clara_bench.cli.board import print_boards
+    from clara_bench.leaderboard import boards
+    from clara_bench.scoring import num_failed, score_run
+
+    print_boards(boards(finished, seed=seed))
+    for one in _paths(finished):
+        click.echo(one)
+    failed = [(run, num_failed(score_run(run, ["em"]).statuses)) for run in finished]
+    for run, count in failed:
+        if count:
+            click.echo(f"{run.path}: {count} of {run.manifest['questions']['count']} questions failed; "
+                       "see clara-bench inspect --only failed, retry with --retry-failed", err=True)  # fmt: skip
+    if failed and all(count == run.manifest["questions"]["count"] for run, count in failed):
+        raise SystemExit(1)
+
+
+def _paths(finished: list[Run]) -> Iterator[str]:
+    yield "Written:"
+    for run in finished:
+        yield f"  {run.path}"

@@ -1,0 +1,92 @@
+"""clara-bench score: from records or a stranger's answers to numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clara_bench.cli.options import data_options, source_from
+from clara_bench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clara_bench.scoring import Scores
+
+
+@click.command()
+@click.argument("what")
+@click.argument("answers", required=False, type=click.Path(path_type=Path))
+@click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
+              help="A metric; repeatable; by default the task's own.")  # fmt: skip
+@click.option("--setting", metavar="SETTING", help="Setting the answers were made in; by default the task's own.")
+@click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the intervals and of the sample.")
+@click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
+@click.option("--json", "as_json", is_flag=True, help="Print {metric: {mean, ci95, n, unscored, failed}}.")
+@data_options
+def score(what: str, answers: Path | None, names: tuple[str, ...], seed: int, as_json: bool, **given: Any) -> None:
+    """Score a run directory, or a jsonl of answers to a task's questions.
+
+    WHAT is a run directory, or a task followed by ANSWERS: jsonl rows of id and answer and, if there
+    are any, retrieved (passage ids, best first) and support (pairs of title and sentence number).
+
+    \b
+    Examples:
+      clara-bench score runs/nq/rag/corpus-0123456789ab
+      clara-bench score hotpotqa answers.jsonl --data hotpot_dev_distractor_v1.json --setting distractor --json
+    """
+    scores = _run_scores(Path(what), names, seed) if answers is None else _foreign(what, answers, names, seed, given)
+    if as_json:
+        _print_json(scores)
+    else:
+        _print_table(scores)
+
+
+def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
+    from clara_bench.results import open_run
+    from clara_bench.scoring import score_run, write_scores
+
+    if not path.exists():
+        raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
+    run = open_run(path)
+    scores = score_run(run, names, seed)
+    if not names and seed == run.manifest["request"]["seed"]:
+        write_scores(run, scores)
+    return scores
+
+
+def _foreign(what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]) -> Scores:
+    from clara_bench import scoring, sources, tasks
+    from clara_bench.candidates import refuse_impossible, select
+    from clara_bench.cli.run import check_setting
+
+    task = tasks.load(what)
+    setting = check_setting(given["setting"] or task.default_setting)
+    source = source_from(*(given[key] for key in ("data", "corpus", "aliases", "split", "revision", "world")))
+    data = sources.load(task, source)
+    examples = select(data, given["limit"], seed, given["complete_gold"])
+    refuse_impossible(data, examples, setting)
+    records = scoring.read_foreign(answers, examples, data.corpus)
+    return scoring.score(examples, records, names or task.metrics, task.answer_scorer, setting, seed)
+
+
+def _print_json(scores: Scores) -> None:
+    import msgspec
+
+    from clara_bench.scoring import summaries_json
+
+    click.echo(msgspec.json.format(msgspec.json.encode(summaries_json(scores.metrics)), indent=2).decode())
+
+
+def _print_table(scores: Scores) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", "mean", "95 % interval", "n", "unscored", "failed")
+    for name, s in scores.metrics.items():
+        interval = "–" if s.ci95 is None else f"{s.ci95[0]:.4f} – {s.ci95[1]:.4f}"
+        mean = "–" if s.mean is None else f"{s.mean:.4f}"
+        table.add_row(name, mean, interval, str(s.n), str(s.unscored), str(s.failed))
+    Console().print(table)
+    click.echo("answers: " + ", ".join(f"{count} {status}" for status, count in scores.statuses.items()))

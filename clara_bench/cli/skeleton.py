@@ -1,0 +1,72 @@
+"""What `clara-bench systems new` writes: a whole system of its own in under thirty lines, and its test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from clara_bench.cache import write_atomic
+from clara_bench.errors import ConfigError
+
+SYSTEM = '''"""{title}: answers with the title of the passage that shares most words with the question."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clara_bench import Answer, IndexStats, Passage, Question, Ranked
+
+
+class {title}:
+    @dataclass(frozen=True)
+    class Options:
+        depth: int = 10
+
+    def __init__(self, options: Options) -> None:
+        self.depth = options.depth
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        self.words = {{pid: set(f"{{p.title}} {{p.text}}".lower().split()) for pid, p in corpus.items()}}
+        self.titles = {{pid: p.title for pid, p in corpus.items()}}
+        return IndexStats(passages=len(corpus), seconds=0.0, bytes=0)
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        return [self.answer_one(question) for question in questions]
+
+    def answer_one(self, question: Question) -> Answer:
+        asked = set(question.text.lower().split())
+        scored = [Ranked(pid, len(asked & self.words[pid])) for pid in question.candidates or self.words]
+        best = sorted(scored, key=lambda ranked: -ranked.score)[: self.depth]
+        return Answer(self.titles[best[0].passage_id] if best else "", retrieved=tuple(best))
+'''
+
+TEST = """from {module} import {title}
+
+from clara_bench import Passage, Question
+
+
+def test_the_passage_that_shares_most_words_comes_first():
+    system = {title}({title}.Options())
+    system.index({{"a": Passage("a", "Oslo", "capital of Norway"), "b": Passage("b", "Rome", "capital of Italy")}})
+    [answer] = system.answer([Question("q", "What is the capital of Norway ?")])
+    assert answer.text == "Oslo"
+    assert [ranked.passage_id for ranked in answer.retrieved] == ["a", "b"]
+"""
+
+
+def write_skeleton(name: str, folder: Path) -> list[Path]:
+    """Write NAME.py and test_NAME.py.
+
+    Raises:
+        ConfigError: the name is no Python module name, or a file is there already.
+    """
+    module = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", module):
+        raise ConfigError(f"'{name}' cannot be a module name. Use lower-case letters, digits and _")
+    title = "".join(part.capitalize() for part in module.split("_") if part)
+    files = {folder / f"{module}.py": SYSTEM, folder / f"test_{module}.py": TEST}
+    for path in files:
+        if path.exists():
+            raise ConfigError(f"{path} is there already. Choose another name or folder")
+    for path, template in files.items():
+        write_atomic(path, template.format(title=title, module=module))
+    return list(files)

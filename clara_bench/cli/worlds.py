@@ -1,0 +1,27 @@
+"""clara-bench worlds: write a made-up world to disk in the official raw formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from clara_bench.cli.options import pairs
+
+
+@click.command()
+@click.argument("task")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--world", multiple=True, metavar="KEY=VALUE",
+              help="Option of the generator, such as questions=500, passages=2000, seed=1, split=train.")  # fmt: skip
+def worlds(task: str, folder: Path, world: tuple[str, ...]) -> None:
+    """Write TASK's world to FOLDER: questions in the official raw schema, and corpus.jsonl.
+
+    \b
+    Example:
+      clara-bench worlds hotpotqa my-world --world questions=500 --world seed=1
+    """
+    from clara_bench import sources, tasks
+
+    for path in sources.write_world(tasks.load(task), pairs(world, "--world"), folder):
+        click.echo(path)

@@ -1,0 +1,74 @@
+"""One question of a run at a time: what was asked, what was found, what was said, what was right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clara_bench import metrics
+from clara_bench.errors import UnknownName
+from clara_bench.results import Run
+from clara_bench.types import FAILURES, Example, Passage, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One question with everything known of it."""
+
+    example: Example
+    record: Record | None
+    em: float | None
+    f1: float | None
+
+    @property
+    def failed(self) -> bool:
+        """Never answered, or an error, a timeout, out of memory."""
+        return self.record is None or self.record.answer.status in FAILURES
+
+
+def questions(run: Run, only: str = "all", question_id: str | None = None) -> list[Shown]:
+    """The run's questions in order.
+
+    Args:
+        run: the run directory.
+        only: all, wrong (EM 0), right or failed.
+        question_id: this one alone.
+
+    Raises:
+        UnknownName: no such question in the run.
+    """
+    records = {record.id: record for record in run.records()}
+    scorer = run.manifest["task"]["answer_scorer"]
+    shown = [_shown(example, records.get(example.question.id), scorer) for example in run.examples]
+    if question_id is not None:
+        shown = [one for one in shown if one.example.question.id == question_id]
+        if not shown:
+            raise UnknownName("question", question_id, records)
+    keep = {
+        "all": lambda one: True,
+        "wrong": lambda one: not one.em,
+        "right": lambda one: bool(one.em),
+        "failed": lambda one: one.failed,
+    }
+    return [one for one in shown if keep[only](one)]
+
+
+def _shown(example: Example, record: Record | None, scorer: str) -> Shown:
+    values: list[float | None] = [None, None]
+    for index, name in enumerate(("em", "f1")):
+        metric = metrics.get(name, scorer)
+        if record is not None and record.answer.status not in FAILURES and metric.applies(example.gold):
+            values[index] = metric.score(example.gold, record)
+    return Shown(example, record, *values)
+
+
+def ranked_lines(shown: Shown, depth: int, corpus: Mapping[str, Passage]) -> list[tuple[int, bool, str, str]]:
+    """(rank, is gold, passage id, title and text where the passages are at hand) of the best `depth`."""
+    retrieved = shown.record.answer.retrieved if shown.record else ()
+    listed: Sequence[str] = [ranked.passage_id for ranked in retrieved] or shown.example.question.candidates
+    gold = shown.example.gold.supporting
+    return [(rank, pid in gold, pid, _text(corpus.get(pid))) for rank, pid in enumerate(listed[:depth], 1)]
+
+
+def _text(passage: Passage | None) -> str:
+    return "" if passage is None else f"{passage.title} · {passage.text}"

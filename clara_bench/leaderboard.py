@@ -1,0 +1,258 @@
+"""Runs side by side: one table for each set of questions, one section for each set of candidates.
+
+Only rows of one section saw the same passages for the same questions and may be ranked; rows
+with failures are marked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clara_bench import metrics
+from clara_bench.metrics import Metric
+from clara_bench.metrics.statistics import Summary
+from clara_bench.results import Run
+from clara_bench.scoring import num_failed, score_run
+from clara_bench.types import SETTINGS
+
+COLUMNS = (
+    "em", "f1", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
+    "context_positions", "effective_ratio_micro", "seconds",
+)  # fmt: skip
+"""Shown when the user names none; those that no row has are left out."""
+
+TRAITS = ("backbone", "reader", "compressor", "offline", "query_dependent", "weights", "nominal_ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run."""
+
+    label: str
+    questions: int
+    failed: int
+    metrics: Mapping[str, Summary]
+    traits: Mapping[str, Any]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Runs that saw the same passages, best first."""
+
+    setting: str
+    candidates_hash: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All runs over one set of questions of one task."""
+
+    task: str
+    version: str
+    source: str
+    questions: int
+    questions_hash: str
+    main_metric: str
+    sections: tuple[Section, ...]
+
+
+class Key(NamedTuple):
+    """What two runs must share to stand in one table."""
+
+    task: str
+    version: str
+    questions_hash: str
+
+
+def boards(runs: Iterable[Run], names: Sequence[str] = (), seed: int = 0) -> list[Board]:
+    """Group runs into tables; every score is computed from the records anew.
+
+    Raises:
+        DataError, UnknownName: see `scoring.score_run`.
+    """
+    groups: dict[Key, list[Run]] = {}
+    for run in runs:
+        task = run.manifest["task"]
+        key = Key(task["name"], task["version"], run.manifest["questions"]["hash"])
+        groups.setdefault(key, []).append(run)
+    return [_board(key, group, names or COLUMNS, seed) for key, group in sorted(groups.items())]
+
+
+def _board(key: Key, runs: Sequence[Run], names: Sequence[str], seed: int) -> Board:
+    first = runs[0].manifest
+    main = first["task"]["main_metric"]
+    sections: dict[tuple[int, str], list[Run]] = {}
+    for run in runs:
+        rank = SETTINGS.index(run.manifest["setting"])
+        sections.setdefault((rank, run.manifest["candidates"]["hash"]), []).append(run)
+    return Board(
+        task=key.task,
+        version=key.version,
+        source=_source(first["data"]["provenance"]),
+        questions=first["questions"]["count"],
+        questions_hash=key.questions_hash,
+        main_metric=main,
+        sections=tuple(
+            Section(SETTINGS[rank], candidates_hash, _ranked(group, names, main, seed))
+            for (rank, candidates_hash), group in sorted(sections.items())
+        ),
+    )
+
+
+def _ranked(runs: Sequence[Run], names: Sequence[str], main: str, seed: int) -> tuple[Row, ...]:
+    rows = [_row(run, [*dict.fromkeys([*names, main])], seed) for run in runs]
+    sign = -1 if metrics.get(main).higher_is_better else 1
+    return tuple(sorted(rows, key=lambda row: (sign * _mean(row.metrics.get(main)), row.label, row.path)))
+
+
+def _row(run: Run, names: Sequence[str], seed: int) -> Row:
+    scores = score_run(run, names, seed)
+    return Row(
+        label=run.manifest["system"]["label"],
+        questions=run.manifest["questions"]["count"],
+        failed=num_failed(scores.statuses),
+        metrics=scores.metrics,
+        traits=run.manifest["traits"],
+        path=str(run.path),
+    )
+
+
+def _mean(summary: Summary | None) -> float:
+    return summary.mean if summary is not None and summary.mean is not None else float("-inf")
+
+
+def _source(provenance: Mapping[str, Any]) -> str:
+    return str(provenance.get("kind", provenance.get("source", "?")))
+
+
+def shown_metrics(board: Board, names: Sequence[str] = ()) -> list[Metric]:
+    """The columns that at least one row has, in the order asked for."""
+    had = {name for section in board.sections for row in section.rows for name in row.metrics}
+    return [metrics.get(name) for name in (names or COLUMNS) if name in had]
+
+
+def shown_traits(board: Board) -> list[str]:
+    """The traits that at least one row declares."""
+    rows = [row for section in board.sections for row in section.rows]
+    return [trait for trait in TRAITS if any(row.traits.get(trait) not in (None, "") for row in rows)]
+
+
+def cell(metric: Metric, summary: Summary | None) -> str:
+    """A mean with half its interval's width, percentages for shares; – where the metric does not apply."""
+    if summary is None or summary.mean is None:
+        return "–"
+    scale, digits = (100.0, 1) if metric.unit == "fraction" else (1.0, 2 if abs(summary.mean) < 100 else 0)
+    text = f"{scale * summary.mean:.{digits}f}"
+    if summary.ci95 is None:
+        return text
+    return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+
+
+def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Head and rows as text; the same for every format."""
+    shown, traits = shown_metrics(board, names), shown_traits(board)
+    head = ["setting", "candidates", "system", "n", *(metric.name for metric in shown), *traits]
+    rows = [
+        [
+            section.setting,
+            section.candidates_hash[:8],
+            f"{row.label} †{row.failed}" if row.failed else row.label,
+            str(row.questions),
+            *(cell(metric, row.metrics.get(metric.name)) for metric in shown),
+            *(_trait(row.traits.get(trait)) for trait in traits),
+        ]
+        for section in board.sections
+        for row in section.rows
+    ]
+    return head, rows
+
+
+def _trait(value: Any) -> str:
+    return "–" if value in (None, "") else {True: "yes", False: "no"}.get(value, str(value))
+
+
+def title(board: Board) -> str:
+    """One line above a table."""
+    return f"{board.task} {board.version} · {board.source} · {board.questions} questions · {board.questions_hash[:8]}"
+
+
+NOTE = "mean ± half of a 95 % bootstrap interval; † failed questions, counted as 0; rank only within equal candidates"
+
+
+def markdown(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """GitHub tables."""
+    parts = []
+    for board in found:
+        head, rows = table(board, names)
+        lines = [head, ["---"] * len(head), *rows]
+        parts.append(f"### {title(board)}\n\n" + "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines))
+    return "\n\n".join([*parts, f"*{NOTE}*"]) + "\n"
+
+
+def _md(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def latex(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """One tabular (booktabs) a board."""
+    parts = []
+    for board in found:
+        head, rows = table(board, names)
+        body = [" & ".join(map(_tex, line)) + r" \\" for line in rows]
+        columns = "lll" + "r" * (len(head) - 3)
+        top = [
+            f"% {title(board)}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(map(_tex, head)) + r" \\",
+        ]
+        parts.append("\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]))
+    return "\n\n".join([*parts, f"% {NOTE}"]) + "\n"
+
+
+TEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "†": r"$\dagger$", "–": "--",
+})  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    return text.translate(TEX)
+
+
+def to_csv(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """One line a run and metric: unrounded, with interval and counts."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ["task", "version", "questions_hash", "setting", "candidates_hash", "system", "metric"]
+    writer.writerow([*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path"])
+    for board in found:
+        for section in board.sections:
+            for row in section.rows:
+                for name, s in row.metrics.items():
+                    low, high = s.ci95 or ("", "")
+                    identity = [board.task, board.version, board.questions_hash, section.setting]
+                    measured = ["" if s.mean is None else s.mean, low, high, s.n, s.unscored, s.failed]
+                    writer.writerow([*identity, section.candidates_hash, row.label, name, *measured, row.path])
+    return buffer.getvalue()
+
+
+def to_json(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """The boards as they are."""
+    return msgspec.json.format(msgspec.json.encode(list(found)), indent=2).decode() + "\n"
+
+
+FORMATS: Mapping[str, Callable[..., str]] = {
+    "markdown": markdown,
+    "csv": to_csv,
+    "latex": latex,
+    "json": to_json,
+}

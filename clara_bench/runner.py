@@ -1,0 +1,298 @@
+"""Runs one system on one task and keeps every answer.
+
+A run's directory is named by everything that could change an answer, so starting the same run
+again continues it, and starting another never mixes with it. Questions go to the system in
+fixed batches; each batch is written and synced before the next begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from clara_bench import registry, results, scoring
+from clara_bench.cache import disk_errors
+from clara_bench.candidates import NEEDS_FIRST_STAGE, FirstStage, Frozen, freeze, select
+from clara_bench.errors import BenchError, ConfigError
+from clara_bench.provenance import provenance
+from clara_bench.registry import Component
+from clara_bench.results import RecordLog, Run
+from clara_bench.sources import Source, TaskData
+from clara_bench.types import (
+    FAILURES,
+    Answer,
+    Example,
+    Passage,
+    Question,
+    Record,
+    Setting,
+    Status,
+    System,
+    Traits,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that a person says to start a run; the manifest keeps it as given."""
+
+    task: str
+    """A task's name, or the path of its TOML."""
+    system: Component
+    setting: Setting
+    source: Source = field(default_factory=Source)
+    label: str = ""
+    """The system's name on the leaderboard; by default its name and options."""
+    first_stage: FirstStage = field(default_factory=FirstStage)
+    limit: int | None = None
+    seed: int = 0
+    complete_gold: bool = False
+    batch: int = 32
+    """Questions handed to the system at once."""
+
+
+class Progress(Protocol):
+    """What the runner tells while it works; the command line draws bars with it."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` questions are answered."""
+        ...
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Report nothing."""
+
+
+def run(
+    request: Request,
+    data: TaskData,
+    out: Path,
+    progress: Progress = silent,
+    retry_failed: bool = False,
+    expected: Mapping[str, Any] | None = None,
+) -> Run:
+    """Answer every question not yet answered, then score.
+
+    Args:
+        request: what to run.
+        data: the task's data, loaded from `request.source`.
+        out: folder for runs; the run goes to <out>/<task>/<label>/<setting>-<identity>.
+        progress: told after each batch.
+        retry_failed: ask again the questions that failed before.
+        expected: a manifest to repeat; the run is refused when the data differ from it.
+
+    Returns:
+        The finished run, with scores.json written.
+
+    Raises:
+        BenchError: something a user can mend; answers recorded before it stay.
+    """
+    examples = select(data, request.limit, request.seed, request.complete_gold)
+    frozen = freeze(data, examples, request.setting, request.first_stage)
+    system = _build(request.system)
+    identity = _identity(request, data, frozen, system)
+    if expected is not None:
+        _refuse_other_data(expected["identity"], identity)
+    path = out / data.task.name / _label(request) / f"{request.setting}-{results.identity(identity)}"
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with RecordLog(path) as log:
+        missing = _missing(path, frozen, retry_failed)
+        if missing:
+            _session(request, data, frozen, identity, system, missing, path, log, progress)
+    finished = results.open_run(path)
+    scoring.write_scores(finished, scoring.score_run(finished, seed=request.seed))
+    return finished
+
+
+def _session(
+    request: Request,
+    data: TaskData,
+    frozen: Frozen,
+    identity: Mapping[str, Any],
+    system: System,
+    missing: Sequence[Example],
+    path: Path,
+    log: RecordLog,
+    progress: Progress,
+) -> None:
+    """Index, answer what is missing, and leave in the manifest what it took."""
+    started = time.perf_counter()
+    before = results.open_run(path).manifest["sessions"] if (path / "manifest.json").exists() else []
+    if not before:
+        results.write_questions(path, frozen.examples)
+    stats = system.index(frozen.corpus)
+
+    def note(**seconds: float) -> None:
+        session = {"questions": len(missing), "index": _plain(stats), **seconds, **provenance()}
+        manifest = _manifest(request, data, frozen, identity, system)
+        results.write_manifest(path, {**manifest, "sessions": [*before, session]})
+
+    note()
+    answering = _answer_all(system, missing, frozen, request.batch, log, progress)
+    note(seconds=time.perf_counter() - started, answering_seconds=answering)
+
+
+def _build(chosen: Component) -> System:
+    system: Any = registry.create("system", chosen)
+    for verb in ("index", "answer"):
+        if not callable(getattr(system, verb, None)):
+            raise ConfigError(f"system '{chosen.name}' has no method '{verb}': see clara-bench systems new")
+    return system  # type: ignore[no-any-return]
+
+
+def _missing(path: Path, frozen: Frozen, retry_failed: bool) -> list[Example]:
+    records = results.read_records(path)
+    done = {record.id for record in records if not (retry_failed and record.answer.status in FAILURES)}
+    return [example for example in frozen.examples if example.question.id not in done]
+
+
+def _answer_all(
+    system: System, missing: Sequence[Example], frozen: Frozen, batch: int, log: RecordLog, progress: Progress
+) -> float:
+    """Answer what is missing, in the batches an undisturbed run would use; returns seconds inside the system."""
+    waiting = {example.question.id for example in missing}
+    total = len(frozen.examples)
+    done, seconds = total - len(missing), 0.0
+    progress(done, total, "")
+    for start in range(0, total, batch):
+        examples = [e for e in frozen.examples[start : start + batch] if e.question.id in waiting]
+        if not examples:
+            continue
+        begun = time.perf_counter()
+        answers = answer_batch(system, [example.question for example in examples])
+        seconds += time.perf_counter() - begun
+        log.append([_record(e, a, frozen.corpus) for e, a in zip(examples, answers, strict=True)])
+        done += len(examples)
+        progress(done, total, "")
+    return seconds
+
+
+def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
+    """The system's answers; when the batch fails, each question is asked alone and fails alone.
+
+    Raises:
+        BenchError: from the system, or because it returned something other than one Answer a question.
+    """
+    try:
+        return _checked(system.answer(questions), questions)
+    except BenchError:
+        raise
+    except Exception as error:  # recorded below, never dropped
+        if len(questions) == 1:
+            return [Answer("", status=_failure(error), error=f"{type(error).__name__}: {error}")]
+        return [answer for question in questions for answer in answer_batch(system, [question])]
+
+
+def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
+    found = list(answers) if isinstance(answers, Sequence) else None
+    if found is None or len(found) != len(questions):
+        got = type(answers).__name__ if found is None else f"{len(found)} answers"
+        raise ConfigError(f"the system returned {got} for {len(questions)} questions; expected one Answer a question")
+    for question, answer in zip(questions, found, strict=True):
+        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
+            raise ConfigError(
+                f"question '{question.id}': the system returned {type(answer).__name__}, expected clara_bench.Answer"
+            )
+    return found
+
+
+def _failure(error: Exception) -> Status:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out-of-memory"
+    return "timeout" if isinstance(error, TimeoutError) else "error"
+
+
+def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage]) -> Record:
+    for passage_id, _ in answer.retrieved:
+        if passage_id not in corpus:
+            raise ConfigError(
+                f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
+            )
+    return Record(example.question.id, scoring.with_status(answer), scoring.answer_ranks(answer, example.gold, corpus))
+
+
+def _label(request: Request) -> str:
+    label = request.label or str(request.system).replace(".py:", "-")
+    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"
+
+
+def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) -> dict[str, Any]:
+    """Everything that could change an answer or what counts as right."""
+    return {
+        "task": data.task.name,
+        "version": data.task.version,
+        "setting": request.setting,
+        "questions": frozen.questions_hash,
+        "candidates": frozen.candidates_hash,
+        "system": request.system.name,
+        "options": registry.effective_options("system", request.system),
+        "plugin": _plugin_hash(request.system.name),
+        "models": _models(system),
+        "seed": request.seed,
+    }
+
+
+def _plugin_hash(name: str) -> str | None:
+    path = Path(name.rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
+
+
+def _refuse_other_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = sorted(key for key in then.keys() | now.keys() if _plain(then.get(key)) != _plain(now.get(key)))
+    if changed:
+        raise ConfigError(
+            f"this run differs from its manifest in: {', '.join(changed)}. "
+            "The same data is needed: name it with --data and --corpus"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def _manifest(
+    request: Request, data: TaskData, frozen: Frozen, identity: Mapping[str, Any], system: System
+) -> dict[str, Any]:
+    """What it takes to repeat the run."""
+    task = data.task
+    return {
+        "request": _plain(asdict(request)),
+        "identity": _plain(identity),
+        "task": {
+            "name": task.name,
+            "version": task.version,
+            "answer_scorer": task.answer_scorer,
+            "metrics": list(task.metrics),
+            "main_metric": task.main_metric,
+        },
+        "setting": request.setting,
+        "questions": {"count": len(frozen.examples), "of": len(data.examples), "hash": frozen.questions_hash},
+        "data": {"provenance": _plain(data.provenance), "hash": data.data_hash, "corpus_hash": data.corpus_hash},
+        "candidates": {
+            "hash": frozen.candidates_hash,
+            "passages": len(frozen.corpus),
+            "first_stage": str(request.first_stage.retriever) if request.setting in NEEDS_FIRST_STAGE else None,
+        },
+        "system": {"name": request.system.name, "label": _label(request), "options": _plain(identity["options"])},
+        "models": _models(system),
+        "traits": _traits(system),
+    }
+
+
+def _models(system: System) -> dict[str, Any]:
+    """The models' fingerprints, where the system tells them."""
+    describe = getattr(system, "describe", None)
+    return _plain(dict(describe())) if callable(describe) else {}
+
+
+def _traits(system: System) -> dict[str, Any]:
+    traits = getattr(system, "traits", None)
+    return asdict(traits) if isinstance(traits, Traits) else asdict(Traits())

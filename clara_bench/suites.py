@@ -1,0 +1,117 @@
+"""Suites: TOML files that say which tasks, settings and systems run together."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clara_bench.candidates import FirstStage
+from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.registry import Component
+from clara_bench.runner import Request
+from clara_bench.sources import Source
+from clara_bench.types import Setting
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """One system in one setting, run on every task of the suite."""
+
+    label: str
+    system: str
+    setting: Setting
+    options: dict[str, str | int | float | bool] = {}
+    tasks: list[str] | None = None
+    """Only these tasks; by default all of the suite."""
+
+
+class Suite(msgspec.Struct, forbid_unknown_fields=True):
+    """What a suite file holds."""
+
+    schema: int
+    name: str
+    description: str
+    tasks: list[str]
+    entries: list[Entry]
+    limit: int | None = None
+    seed: int = 0
+    complete_gold: bool = False
+    candidates: str = "bm25"
+    depth: int = 20
+    source: dict[str, Any] = {}
+    """Data of all tasks: keys as in `Source`; `{task}` in a value stands for the task's name."""
+    sources: dict[str, dict[str, Any]] = {}
+    """Data of single tasks, over `source`."""
+
+    def requests(self) -> list[Request]:
+        """Every run of the suite, task by task."""
+        return [
+            Request(
+                task=task,
+                system=Component(entry.system, {key: _text(value) for key, value in entry.options.items()}),
+                setting=entry.setting,
+                source=self._source(task),
+                label=entry.label,
+                first_stage=FirstStage(Component(self.candidates), self.depth),
+                limit=self.limit,
+                seed=self.seed,
+                complete_gold=self.complete_gold,
+            )
+            for task in self.tasks
+            for entry in self.entries
+            if entry.tasks is None or task in entry.tasks
+        ]
+
+    def _source(self, task: str) -> Source:
+        given = {**self.source, **self.sources.get(task, {})}
+        try:
+            source = msgspec.convert(given, Source, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"suite '{self.name}': source of task '{task}': {error}") from error
+        unknown = given.keys() - set(Source.__dataclass_fields__)
+        if unknown:
+            raise UnknownName("source key", min(unknown), Source.__dataclass_fields__, f"suite '{self.name}'")
+        return replace(source, data=source.data.replace("{task}", task))
+
+
+def _text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def names() -> list[str]:
+    """The suites that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+
+
+def load(name_or_path: str) -> Suite:
+    """A suite by name, or from a TOML file.
+
+    Raises:
+        UnknownName: no such suite.
+        ConfigError: a key is unknown, missing or of the wrong type.
+    """
+    if name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(f"no such suite file: {path}")
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    if name_or_path not in names():
+        raise UnknownName("suite", name_or_path, names())
+    return _parse((_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8"), f"suites/{name_or_path}.toml")
+
+
+def _folder() -> Any:
+    return files("clara_bench_tasks.suites")
+
+
+def _parse(text: str, where: str) -> Suite:
+    try:
+        content: Mapping[str, Any] = tomllib.loads(text)
+        return msgspec.convert(content, Suite)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{where}: {error}") from error

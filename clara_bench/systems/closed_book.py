@@ -1,0 +1,43 @@
+"""No passages at all: what the backbone knows by heart, the floor under every other row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clara_bench.registry import Component, create
+from clara_bench.systems.describe import backbone, describe
+from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
+
+
+class ClosedBook:
+    """Asks the reader the question alone, whatever passages there are."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `closed-book`."""
+
+        reader: Component = Component("hf")
+        """The language model that answers."""
+
+    def __init__(self, options: Options) -> None:
+        self.reader: Reader = create("reader", options.reader)
+
+    @property
+    def traits(self) -> Traits:
+        """Columns of the leaderboard."""
+        return Traits(backbone=backbone(self.reader), reader="frozen", weights="zero-shot")
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the models in use."""
+        return {"reader": describe(self.reader)}
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Nothing to prepare."""
+        return IndexStats(passages=0, seconds=0.0, bytes=0)
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        """One answer a question, from the question alone."""
+        readings = self.reader.read(questions, [()] * len(questions))
+        return [Answer(r.text, usage=r.usage, status=r.status, error=r.error) for r in readings]

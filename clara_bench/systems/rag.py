@@ -1,0 +1,129 @@
+"""Everything textual: retriever -> (compressor) -> reader."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clara_bench.registry import Component, create
+from clara_bench.systems.describe import backbone, describe
+from clara_bench.types import (
+    Answer,
+    Compressor,
+    IndexStats,
+    Passage,
+    Question,
+    Ranked,
+    Reader,
+    Reading,
+    Retriever,
+    Traits,
+)
+
+
+class Rag:
+    """Retrieves passages, shortens them if a compressor is chosen, and lets the reader answer from the text."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `rag`; a dotted key such as `retriever.model` reaches the nested component."""
+
+        retriever: Component = Component("bm25")
+        """Ranks the passages."""
+        compressor: Component | None = None
+        """Shortens the passages; none by default."""
+        reader: Component = Component("hf")
+        """The language model that answers."""
+        k: int = 5
+        """Passages given to the reader."""
+        depth: int = 20
+        """Passages ranked and recorded, so that recall can be measured beyond k."""
+
+        def __post_init__(self) -> None:
+            if self.k < 1 or self.depth < 1:
+                raise ValueError(f"k and depth must be at least 1, got k={self.k}, depth={self.depth}")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.retriever: Retriever = create("retriever", options.retriever)
+        self.compressor: Compressor | None = create("compressor", options.compressor) if options.compressor else None
+        self.reader: Reader = create("reader", options.reader)
+        self._corpus: Mapping[str, Passage] = {}
+
+    @property
+    def traits(self) -> Traits:
+        """Columns of the leaderboard."""
+        compressor = self.compressor
+        return Traits(
+            backbone=backbone(self.reader),
+            reader="frozen",
+            compressor=str(self.options.compressor or ""),
+            offline=None if compressor is None else not compressor.query_dependent,
+            query_dependent=None if compressor is None else compressor.query_dependent,
+            weights="zero-shot",
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the models in use."""
+        parts = {"retriever": self.retriever, "compressor": self.compressor, "reader": self.reader}
+        return {name: describe(part) for name, part in parts.items() if part is not None}
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Index the corpus with the retriever."""
+        self._corpus = corpus
+        return self.retriever.index(corpus)
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        """Retrieve, shorten, read; the seconds of each phase are shared among the questions."""
+        start = time.perf_counter()
+        rankings = self.retriever.retrieve(questions, max(self.options.k, self.options.depth))
+        retrieve_seconds = (time.perf_counter() - start) / len(questions)
+        chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
+        contexts, compress_seconds = self._contexts(questions, chosen)
+        readings = self.reader.read(questions, contexts)
+        originals = [None] * len(questions) if self.compressor is None else self._text_tokens(chosen)
+        return [
+            _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
+            for reading, ranking, compressing, original in zip(
+                readings, rankings, compress_seconds, originals, strict=True
+            )
+        ]
+
+    def _contexts(
+        self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]]
+    ) -> tuple[list[tuple[str, ...]], list[float]]:
+        if self.compressor is None:
+            return [tuple(map(passage_text, passages)) for passages in chosen], [0.0] * len(questions)
+        contexts: list[tuple[str, ...]] = []
+        seconds: list[float] = []
+        for question, passages in zip(questions, chosen, strict=True):
+            start = time.perf_counter()
+            text = self.compressor.compress(question, passages)
+            seconds.append(time.perf_counter() - start)
+            contexts.append((text,) if text else ())
+        return contexts, seconds
+
+    def _text_tokens(self, chosen: Sequence[Sequence[Passage]]) -> list[int | None]:
+        counts = self.reader.count_tokens([passage_text(passage) for passages in chosen for passage in passages])
+        remaining = iter(counts)
+        return [sum(next(remaining) for _ in passages) for passages in chosen]
+
+
+def passage_text(passage: Passage) -> str:
+    r"""A passage as readers and compressors see it.
+
+    >>> passage_text(Passage("p1", "Oslo", "The capital of Norway."))
+    'Oslo\nThe capital of Norway.'
+    """
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+def _answer(
+    reading: Reading, ranking: Sequence[Ranked], seconds: Mapping[str, float], original_tokens: int | None
+) -> Answer:
+    usage = replace(reading.usage, seconds={**seconds, **reading.usage.seconds})
+    if original_tokens is not None:
+        usage = replace(usage, context_text_tokens=original_tokens)
+    return Answer(reading.text, tuple(ranking), usage, reading.status, reading.error)
