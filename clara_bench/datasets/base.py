@@ -1,0 +1,139 @@
+"""What every reader of raw files shares: the data set that comes out, the pool of passages, the layouts.
+
+A raw row names its passages by title and text, a corpus by id. The pool brings the two
+together: a passage of a row is the corpus passage with the same letters and digits in title and
+text, or else a new one. A title alone stands for a passage only where a row gives nothing more
+(a supporting title whose text is in no row), for data sets cut several passages from one page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clara_bench.types import Example, Passage
+
+Aliases = Mapping[str, Sequence[str]]
+"""Entity id to all its spellings."""
+
+MISSING = "missing:"
+"""Begins the id of a gold passage that is in no file, so that recall still counts it."""
+
+_LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Questions with their truth, and the passages to search."""
+
+    examples: tuple[Example, ...]
+    """In the order of the file; `question.candidates` are the row's own passages, each once, () if it has none."""
+    corpus: Mapping[str, Passage]
+    """The corpus given, then any passage of the rows that is not in it."""
+    missing_gold: frozenset[str]
+    """Ids of the questions some of whose gold passages are in no file."""
+
+
+class PassagePool:
+    """The corpus while rows are read: finds a passage by content or title, and adds what is not there."""
+
+    def __init__(self, corpus: Mapping[str, Passage] | None = None) -> None:
+        self.corpus = dict(corpus or {})
+        self._by_title: dict[str, list[Passage]] | None = None
+
+    def add(self, title: str, text: str, id: str | None = None) -> str:
+        """The id of the passage with this content; without one, it is added under `id` or a content id."""
+        same_title = self._same_title(title)
+        for passage in same_title:
+            if passage.text == text and passage.title == title:
+                return passage.id
+        wanted = squeeze(text)
+        for passage in same_title:
+            if squeeze(passage.text) == wanted:
+                return passage.id
+        passage = Passage(id or content_id(title, text), title, text)
+        self.corpus[passage.id] = passage
+        same_title.append(passage)
+        return passage.id
+
+    def titled(self, title: str) -> str:
+        """The id of the only passage with this title, else `missing:` and the title.
+
+        A title that differs in blanks, case or punctuation will do when none is exactly the same.
+        """
+        near = self._same_title(title)
+        exact = [passage for passage in near if passage.title == title]
+        found = exact or near
+        return found[0].id if len(found) == 1 else MISSING + title
+
+    def identified(self, id: str) -> str:
+        """The id itself when the corpus has it, else `missing:` and the id."""
+        return id if id in self.corpus else MISSING + id
+
+    def _same_title(self, title: str) -> list[Passage]:
+        if self._by_title is None:
+            self._by_title = {}
+            for passage in self.corpus.values():
+                self._by_title.setdefault(squeeze(passage.title), []).append(passage)
+        return self._by_title.setdefault(squeeze(title), [])
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One raw form of a data set: how to tell it, how to take its passages, how to make an example."""
+
+    keys: frozenset[str]
+    """The layout is this one when the first row has all of these."""
+    row: type
+    """The msgspec Struct that checks a row."""
+    passages: Callable[[Any, PassagePool], list[str]]
+    """Adds a row's own passages to the pool; their ids in the row's order, repetitions kept."""
+    example: Callable[[Any, Sequence[str], PassagePool, Aliases], Example]
+    """From a row and those ids, once every row's passages are in the pool."""
+    prepare: Callable[[list[Any]], list[Any]] = list
+    """What must be settled across rows."""
+
+
+def squeeze(text: str) -> str:
+    """Only the letters and digits, in lower case: what two copies of a text share.
+
+    >>> squeeze("Bye Bye, O. Kay (1999)")
+    'byebyeokay1999'
+    """
+    return "".join(_LETTERS_AND_DIGITS.findall(text.lower()))
+
+
+def content_id(title: str, text: str) -> str:
+    """An id made of what a passage says, for those that have none.
+
+    >>> content_id("Paris", "Paris is in France.") == content_id("PARIS", "Paris is in France")
+    True
+    """
+    return "p" + _short_hash(squeeze(title) + "\n" + squeeze(text))
+
+
+def question_id(prefix: str, question: str) -> str:
+    """An id for a data set that has none, from the question's text."""
+    return f"{prefix}-{_short_hash(question)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def unique(items: Iterable[str]) -> tuple[str, ...]:
+    """The items, each once, in the order of first appearance."""
+    return tuple(dict.fromkeys(items))
+
+
+def join_kind(kind: str | None, link: str | None) -> str | None:
+    """The question type, with what a made-up world says of the way to the answer."""
+    return "-".join(part for part in (kind, link) if part) or None
+
+
+def paired(ids: Sequence[str], flags: Iterable[bool]) -> frozenset[str]:
+    """The ids whose flag is set."""
+    return frozenset(id for id, flag in zip(ids, flags, strict=True) if flag)

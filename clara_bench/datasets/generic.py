@@ -1,0 +1,52 @@
+"""A task of one's own: rows of id, question, answers and, if there are any, passages.
+
+    {"id": "1", "question": "Who wrote Emma?", "answers": ["Jane Austen"],
+     "passages": [{"title": "Emma", "text": "Emma is a novel by Jane Austen.", "supporting": true}]}
+
+With a corpus file, gold passages may instead be named by its ids: `"supporting": ["12", "40"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from clara_bench.datasets.base import Aliases, Layout, PassagePool, join_kind, paired, unique
+from clara_bench.types import Example, Gold, Question
+
+
+class RowPassage(Struct, forbid_unknown_fields=True):
+    """A candidate passage."""
+
+    text: str
+    title: str = ""
+    id: str | None = None
+    supporting: bool = False
+
+
+class Row(Struct):
+    """One question; keys other than these are left unread."""
+
+    id: str
+    question: str
+    answers: list[str]
+    passages: list[RowPassage] = []
+    supporting: list[str] = []
+    hops: int | None = None
+    kind: str | None = None
+    link: str | None = None
+
+
+def _passages(row: Row, pool: PassagePool) -> list[str]:
+    return [pool.add(passage.title, passage.text, passage.id) for passage in row.passages]
+
+
+def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) -> Example:
+    marked = paired(ids, (passage.supporting for passage in row.passages))
+    named = frozenset(pool.identified(id) for id in row.supporting)
+    gold = Gold(unique(row.answers), marked | named, hops=row.hops, kind=join_kind(row.kind, row.link))
+    return Example(Question(row.id, row.question, unique(ids)), gold)
+
+
+LAYOUTS = (Layout(frozenset({"id", "question", "answers"}), Row, _passages, _example),)

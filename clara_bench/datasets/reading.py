@@ -1,0 +1,84 @@
+"""From raw rows to a data set, whatever the layout: detect, check, match passages, refuse what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clara_bench.datasets import generic, hotpotqa, ircot, musique, nq, wikimultihop
+from clara_bench.datasets.base import MISSING, Aliases, Dataset, Layout, PassagePool
+from clara_bench.datasets.files import convert
+from clara_bench.errors import DataError, UnknownName
+from clara_bench.types import Example, Passage
+
+LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
+    "nq": (*nq.LAYOUTS, ircot.layout("nq")),
+    "hotpotqa": (*hotpotqa.LAYOUTS, ircot.layout("hotpotqa")),
+    "musique": (*musique.LAYOUTS, ircot.layout("musique")),
+    "2wikimultihopqa": (*wikimultihop.LAYOUTS, ircot.layout("2wikimultihopqa")),
+    "generic": generic.LAYOUTS,
+}
+"""The raw forms that each reader takes, the most telling first."""
+
+
+def read(
+    reader: str,
+    rows: Sequence[Mapping[str, Any]],
+    where: str,
+    corpus: Mapping[str, Passage] | None = None,
+    aliases: Aliases | None = None,
+) -> Dataset:
+    """Raw rows of any layout the reader knows, told from the first row's keys.
+
+    `where` is the file's name, for messages.
+
+    Raises:
+        UnknownName: no such reader.
+        DataError: no rows, an unknown layout, a field of the wrong type, an empty question or answer, an id twice.
+    """
+    layout = detect(reader, rows, where)
+    raw = layout.prepare([convert(row, layout.row, f"{where}: row {number}") for number, row in enumerate(rows, 1)])
+    pool = PassagePool(corpus)
+    own = [layout.passages(row, pool) for row in raw]
+    examples = [layout.example(row, ids, pool, aliases or {}) for row, ids in zip(raw, own, strict=True)]
+    _check(examples, where)
+    missing = frozenset(
+        example.question.id for example in examples if any(id.startswith(MISSING) for id in example.gold.supporting)
+    )
+    return Dataset(tuple(examples), pool.corpus, missing)
+
+
+def detect(reader: str, rows: Sequence[Mapping[str, Any]], where: str) -> Layout:
+    """The layout of the rows, told from the keys of the first.
+
+    Raises:
+        UnknownName: no such reader.
+        DataError: no rows, or keys that no layout has.
+    """
+    if reader not in LAYOUTS:
+        raise UnknownName("reader", reader, LAYOUTS, where=where)
+    if not rows:
+        raise DataError(f"{where}: no questions. Expected at least one row")
+    for layout in LAYOUTS[reader]:
+        if layout.keys <= rows[0].keys():
+            return layout
+    expected = " or ".join(", ".join(sorted(layout.keys)) for layout in LAYOUTS[reader])
+    found = ", ".join(sorted(map(str, rows[0]))) or "none"
+    raise DataError(f"{where}: not a form of {reader} that is known: expected the keys {expected}; row 1 has {found}")
+
+
+def _check(examples: Sequence[Example], where: str) -> None:
+    seen: dict[str, int] = {}
+    for number, example in enumerate(examples, 1):
+        question, answers = example.question, example.gold.answers
+        if not question.id.strip():
+            raise DataError(f"{where}: row {number}: the id is empty")
+        if not question.text.strip():
+            raise DataError(f"{where}: row {number}: the question is empty")
+        if not answers or not all(answer.strip() for answer in answers):
+            raise DataError(f"{where}: row {number}: {'an answer is empty' if answers else 'there is no answer'}")
+        if question.id in seen:
+            raise DataError(
+                f"{where}: rows {seen[question.id]} and {number} have the same id '{question.id}'. Remove one of them"
+            )
+        seen[question.id] = number
