@@ -1,0 +1,147 @@
+"""Greedy generation from token ids, batched, with the time to the first token kept apart.
+
+We run our own loop, not `model.generate`: it times prefill and decode separately, drops rows
+from the batch as soon as they end, and takes the plain argmax whatever sampling or penalties a
+model's generation_config asks for. Shapes: B rows, P tokens of shared prefix, T tokens of the
+longest row after the prefix.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Tokens that every prompt starts with, and the attention cache that holds them for one row."""
+
+    ids: tuple[int, ...]
+    cache: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What came of one prompt."""
+
+    ids: tuple[int, ...]
+    """Generated tokens, without the token that ended them."""
+    prefill_seconds: float
+    decode_seconds: float
+
+
+@torch.inference_mode()
+def encode_prefix(model: Any, ids: Sequence[int]) -> Prefix:
+    """Run the model over the tokens that all prompts share, once."""
+    out = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True, logits_to_keep=1)
+    return Prefix(tuple(ids), out.past_key_values)
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stop: frozenset[int],
+    max_new_tokens: int,
+    prefix: Prefix | None = None,
+) -> list[Generated]:
+    """Continue each prompt greedily until a stop token or `max_new_tokens`.
+
+    Prefill time is shared among the rows by the tokens they made the model read, each decoding
+    step equally among the rows still alive in it.
+
+    Args:
+        model: a causal language model.
+        prompts: token ids, whole: with the prefix.
+        stop: ids that end an answer.
+        max_new_tokens: at least 1.
+        prefix: what all prompts start with, already encoded; the result is the same without.
+    """
+    start = _clock(model)
+    skipped = len(prefix.ids) if prefix else 0
+    ids_BT, mask_BPT = _left_padded(prompts, skipped, model.device)
+    positions_BT = (mask_BPT.cumsum(-1) - 1).clamp(min=0)[:, skipped:]
+    cache = _expanded(prefix, len(prompts)) if prefix else None
+    out = model(
+        input_ids=ids_BT,
+        attention_mask=mask_BPT,
+        position_ids=positions_BT,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    next_B = out.logits[:, -1].argmax(-1)
+    prefill_seconds = _clock(model) - start
+    read = [len(prompt) - skipped for prompt in prompts]
+    tokens, seconds = _decode(model, out.past_key_values, next_B, mask_BPT, positions_BT[:, -1], stop, max_new_tokens)
+    return [
+        Generated(tuple(tokens[row]), prefill_seconds * read[row] / sum(read), seconds[row])
+        for row in range(len(prompts))
+    ]
+
+
+def _left_padded(prompts: Sequence[Sequence[int]], skipped: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    rest = [list(prompt[skipped:]) for prompt in prompts]
+    width = max(map(len, rest))
+    ids_BT = torch.tensor([[0] * (width - len(row)) + row for row in rest], device=device)
+    mask_BT = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=device)
+    return ids_BT, torch.cat([mask_BT.new_ones(len(rest), skipped), mask_BT], dim=1)
+
+
+def _expanded(prefix: Prefix, rows: int) -> Any:
+    cache = copy.deepcopy(prefix.cache)  # the model appends to it in place
+    cache.batch_repeat_interleave(rows)
+    return cache
+
+
+def _decode(
+    model: Any,
+    cache: Any,
+    next_B: torch.Tensor,
+    mask_BT: torch.Tensor,
+    last_B: torch.Tensor,
+    stop: frozenset[int],
+    max_new_tokens: int,
+) -> tuple[list[list[int]], list[float]]:
+    tokens: list[list[int]] = [[] for _ in next_B]
+    seconds = [0.0] * len(tokens)
+    alive = list(range(len(tokens)))
+    while True:
+        start = _clock(model)
+        going = []
+        for place, (row, token) in enumerate(zip(alive, next_B.tolist(), strict=True)):
+            if token not in stop:
+                tokens[row].append(token)
+                if len(tokens[row]) < max_new_tokens:
+                    going.append(place)
+        if not going:
+            return tokens, seconds
+        if len(going) < len(alive):
+            kept = torch.tensor(going, device=next_B.device)
+            cache.batch_select_indices(kept)
+            next_B, mask_BT, last_B = next_B[kept], mask_BT[kept], last_B[kept]
+            alive = [alive[place] for place in going]
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), 1)], dim=1)
+        last_B = last_B + 1
+        out = model(
+            input_ids=next_B[:, None],
+            attention_mask=mask_BT,
+            position_ids=last_B[:, None],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache, next_B = out.past_key_values, out.logits[:, -1].argmax(-1)
+        spent = (_clock(model) - start) / len(alive)
+        for row in alive:
+            seconds[row] += spent
+
+
+def _clock(model: Any) -> float:
+    if model.device.type != "cpu":
+        getattr(torch, model.device.type).synchronize()
+    return time.perf_counter()

