@@ -1,0 +1,133 @@
+"""BM25 over stemmed words, by the bm25s library (Lù 2024, arXiv:2407.03618).
+
+Passages and questions go through one and the same tokenisation. Indexing with a stemmer and
+searching without one is an easy mistake that costs a large part of the question's words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from clara_bench.cache import cache_dir, digest
+from clara_bench.errors import MissingDependency
+from clara_bench.retrieve.index import Array, Rows, check_k, corpus_digest, ensure, folder_bytes, searchable_text
+from clara_bench.retrieve.progress import progress
+from clara_bench.types import IndexStats, Passage, Question, Ranked
+
+try:
+    import bm25s
+    import Stemmer
+except ModuleNotFoundError as error:
+    raise MissingDependency("retriever 'bm25'", str(error.name), "retrieve") from error
+
+FORMAT = "1"
+"""Raised when the files in the cache change their meaning."""
+
+
+class BM25:
+    """Ranks passages by the words they share with the question."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `bm25`."""
+
+        k1: float = 1.5
+        """How slowly a repeated word's weight levels off."""
+        b: float = 0.75
+        """How much long passages are held back, from 0 (not at all) to 1."""
+        method: Literal["robertson", "lucene", "atire", "bm25l", "bm25+"] = "lucene"
+        """The variant of the formula."""
+        stemmer: str | None = "english"
+        """A Snowball stemmer by language, or none."""
+        stopwords: str | None = "english"
+        """Words left out, a list of bm25s by language, or none."""
+        title: bool = True
+        """Index a passage's title with its text."""
+
+        def __post_init__(self) -> None:
+            if not self.k1 >= 0 or not 0 <= self.b <= 1:
+                raise ValueError(f"expected k1 >= 0 and 0 <= b <= 1, got k1={self.k1}, b={self.b}")
+            if self.stemmer is not None and self.stemmer not in Stemmer.algorithms():
+                raise ValueError(f"unknown stemmer '{self.stemmer}'. Known: {', '.join(Stemmer.algorithms())}, none")
+            bm25s.tokenize([""], stopwords=self.stopwords, show_progress=False)  # ValueError for an unknown list
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._stemmer = None if options.stemmer is None else Stemmer.Stemmer(options.stemmer)
+        self._rows = Rows({})
+        self._engine: Any = None
+        """The bm25s index; None while no passage has a word."""
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Count the words of every passage, or load the counts made before."""
+        start = time.perf_counter()
+        self._rows = Rows(corpus)
+        folder = cache_dir("index", "bm25") / self._key(corpus)
+        cached = ensure(folder, lambda scratch: self._build(corpus, scratch))
+        self._engine = _load(folder)
+        return IndexStats(len(corpus), time.perf_counter() - start, folder_bytes(folder), cached=cached)
+
+    def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
+        """The k passages with the highest scores; a passage that shares no word scores 0 and ranks last.
+
+        Raises:
+            ConfigError: k is below 1.
+            DataError: a candidate is not in the corpus.
+        """
+        check_k(k)
+        words = self._tokenize([question.text for question in questions], return_ids=False)
+        return [self._ranking(question, own, k) for question, own in zip(questions, words, strict=True)]
+
+    def _ranking(self, question: Question, words: list[str], k: int) -> list[Ranked]:
+        rows = self._rows.allowed(question)
+        scores = self._scores(words)
+        return self._rows.ranking(scores if rows is None else scores[rows], rows, k)
+
+    def _scores(self, words: list[str]) -> Array:
+        """Scores of all passages, row by row."""
+        known = [] if self._engine is None else self._engine.get_tokens_ids(words)
+        if not known:
+            return np.zeros(len(self._rows), dtype=np.float32)
+        scores: Array = self._engine.get_scores_from_ids(known)
+        return scores
+
+    def _tokenize(self, texts: Iterable[str], return_ids: bool) -> Any:
+        stopwords, stemmer = self.options.stopwords, self._stemmer
+        return bm25s.tokenize(texts, stopwords=stopwords, stemmer=stemmer, return_ids=return_ids, show_progress=False)
+
+    def _build(self, corpus: Mapping[str, Passage], folder: Path) -> None:
+        words = self._tokenize(self._texts(corpus), return_ids=True)
+        if words.vocab:
+            options = self.options
+            engine = bm25s.BM25(k1=options.k1, b=options.b, method=options.method)
+            engine.index(words, create_empty_token=False, show_progress=False)
+            engine.save(folder, show_progress=False)
+
+    def _texts(self, corpus: Mapping[str, Passage]) -> Iterator[str]:
+        with progress("bm25 index", len(corpus)) as advance:
+            for passage_id in self._rows.ids:
+                yield searchable_text(corpus[passage_id], self.options.title)
+                advance(1)
+
+    def _key(self, corpus: Mapping[str, Passage]) -> str:
+        options = msgspec.json.encode(asdict(self.options), order="deterministic")
+        return digest([FORMAT, options, version("bm25s"), version("PyStemmer"), corpus_digest(corpus)])
+
+
+def _load(folder: Path) -> Any:
+    """The bm25s index in a folder, its arrays mapped into memory; None when no passage had a word."""
+    if not (folder / "params.index.json").is_file():
+        return None
+    engine = bm25s.BM25.load(folder, mmap=True)
+    # A plain view of the mapped pages: slicing np.memmap objects is many times slower.
+    for name in ("data", "indices", "indptr"):
+        engine.scores[name] = np.asarray(engine.scores[name])
+    return engine

@@ -1,0 +1,139 @@
+"""What retrievers share: passages as numbered rows, the best rows of a score array, folders that hold a whole index.
+
+Rows are numbered in the order of passage ids, so that a lower row wins a tie: the ranking does
+not depend on the order in which a corpus happens to be stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from clara_bench.cache import building, file_digest
+from clara_bench.errors import ConfigError, DataError
+from clara_bench.types import Passage, Question, Ranked
+
+Array = NDArray[Any]
+
+MANIFEST = "manifest.json"
+
+
+class Rows:
+    """The passages of a corpus as numbered rows."""
+
+    def __init__(self, corpus: Mapping[str, Passage]) -> None:
+        self.ids: tuple[str, ...] = tuple(sorted(corpus))
+        self._row_of = {passage_id: row for row, passage_id in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def allowed(self, question: Question) -> Array | None:
+        """Rows of the question's candidates, ascending, each once; None when it may use the whole corpus.
+
+        Raises:
+            DataError: a candidate is not in the corpus.
+        """
+        if not question.candidates:
+            return None
+        refuse_unknown_candidates(question, self._row_of)
+        return np.unique([self._row_of[passage_id] for passage_id in question.candidates])
+
+    def ranking(self, scores: Array, rows: Array | None, k: int) -> list[Ranked]:
+        """The k best rows by score; `scores` runs along `rows`, or along the whole corpus when that is None."""
+        return [
+            Ranked(self.ids[position if rows is None else rows[position]], float(scores[position]))
+            for position in best(scores, k)
+        ]
+
+
+def refuse_unknown_candidates(question: Question, known: Mapping[str, object]) -> None:
+    """Check that every candidate is in the corpus.
+
+    Raises:
+        DataError: names the question and the candidate.
+    """
+    for passage_id in question.candidates:
+        if passage_id not in known:
+            raise DataError(
+                f"question '{question.id}': candidate passage '{passage_id}' is not in the corpus of {len(known)} "
+                "passages. Index the corpus that the candidates were drawn from"
+            )
+
+
+def check_k(k: int) -> None:
+    """Refuse to rank fewer than one passage.
+
+    Raises:
+        ConfigError: k is below 1.
+    """
+    if k < 1:
+        raise ConfigError(f"the number of passages to retrieve must be at least 1, got {k}")
+
+
+def best(scores: Array, k: int) -> Array:
+    """Positions of the k highest scores, best first; equal scores in the order of their positions.
+
+    >>> best(np.array([1.0, 3.0, 3.0, 0.0, 1.0]), 3).tolist()
+    [1, 2, 0]
+    """
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > least)
+    level = np.flatnonzero(scores == least)[: k - len(above)]
+    return np.concatenate([above[np.argsort(-scores[above], kind="stable")], level])
+
+
+def searchable_text(passage: Passage, title: bool) -> str:
+    """What is indexed of a passage: its text, after its title where that is wanted."""
+    return f"{passage.title} {passage.text}" if title and passage.title else passage.text
+
+
+def corpus_digest(corpus: Mapping[str, Passage]) -> str:
+    """SHA-256 (hex) over every passage in the order of ids: the same for the same passages, however stored."""
+    encode = msgspec.msgpack.Encoder().encode  # self-delimiting, and passages may hold any text that JSON could
+    state = hashlib.sha256()
+    for passage_id in sorted(corpus):
+        state.update(encode(corpus[passage_id]))
+    return state.hexdigest()
+
+
+def ensure(folder: Path, build: Callable[[Path], None]) -> bool:
+    """Make a folder hold a whole index; True if it did already.
+
+    A folder whose files are not what its manifest says, in number, size or content, is made anew.
+
+    Args:
+        folder: where the index is kept; its name says what went into it.
+        build: writes the index's files into the folder it is given.
+    """
+    if _intact(folder):
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    with building(folder) as scratch:
+        build(scratch)
+        sealed = {path.name: file_digest(path) for path in sorted(scratch.iterdir())}
+        (scratch / MANIFEST).write_text(json.dumps({"schema": 1, "sha256": sealed}), encoding="utf-8")
+    return False
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files in an index's folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        sealed = json.loads((folder / MANIFEST).read_bytes())["sha256"]
+        return bool({path.name: file_digest(path) for path in folder.iterdir() if path.name != MANIFEST} == sealed)
+    except (OSError, ValueError, KeyError, TypeError):  # absent, half written or overwritten: all mean "make it anew"
+        return False

@@ -1,0 +1,179 @@
+"""Rankings kept as TREC run files, one line a passage: `question Q0 passage rank score tag`.
+
+Files ending in .gz are compressed. Ranks are the order of truth; scores are written so that
+reading them gives the same floats back. Such a file is also a retriever: what another program
+ranked can be answered from and scored like anything else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import math
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from clara_bench.cache import file_digest, write_atomic
+from clara_bench.errors import DataError
+from clara_bench.retrieve.index import check_k, refuse_unknown_candidates
+from clara_bench.types import IndexStats, Passage, Question, Ranked
+
+
+class _Line(NamedTuple):
+    question_id: str
+    rank: int
+    ranked: Ranked
+
+
+def write_run(path: Path, rankings: Mapping[str, Sequence[Ranked]], tag: str) -> None:
+    """Write rankings, best first, whole or not at all; the same rankings give the same bytes.
+
+    Raises:
+        DataError: what the format cannot carry: an id that is empty, holds a blank or comes twice, a score that is
+            no finite number.
+        BackendError: the disk is full or cannot be written to.
+    """
+    lines: list[str] = []
+    for question_id, ranking in rankings.items():
+        _check_writable(question_id, ranking)
+        for rank, ranked in enumerate(ranking, start=1):
+            lines.append(f"{question_id} Q0 {ranked.passage_id} {rank} {float(ranked.score)!r} {_word(tag)}\n")
+    data = "".join(lines).encode()
+    write_atomic(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def _check_writable(question_id: str, ranking: Sequence[Ranked]) -> None:
+    _word(question_id)
+    if len({_word(ranked.passage_id) for ranked in ranking}) < len(ranking):
+        raise DataError(f"the ranking of question '{question_id}' holds a passage twice. Expected each once")
+    for ranked in ranking:
+        if not math.isfinite(ranked.score):
+            raise DataError(
+                f"question '{question_id}', passage '{ranked.passage_id}': score {ranked.score} is not a finite number"
+            )
+
+
+def _word(text: str) -> str:
+    if text.split() != [text]:
+        raise DataError(f"'{text}' cannot stand in a TREC run file: ids and tags must not be empty or hold blanks")
+    return text
+
+
+def read_run(path: Path) -> dict[str, tuple[Ranked, ...]]:
+    """The ranking of each question, best rank first, questions in the order of the file.
+
+    Raises:
+        DataError: the file is missing or empty, or a line is not of the format; names the line.
+    """
+    found: dict[str, dict[int, Ranked]] = {}
+    seen: set[tuple[str, str]] = set()
+    for number, text in enumerate(_lines(path), start=1):
+        line = _parse(text, f"{path} line {number}")
+        ranking = found.setdefault(line.question_id, {})
+        if line.rank in ranking or (line.question_id, line.ranked.passage_id) in seen:
+            raise DataError(
+                f"{path} line {number}: question '{line.question_id}' has rank {line.rank} or passage "
+                f"'{line.ranked.passage_id}' twice. Expected each once"
+            )
+        ranking[line.rank] = line.ranked
+        seen.add((line.question_id, line.ranked.passage_id))
+    if not found:
+        raise DataError(f"{path}: no rankings. Expected lines 'question Q0 passage rank score tag'")
+    return {question_id: tuple(ranking[rank] for rank in sorted(ranking)) for question_id, ranking in found.items()}
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if not path.is_file():
+        raise DataError(f"no such run file: {path}")
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            yield from file
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error})") from error
+
+
+def _parse(text: str, where: str) -> _Line:
+    fields = text.split()
+    if len(fields) != 6:
+        raise DataError(f"{where}: {len(fields)} fields. Expected 'question Q0 passage rank score tag'")
+    question_id, _, passage_id, rank, score, _ = fields
+    try:
+        line = _Line(question_id, int(rank), Ranked(passage_id, float(score)))
+    except ValueError:
+        raise DataError(f"{where}: rank '{rank}' must be a whole number and score '{score}' a number") from None
+    if not math.isfinite(line.ranked.score):
+        raise DataError(f"{where}: score '{score}' is not a finite number")
+    return line
+
+
+class RunFile:
+    """Ranks as a stored run file says; passages that it does not name for a question are ranked last, by id."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `run-file`."""
+
+        path: str
+        """The run file, TREC format, .gz or plain."""
+        sha256: str = ""
+        """Expected checksum (hex); filled in from the file when not given, so that a manifest pins the content."""
+
+        def __post_init__(self) -> None:
+            if not Path(self.path).is_file():
+                raise ValueError(f"no such run file: {self.path}")
+            actual = file_digest(Path(self.path))
+            if self.sha256 not in {"", actual}:
+                raise ValueError(f"{self.path} has sha256 {actual}, expected {self.sha256}: not the same run")
+            object.__setattr__(self, "sha256", actual)
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._run = read_run(Path(options.path))
+        self._corpus: Mapping[str, Passage] = {}
+        self._ids: list[str] = []
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Take the corpus; nothing is built."""
+        start = time.perf_counter()
+        self._corpus = corpus
+        self._ids = sorted(corpus)
+        size = Path(self.options.path).stat().st_size
+        return IndexStats(passages=len(corpus), seconds=time.perf_counter() - start, bytes=size)
+
+    def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
+        """The best k passages of each question, by stored rank.
+
+        Raises:
+            ConfigError: k is below 1.
+            DataError: the run lacks the question, or names a passage that is not in the corpus that is searched.
+        """
+        check_k(k)
+        return [self._ranking(question, k) for question in questions]
+
+    def _ranking(self, question: Question, k: int) -> list[Ranked]:
+        if question.id not in self._run:
+            raise DataError(
+                f"{self.options.path}: no ranking for question '{question.id}'. Expected one for each question"
+            )
+        refuse_unknown_candidates(question, self._corpus)
+        self._refuse_other_corpus(question)
+        wanted = set(question.candidates) or self._corpus
+        stored = [ranked for ranked in self._run[question.id] if ranked.passage_id in wanted]
+        named = {ranked.passage_id for ranked in stored}
+        others = (pid for pid in sorted(set(question.candidates)) or self._ids if pid not in named)
+        last = min((ranked.score for ranked in stored), default=0.0) - 1
+        return [*stored, *(Ranked(pid, last) for pid in itertools.islice(others, max(0, k - len(stored))))][:k]
+
+    def _refuse_other_corpus(self, question: Question) -> None:
+        for ranked in () if question.candidates else self._run[question.id]:
+            if ranked.passage_id not in self._corpus:
+                raise DataError(
+                    f"{self.options.path}: passage '{ranked.passage_id}', ranked for question '{question.id}', is not "
+                    f"in the corpus of {len(self._corpus)} passages. Expected a run over this corpus"
+                )
