@@ -69,6 +69,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
 
     def _source(self, task: str) -> Source:
         given = {**self.source, **self.sources.get(task, {})}
+        if isinstance(given.get("world"), dict):
+            given["world"] = {key: _text(value) for key, value in given["world"].items()}
         try:
             source = msgspec.convert(given, Source, strict=False)
         except msgspec.ValidationError as error:

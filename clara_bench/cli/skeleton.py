@@ -10,10 +10,9 @@ from clara_bench.errors import ConfigError
 
 SYSTEM = '''"""{title}: answers with the title of the passage that shares most words with the question."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clara_bench import Answer, IndexStats, Passage, Question, Ranked
+from clara_bench import Answer, IndexStats, Ranked
 
 
 class {title}:
@@ -21,22 +20,22 @@ class {title}:
     class Options:
         depth: int = 10
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options):
         self.depth = options.depth
 
-    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+    def index(self, corpus):
+        self.corpus = corpus
         self.words = {{pid: set(f"{{p.title}} {{p.text}}".lower().split()) for pid, p in corpus.items()}}
-        self.titles = {{pid: p.title for pid, p in corpus.items()}}
         return IndexStats(passages=len(corpus), seconds=0.0, bytes=0)
 
-    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+    def answer(self, questions):
         return [self.answer_one(question) for question in questions]
 
-    def answer_one(self, question: Question) -> Answer:
+    def answer_one(self, question):
         asked = set(question.text.lower().split())
         scored = [Ranked(pid, len(asked & self.words[pid])) for pid in question.candidates or self.words]
         best = sorted(scored, key=lambda ranked: -ranked.score)[: self.depth]
-        return Answer(self.titles[best[0].passage_id] if best else "", retrieved=tuple(best))
+        return Answer(self.corpus[best[0].passage_id].title if best else "", retrieved=tuple(best))
 '''
 
 TEST = """from {module} import {title}

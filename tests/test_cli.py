@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from clara_bench.cli import main
+
+
+def commands(group: click.Group, *above: str) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        found += [(*above, name)]
+        found += commands(command, *above, name) if isinstance(command, click.Group) else []
+    return found
+
+
+COMMANDS = commands(main)
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(arguments))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_an_example(command: tuple[str, ...]) -> None:
+    code, text = invoke(*command, "--help")
+    assert code == 0
+    group = command in {("tasks",), ("systems",), ("metrics",)}
+    assert group or "Example" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, click.testing, clara_bench.cli as c\n"
+        "click.testing.CliRunner().invoke(c.main, ['--help'])\n"
+        "print([m for m in ('torch', 'numpy', 'transformers', 'datasets', 'rich', 'faiss', 'bm25s') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "name at least one --task and one --system"),
+        (["run", "-t", "hotpot", "-s", "rag"], "unknown task 'hotpot'. Did you mean 'hotpotqa'?"),
+        (["run", "-t", "nq", "-s", "rga"], "unknown system 'rga'. Did you mean 'rag'?"),
+        (["run", "-t", "nq", "-s", "rag", "-o", "topk=3"], "unknown option 'topk'"),
+        (["run", "-t", "nq", "-s", "rag", "-o", "k"], "-o 'k': expected KEY=VALUE"),
+        (["run", "-t", "nq", "-s", "rag", "-o", "k=2", "-o", "k=3"], "given twice"),
+        (["run", "-t", "nq", "-s", "rag", "--setting", "golden"], "unknown setting 'golden'. Did you mean 'gold'?"),
+        (["run", "-t", "nq", "-s", "rag", "--batch", "0"], "--batch must be at least 1"),
+        (["run", "-t", "nq", "-s", "rag", "--limit", "0"], "--limit must be at least 1"),
+        (["run", "-t", "nq", "-s", "rag", "--data", "no/such/file.json"], "no/such/file.json"),
+        (["run", "--suite", "quik"], "unknown suite 'quik'. Did you mean 'quick'?"),
+        (["run", "--suite", "quick", "-t", "nq"], "--task cannot be used with --suite"),
+        (["run", "--manifest", "nowhere.json"], "no such manifest"),
+        (["run", "-t", "nq", "-s", "no.py:X"], "no such file no.py"),
+        (["run", "-t", "nq", "-s", "rag", "-s", "closed-book", "--label", "x"], "--label names one system"),
+        (["score", "nowhere"], "no such run"),
+        (["score", "nq", "nowhere.jsonl"], "no such file: nowhere.jsonl"),
+        (["leaderboard", "nowhere"], "no such folder: nowhere"),
+        (["inspect", "nowhere"], "nowhere is not a run"),
+        (["publish", "nowhere"], "no such folder: nowhere"),
+        (["metrics", "show", "recal@5"], "unknown metric 'recal@5'"),
+        (["metrics", "show", "recall@0"], "recall@0"),
+        (["tasks", "show", "nqq"], "unknown task 'nqq'. Did you mean 'nq'?"),
+        (["systems", "show", "bm25"], "unknown system 'bm25'"),
+        (["systems", "new", "Not A Name"], "cannot be a module name"),
+        (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = invoke(*arguments)
+    assert code == 2, text
+    lines = [line for line in text.splitlines() if line.startswith("Error")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in text
+
+
+ROWS = [{"id": f"q{i}", "answer": city} for i, city in enumerate(["Oslo", "Rome", "Paris", "wrong"])]
+
+
+def score(capitals: Path, rows: list[dict[str, object]], *more: str) -> tuple[int, str]:
+    answers = capitals.with_name("answers.jsonl")
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = str(capitals.with_name("capitals.jsonl"))
+    return invoke("score", str(capitals), str(answers), "--data", data, *more)
+
+
+def test_a_strangers_answers_are_scored_with_the_gold_as_denominator(capitals: Path) -> None:
+    code, text = score(capitals, ROWS, "--json")
+    assert code == 0
+    found = json.loads(text)
+    assert found["em"]["mean"] == pytest.approx(0.3)
+    assert found["em"]["n"] == 10
+    assert found["em"]["failed"] == 6
+    assert set(found["em"]) == {"mean", "ci95", "n", "unscored", "failed"}
+    assert "recall@1" not in found
+
+
+def test_a_strangers_ranking_is_scored_by_passage_id_or_title(capitals: Path) -> None:
+    rows = [{**ROWS[0], "retrieved": ["p0", "p1"]}, {**ROWS[1], "retrieved": ["Paris", "Rome"]}]
+    code, text = score(capitals, rows, "--json", "--setting", "distractor", "-m", "recall@1", "-m", "recall@2")
+    assert code == 0, text
+    assert json.loads(text)["recall@1"]["mean"] == pytest.approx(0.1)
+    assert json.loads(text)["recall@2"]["mean"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "q77", "answer": "x"}], "row 1: question 'q77' is not in the data"),
+        ([ROWS[0], ROWS[0]], "row 2: a second answer to question 'q0'"),
+        ([{"id": "q0"}], "row 1: Object missing required field `answer`"),
+        ([{"id": "q0", "answer": 3}], "row 1: Expected `str`, got `int` - at `$.answer`"),
+        ([{"id": "q0", "answer": "x", "retreived": []}], "unknown field `retreived`"),
+        ([{"id": "q0", "answer": "x", "retrieved": ["Atlantis"]}], "retrieved passage 'Atlantis'"),
+        ([{"answer": "x"}], "row 1: neither id nor question"),
+        ([], "no rows"),
+    ],
+)
+def test_a_strangers_bad_row_is_named(capitals: Path, rows: list[dict[str, object]], message: str) -> None:
+    code, text = score(capitals, rows)
+    assert code == 2
+    assert message in text
+
+
+def test_inspect_shows_question_passages_answer_and_gold(capitals: Path, oracle: str, tmp_path: Path) -> None:
+    data = str(capitals.with_name("capitals.jsonl"))
+    out = str(tmp_path / "runs")
+    code, text = invoke("run", "-t", str(capitals), "-s", oracle, "--data", data, "--out", out, "-o", "fail=q2")
+    assert code == 0, text
+    [run] = [line.strip() for line in text.splitlines() if line.startswith("  ") and "runs" in line]
+    code, text = invoke("inspect", run, "--question", "q1")
+    assert code == 0
+    for expected in ("capital of Italy", "gold    Rome", "answer  'Rome'", "1 * p1", "Rome is the capital of Italy"):
+        assert expected in text
+    assert "RuntimeError: no answer today" in invoke("inspect", run, "--only", "failed")[1]
+    assert "unknown question 'q99'" in invoke("inspect", run, "--question", "q99")[1]
+
+
+def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, capitals: Path) -> None:
+    code, text = invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))
+    assert code == 0, text
+    file = tmp_path / "mine" / "my_system.py"
+    assert len(file.read_text().splitlines()) <= 30
+    test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_system.py"]
+    subprocess.run(test, cwd=file.parent, check=True, capture_output=True)
+    data = str(capitals.with_name("capitals.jsonl"))
+    code, text = invoke("run", "-t", str(capitals), "-s", f"{file}:MySystem", "--data", data, "--out", str(tmp_path / "r"))
+    assert code == 0, text
+    assert "is there already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
+
+
+def test_lists_show_what_there_is() -> None:
+    for command, expected in [
+        (("tasks", "list"), "2wikimultihopqa"),
+        (("tasks", "show", "hotpotqa"), "CC BY-SA"),
+        (("systems", "list"), "closed-book"),
+        (("systems", "show", "rag"), "Passages given to the reader"),
+        (("systems", "show", "bm25", "--kind", "retriever"), "k1"),
+        (("metrics", "list"), "all_support@k"),
+        (("metrics", "show", "recall@5"), "higher"),
+    ]:
+        code, text = invoke(*command)
+        assert code == 0, text
+        assert expected in text
