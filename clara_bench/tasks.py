@@ -1,0 +1,193 @@
+"""Tasks: strict TOML files that say what is asked, how it is scored and where the data come from.
+
+A task declares, it does not run code: a reader by name, an answer scorer, metrics, settings. An
+unknown key is an error, for a mistyped one would otherwise change a score in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from clara_bench.datasets.files import plain_message
+from clara_bench.datasets.reading import LAYOUTS
+from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.registry import discover
+from clara_bench.types import SETTINGS, Setting
+
+SCHEMA = 1
+
+Scorer = Literal["squad", "hotpotqa", "musique", "2wiki"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """How the official files are called: glob patterns on names, the preferred first."""
+
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    corpus: tuple[str, ...] = ("corpus.json*", "*_corpus.json*")
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The data set on the Hugging Face hub."""
+
+    path: str
+    splits: Mapping[str, str]
+    """Our split to the hub's."""
+    name: str | None = None
+    """The configuration, where there are several."""
+    revision: str | None = None
+    """A full commit id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the data can come from."""
+
+    worlds: str | None = None
+    """The schema in which a made-up world is written; None when there is none."""
+    local: LocalFiles = LocalFiles()
+    hub: Hub | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a task file says."""
+
+    schema: int
+    """Version of this format."""
+    name: str
+    version: int
+    """Goes up with every change that moves a score."""
+    reader: str
+    """The family of raw forms: nq, hotpotqa, musique, 2wikimultihopqa or generic."""
+    title: str = ""
+    description: str = ""
+    answer_scorer: Scorer = "squad"
+    """Whose official variant plain `em` and `f1` mean."""
+    metrics: tuple[str, ...] = ("em", "f1")
+    main_metric: str = "f1"
+    settings: tuple[Setting, ...] = SETTINGS
+    default_setting: Setting = "corpus"
+    licence: str = ""
+    citation: str = ""
+    homepage: str = ""
+    sources: Sources = Sources()
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Questions in the official files of each split, one number a file."""
+    data: str | None = None
+    """A task of one's own: its file, beside the task file."""
+    corpus: str | None = None
+    """The passages to search, beside the task file."""
+    sha256: str | None = None
+    """Checksum that `data` must have."""
+    folder: str = ""
+    """Where the task file lies; not a key of it."""
+
+
+def names() -> list[str]:
+    """Every task, ours and those of installed packages."""
+    return sorted(discover("task"))
+
+
+def load(name_or_path: str) -> Task:
+    """A task by name, or from a TOML file.
+
+    Raises:
+        UnknownName: no such task, or a key, reader, scorer or setting that is not known.
+        ConfigError: a key is missing or of the wrong type, or two keys contradict each other.
+    """
+    if name_or_path.endswith(".toml"):
+        return _load_file(Path(name_or_path))
+    points = discover("task")
+    if name_or_path not in points:
+        raise UnknownName("task", name_or_path, points)
+    package = points[name_or_path].value
+    where = f"{package}/{name_or_path}.toml"
+    try:
+        text = importlib.resources.files(package).joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+    except (ImportError, OSError) as error:
+        raise ConfigError(
+            f"task '{name_or_path}' cannot be read from {where}: {error}. Reinstall its package"
+        ) from error
+    return parse(text, where)
+
+
+def _load_file(path: Path) -> Task:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"task file {path} cannot be read: {error}. Check the path") from error
+    return parse(text, str(path), folder=str(path.parent))
+
+
+def parse(text: str, where: str, folder: str = "") -> Task:
+    """A task from the text of its file.
+
+    Raises:
+        UnknownName, ConfigError: see `load`; `where` begins the message.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
+    _refuse_unknown_keys(content, Task, where)
+    _refuse_unknown_names(content, where)
+    try:
+        task = msgspec.convert(content, Task)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {plain_message(error)}") from error
+    _refuse_contradictions(task, where)
+    return dataclasses.replace(task, folder=folder)
+
+
+def _refuse_unknown_keys(content: Mapping[str, Any], record: type, where: str) -> None:
+    hints = get_type_hints(record)
+    known = [name for name in hints if name != "folder"]
+    for key, value in content.items():
+        if key not in known:
+            raise UnknownName("key", key, known, where=where)
+        kinds = (hints[key], *get_args(hints[key]))
+        nested = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+        if nested and isinstance(value, dict):
+            _refuse_unknown_keys(value, nested[0], f"{where}: [{key}]")
+
+
+def _refuse_unknown_names(content: Mapping[str, Any], where: str) -> None:
+    settings = content.get("settings", [])
+    given: list[tuple[str, Any, Iterable[str]]] = [
+        ("reader", content.get("reader"), LAYOUTS),
+        ("answer scorer", content.get("answer_scorer"), get_args(Scorer)),
+        ("setting", content.get("default_setting"), SETTINGS),
+    ]
+    given += [("setting", setting, SETTINGS) for setting in (settings if isinstance(settings, list) else [])]
+    for kind, value, known in given:
+        if isinstance(value, str) and value not in known:
+            raise UnknownName(kind, value, known, where=where)
+
+
+def _refuse_contradictions(task: Task, where: str) -> None:
+    if task.schema != SCHEMA:
+        raise ConfigError(
+            f"{where}: schema {task.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", task.name):
+        raise ConfigError(
+            f"{where}: name '{task.name}' must be letters, digits, '.', '_' and '-', for it names a folder"
+        )
+    if task.main_metric not in task.metrics:
+        raise ConfigError(f"{where}: main_metric '{task.main_metric}' is not among metrics: {', '.join(task.metrics)}")
+    if task.default_setting not in task.settings:
+        raise ConfigError(f"{where}: default_setting '{task.default_setting}' is not among settings")
+    if task.sha256 and not task.data:
+        raise ConfigError(f"{where}: sha256 is the checksum of 'data', which is not given")
