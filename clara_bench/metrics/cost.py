@@ -1,0 +1,101 @@
+"""Metrics of what answers cost: positions, tokens, compression and seconds.
+
+A question that failed has no cost, and an answer that came without a count (a stranger's file, say)
+has an unknown one: both are left out of the mean, and counted as left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from clara_bench.metrics.case import Case, Truth
+from clara_bench.metrics.metric import Metric
+from clara_bench.types import Usage
+
+PHASES = ("retrieve", "compress", "prefill", "decode")
+
+
+def _counted(usage: Usage) -> bool:
+    """Whether anybody counted: nobody answers without reading and writing something."""
+    return bool(usage.prompt_tokens or usage.context_positions or usage.generated_tokens)
+
+
+def _usage(attribute: str, case: Case) -> float | None:
+    usage = case.record.answer.usage
+    return float(getattr(usage, attribute)) if _counted(usage) else None
+
+
+def _positions(case: Case) -> float:
+    return float(case.record.answer.usage.context_positions)
+
+
+def _ratio(case: Case) -> float | None:
+    """Text tokens per position for one question; None where the reader was given nothing."""
+    usage = case.record.answer.usage
+    return usage.context_text_tokens / usage.context_positions if usage.context_positions else None
+
+
+def _seconds(case: Case) -> float | None:
+    seconds = case.record.answer.usage.seconds
+    return sum(seconds.values()) if seconds else None
+
+
+def _phase_seconds(phase: str, case: Case) -> float | None:
+    seconds = case.record.answer.usage.seconds
+    return seconds.get(phase, 0.0) if seconds else None
+
+
+def _answer_tokens(case: Case) -> float:
+    return float(len(case.answer.tokens))
+
+
+def _always(truth: Truth) -> bool:
+    return True
+
+
+def cost_metric(
+    name: str,
+    description: str,
+    unit: str,
+    measure: Callable[[Case], float | None],
+    higher_is_better: bool = False,
+    divisor: Callable[[Case], float] | None = None,
+) -> Metric:
+    """A metric that applies to every question, and is not in the interval [0, 1]."""
+    return Metric(name, description, "", unit, higher_is_better, "cost", _always, measure, divisor)
+
+
+_COUNTS = {
+    "context_positions": "Positions of evidence the reader attends to: tokens of text, vectors of a latent compressor.",
+    "context_text_tokens": "Tokens of the same evidence as plain text, in the reader's own tokenizer.",
+    "prompt_tokens": "Everything the reader read, instructions and question included.",
+    "generated_tokens": "Tokens the reader wrote.",
+}
+
+
+def metrics() -> Iterable[Metric]:
+    """Every metric of cost."""
+    for attribute, description in _COUNTS.items():
+        unit = "positions" if attribute == "context_positions" else "tokens"
+        yield cost_metric(attribute, description, unit, partial(_usage, attribute))
+    yield cost_metric("answer_tokens", "Tokens of the answer after normalisation.", "tokens", _answer_tokens)
+    yield cost_metric(
+        "effective_ratio_micro",
+        "Σ context_text_tokens / Σ context_positions over the questions: the compression the reader saw.",
+        "ratio",
+        partial(_usage, "context_text_tokens"),
+        higher_is_better=True,
+        divisor=_positions,
+    )
+    yield cost_metric(
+        "effective_ratio_macro",
+        "Mean of context_text_tokens / context_positions over the questions that were given a context.",
+        "ratio",
+        _ratio,
+        higher_is_better=True,
+    )
+    yield cost_metric("seconds", "Seconds for a question, all phases together.", "seconds", _seconds)
+    for phase in PHASES:
+        description = f"Seconds of phase {phase}; 0 for a system that has no such phase."
+        yield cost_metric(f"seconds_{phase}", description, "seconds", partial(_phase_seconds, phase))
