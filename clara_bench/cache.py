@@ -45,7 +45,15 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EPERM, errno.ENOTDIR}:
+        if error.errno in {
+            errno.ENOSPC,
+            errno.EFBIG,
+            errno.EROFS,
+            errno.EACCES,
+            errno.EDQUOT,
+            errno.EPERM,
+            errno.ENOTDIR,
+        }:
             raise BackendError(
                 f"cannot write {path}: {error.strerror}. Free some space or choose another folder"
             ) from error

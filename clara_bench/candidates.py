@@ -18,6 +18,7 @@ from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import ConfigError
 from clara_bench.registry import Component, create, effective_options
 from clara_bench.sources import TaskData
+from clara_bench.tasks import Task
 from clara_bench.types import Example, Passage, Question, Ranked, Setting
 
 Rankings = Mapping[str, Sequence[Ranked]]
@@ -100,8 +101,7 @@ def refuse_impossible(data: TaskData, examples: Sequence[Example], setting: Sett
         ConfigError: always with the way out.
     """
     task = data.task
-    if setting not in task.settings:
-        raise ConfigError(f"task '{task.name}' cannot carry setting '{setting}'. It can: {', '.join(task.settings)}")
+    refuse_setting(task, setting)
     if setting == "distractor":
         bare = sum(not example.question.candidates for example in examples)
         if bare:
@@ -118,6 +118,16 @@ def refuse_impossible(data: TaskData, examples: Sequence[Example], setting: Sett
             )
     if setting in {"retrieved", "corpus", "injected"} and not data.corpus:
         raise ConfigError(f"{task.name}: setting '{setting}' searches a corpus and there is none. Add --corpus FILE")
+
+
+def refuse_setting(task: Task, setting: Setting) -> None:
+    """Refuse a setting that the task does not declare.
+
+    Raises:
+        ConfigError: with the settings it can carry.
+    """
+    if setting not in task.settings:
+        raise ConfigError(f"task '{task.name}' cannot carry setting '{setting}'. It can: {', '.join(task.settings)}")
 
 
 def first_stage_run(

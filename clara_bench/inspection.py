@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clara_bench import metrics
@@ -44,13 +44,13 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
         shown = [one for one in shown if one.example.question.id == question_id]
         if not shown:
             raise UnknownName("question", question_id, records)
-    keep = {
+    kept: dict[str, Callable[[Shown], bool]] = {
         "all": lambda one: True,
         "wrong": lambda one: not one.em,
         "right": lambda one: bool(one.em),
         "failed": lambda one: one.failed,
     }
-    return [one for one in shown if keep[only](one)]
+    return list(filter(kept[only], shown))
 
 
 def _shown(example: Example, record: Record | None, scorer: str) -> Shown:

@@ -56,7 +56,7 @@ class Board:
     """All runs over one set of questions of one task."""
 
     task: str
-    version: str
+    version: int
     source: str
     questions: int
     questions_hash: str
@@ -68,7 +68,7 @@ class Key(NamedTuple):
     """What two runs must share to stand in one table."""
 
     task: str
-    version: str
+    version: int
     questions_hash: str
 
 
@@ -159,13 +159,12 @@ def cell(metric: Metric, summary: Summary | None) -> str:
 def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Head and rows as text; the same for every format."""
     shown, traits = shown_metrics(board, names), shown_traits(board)
-    head = ["setting", "candidates", "system", "n", *(metric.name for metric in shown), *traits]
+    head = ["setting", "candidates", "system", *(metric.name for metric in shown), *traits]
     rows = [
         [
             section.setting,
             section.candidates_hash[:8],
             f"{row.label} †{row.failed}" if row.failed else row.label,
-            str(row.questions),
             *(cell(metric, row.metrics.get(metric.name)) for metric in shown),
             *(_trait(row.traits.get(trait)) for trait in traits),
         ]

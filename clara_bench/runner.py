@@ -10,21 +10,22 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from clara_bench import registry, results, scoring
+from clara_bench import metrics, registry, results, scoring
 from clara_bench.cache import disk_errors
-from clara_bench.candidates import NEEDS_FIRST_STAGE, FirstStage, Frozen, freeze, select
+from clara_bench.candidates import NEEDS_FIRST_STAGE, FirstStage, Frozen, freeze, refuse_setting, select
 from clara_bench.errors import BenchError, ConfigError
 from clara_bench.provenance import provenance
 from clara_bench.registry import Component
 from clara_bench.results import RecordLog, Run
 from clara_bench.sources import Source, TaskData
+from clara_bench.tasks import Task
 from clara_bench.types import (
     FAILURES,
     Answer,
@@ -58,16 +59,28 @@ class Request:
     """Questions handed to the system at once."""
 
 
-class Progress(Protocol):
-    """What the runner tells while it works; the command line draws bars with it."""
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` questions are answered."""
-        ...
+Progress = Callable[[int, int], None]
+"""Told how many questions are answered, and of how many; the command line draws bars with it."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def silent(done: int, total: int) -> None:
     """Report nothing."""
+
+
+def check(request: Request, task: Task) -> None:
+    """Refuse what can be refused before any data is read.
+
+    Raises:
+        UnknownName, ConfigError: an unknown system, metric or option, or a setting the task cannot carry.
+    """
+    registry.effective_options("system", request.system)
+    for name in (*task.metrics, task.main_metric):
+        metrics.get(name, task.answer_scorer)
+    refuse_setting(task, request.setting)
+    if request.limit is not None and request.limit < 1:
+        raise ConfigError(f"--limit must be at least 1, got {request.limit}")
+    if request.batch < 1:
+        raise ConfigError(f"--batch must be at least 1, got {request.batch}")
 
 
 def run(
@@ -161,7 +174,7 @@ def _answer_all(
     waiting = {example.question.id for example in missing}
     total = len(frozen.examples)
     done, seconds = total - len(missing), 0.0
-    progress(done, total, "")
+    progress(done, total)
     for start in range(0, total, batch):
         examples = [e for e in frozen.examples[start : start + batch] if e.question.id in waiting]
         if not examples:
@@ -171,7 +184,7 @@ def _answer_all(
         seconds += time.perf_counter() - begun
         log.append([_record(e, a, frozen.corpus) for e, a in zip(examples, answers, strict=True)])
         done += len(examples)
-        progress(done, total, "")
+        progress(done, total)
     return seconds
 
 

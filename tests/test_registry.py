@@ -81,7 +81,7 @@ def test_effective_options_resolve_nested_defaults() -> None:
 
 
 def test_an_unknown_name_comes_with_the_nearest_known() -> None:
-    with pytest.raises(UnknownName, match="unknown system 'ragg'. Did you mean 'rag'?"):
+    with pytest.raises(UnknownName, match=r"unknown system 'ragg'\. Did you mean 'rag'\?"):
         load("system", "ragg")
 
 
@@ -98,7 +98,7 @@ def test_a_plugin_file_that_breaks_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load("system", f"{tmp_path}/absent.py:Any")
     file.write_text("class Mine: pass\n")
-    with pytest.raises(UnknownName, match="unknown class 'Mime'. Did you mean 'Mine'?"):
+    with pytest.raises(UnknownName, match=r"unknown class 'Mime'\. Did you mean 'Mine'\?"):
         load("system", f"{file}:Mime")
 
 

@@ -106,8 +106,8 @@ def test_a_run_killed_at_any_moment_continues_to_the_same_scores(go: Go, capital
     slow.write_text(Path(oracle.rpartition(":")[0]).read_text() + SLOW)
     out = capitals.parent / "killed"
     data = str(capitals.with_name("capitals.jsonl"))
-    command = [sys.executable, "-m", "clara_bench", "run", "-t", str(capitals), "-s", f"{slow}:Capitals", "--data", data,
-               "--batch", "2", "--out", str(out)]  # fmt: skip
+    command = [sys.executable, "-m", "clara_bench", "run", "-t", str(capitals), "-s", f"{slow}:Capitals"]
+    command += ["--data", data, "--batch", "2", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(out.rglob("records.jsonl")) or not next(out.rglob("records.jsonl")).read_bytes():
         assert process.poll() is None, "the run ended before it could be killed"

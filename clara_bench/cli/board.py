@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clara_bench.leaderboard import Board
 
 
@@ -37,19 +40,31 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
 
 
 def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
-    """Tables on the terminal, one a board, a rule between sections."""
+    """Tables on the terminal, one a board, a rule between sections; columns that do not fit are left out by name."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from clara_bench.leaderboard import NOTE, table, title
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
     for board in found:
         head, rows = table(board, names)
-        shown = Table(*(Text(name) for name in head), title=Text(title(board)), title_justify="left")
-        for number, row in enumerate(rows):
-            last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
-            shown.add_row(*(Text(value) for value in row), end_section=last)
-        console.print(shown, width=None if console.is_terminal else 200)
+        shown = head
+        while len(shown) > 4 and console.measure(_rich(shown, rows)).maximum > console.width:
+            shown = shown[:-1]
+        console.print(Text(title(board), style="bold"))
+        console.print(_rich(shown, rows))
+        if len(shown) < len(head):
+            console.print(Text(f"too narrow for: {', '.join(head[len(shown) :])}", style="dim"))
     console.print(Text(NOTE, style="dim"))
+
+
+def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head)
+    for number, row in enumerate(rows):
+        last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
+        table.add_row(*(Text(value, no_wrap=True) for value in row[: len(head)]), end_section=last)
+    return table

@@ -25,7 +25,7 @@ def list_tasks() -> None:
 
     loaded = [library.load(name) for name in library.names()]
     _table(["task", "version", "title", "settings"],
-           [[task.name, task.version, task.title, ", ".join(task.settings)] for task in loaded])  # fmt: skip
+           [[task.name, str(task.version), task.title, ", ".join(task.settings)] for task in loaded])  # fmt: skip
 
 
 @tasks.command("show")

@@ -47,7 +47,7 @@ def _terminal(total: int) -> Iterator[tuple[Progress, Started]]:
         current = shown.add_task("starting", total=None, rate="")
         begun = [0.0, 0]
 
-        def progress(done: int, questions: int, what: str) -> None:
+        def progress(done: int, questions: int) -> None:
             if not begun[0]:
                 begun[:] = [time.perf_counter(), done]
             shown.update(current, total=questions, completed=done, rate=rate(done - begun[1], begun[0]))
@@ -66,14 +66,16 @@ def _lines(total: int) -> Iterator[tuple[Progress, Started]]:
     last = [0.0]
     begun = [0.0, 0]
 
-    def progress(done: int, questions: int, what: str) -> None:
+    def progress(done: int, questions: int) -> None:
         now = time.perf_counter()
         if not begun[0]:
             begun[:] = [now, done]
-        if done == questions or now - last[0] > 10:
-            last[0] = now
-            seconds = (questions - done) * (now - begun[0]) / max(1, done - begun[1])
-            print(f"    {done}/{questions} {rate(done - begun[1], begun[0])}, {seconds:.0f} s left", file=sys.stderr)  # noqa: T201
+        if done < questions and now - last[0] < 10:
+            return
+        last[0] = now
+        left = (questions - done) * (now - begun[0]) / max(1, done - begun[1])
+        eta = f" {rate(done - begun[1], begun[0])}, {left:.0f} s left" if done > begun[1] else ""
+        print(f"    {done}/{questions}{eta}", file=sys.stderr, flush=True)  # noqa: T201
 
     def started(number: int, request: Request) -> None:
         begun[:] = [0.0, 0]

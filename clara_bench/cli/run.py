@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @data_options
 @click.pass_context
 def run(
-    ctx: click.Context, suite: str | None, manifest: str | None, out: Path, retry_failed: bool, **given: Any
+    ctx: click.Context, /, suite: str | None, manifest: str | None, out: Path, retry_failed: bool, **given: Any
 ) -> None:
     """Ask systems the questions of tasks; continue where an earlier run stopped.
 
@@ -86,7 +86,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
             limit=given["limit"],
             seed=given["seed"],
             complete_gold=given["complete_gold"],
-            batch=_positive(given["batch"], "--batch"),
+            batch=given["batch"],
         )
         for task in given["tasks"]
         for system in given["systems"]
@@ -105,12 +105,6 @@ def check_setting(name: str) -> Any:
     if name not in SETTINGS:
         raise UnknownName("setting", name, SETTINGS)
     return name
-
-
-def _positive(value: int, option: str) -> int:
-    if value < 1:
-        raise ConfigError(f"{option} must be at least 1, got {value}")
-    return value
 
 
 def _changed(ctx: click.Context) -> set[str]:
@@ -156,6 +150,8 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
     from clara_bench import registry, runner, sources, tasks
     from clara_bench.cli.progress import bars
 
+    for request in requests:
+        runner.check(request, tasks.load(request.task))
     finished = []
     with bars(len(requests)) as (progress, started), registry.sharing("reader"):
         loaded: dict[str, Any] = {}
