@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,22 +40,22 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
 
 def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
     """Tables on the terminal, one a board, a rule between sections; columns that do not fit are left out by name."""
-    from rich.console import Console
     from rich.text import Text
 
+    from clara_bench.cli.output import console
     from clara_bench.leaderboard import NOTE, table, title
 
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    screen = console()
     for board in found:
         head, rows = table(board, names)
         shown = head
-        while len(shown) > 4 and console.measure(_rich(shown, rows)).maximum > console.width:
+        while len(shown) > 4 and screen.measure(_rich(shown, rows)).maximum > screen.width:
             shown = shown[:-1]
-        console.print(Text(title(board), style="bold"))
-        console.print(_rich(shown, rows))
+        screen.print(Text(title(board), style="bold"))
+        screen.print(_rich(shown, rows))
         if len(shown) < len(head):
-            console.print(Text(f"too narrow for: {', '.join(head[len(shown) :])}", style="dim"))
-    console.print(Text(NOTE, style="dim"))
+            screen.print(Text(f"too narrow for: {', '.join(head[len(shown) :])}", style="dim"))
+    screen.print(Text(NOTE, style="dim"))
 
 
 def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

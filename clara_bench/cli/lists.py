@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from clara_bench.cli.output import print_table
 from clara_bench.cli.skeleton import write_skeleton
 
 KINDS = ("system", "retriever", "compressor", "reader")
@@ -24,7 +25,7 @@ def list_tasks() -> None:
     from clara_bench import tasks as library
 
     loaded = [library.load(name) for name in library.names()]
-    _table(["task", "version", "title", "settings"],
+    print_table(["task", "version", "title", "settings"],
            [[task.name, str(task.version), task.title, ", ".join(task.settings)] for task in loaded])  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def list_systems() -> None:
         for kind in KINDS
         for name, point in sorted(discover(kind).items())
     ]
-    _table(["kind", "name", "class", "package"], rows)
+    print_table(["kind", "name", "class", "package"], rows)
 
 
 @systems.command("show")
@@ -71,7 +72,7 @@ def show_system(name: str, kind: Any) -> None:
     docs = _attribute_docs(options)
     rows = [[field.name, str(field.type), _default(field), docs.get(field.name, "")]
             for field in dataclasses.fields(options)]  # fmt: skip
-    _table(["option", "type", "default", "meaning"], rows)
+    print_table(["option", "type", "default", "meaning"], rows)
 
 
 @systems.command("new")
@@ -95,7 +96,7 @@ def list_metrics() -> None:
 
     found = [(name, library.get(name.replace("@k", "@5"))) for name in library.names()]
     rows = [[name, metric.family, metric.unit, metric.description] for name, metric in found]
-    _table(["metric", "family", "unit", "meaning"], rows)
+    print_table(["metric", "family", "unit", "meaning"], rows)
 
 
 @metrics.command("show")
@@ -108,7 +109,7 @@ def show_metric(name: str) -> None:
     better = "higher" if metric.higher_is_better else "lower"
     rows = [["family", metric.family], ["unit", metric.unit], ["better", better]]
     rows += [["definition", metric.description], ["source", metric.citation]]
-    _table(["metric", metric.name], rows)
+    print_table(["metric", metric.name], rows)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -132,24 +133,13 @@ def _attribute_docs(options: type) -> dict[str, str]:
     return docs
 
 
-def _table(head: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*head, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(value) for value in row))
-    Console().print(table)
-
-
 def _fields(record: Any) -> None:
     import msgspec
 
     rows = [
         [key, _plain(value)] for key, value in msgspec.to_builtins(record).items() if value not in (None, "", [], {})
     ]
-    _table(["field", "value"], rows)
+    print_table(["field", "value"], rows)
 
 
 def _plain(value: Any) -> str:

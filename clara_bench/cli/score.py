@@ -80,13 +80,12 @@ def _print_json(scores: Scores) -> None:
 
 
 def _print_table(scores: Scores) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from clara_bench.cli.output import print_table
 
-    table = Table("metric", "mean", "95 % interval", "n", "unscored", "failed")
+    rows = []
     for name, s in scores.metrics.items():
         interval = "–" if s.ci95 is None else f"{s.ci95[0]:.4f} – {s.ci95[1]:.4f}"
         mean = "–" if s.mean is None else f"{s.mean:.4f}"
-        table.add_row(name, mean, interval, str(s.n), str(s.unscored), str(s.failed))
-    Console().print(table)
+        rows.append([name, mean, interval, str(s.n), str(s.unscored), str(s.failed)])
+    print_table(["metric", "mean", "95 % interval", "n", "unscored", "failed"], rows)
     click.echo("answers: " + ", ".join(f"{count} {status}" for status, count in scores.statuses.items()))
