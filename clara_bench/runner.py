@@ -181,8 +181,10 @@ def _answer_all(
             continue
         begun = time.perf_counter()
         answers = answer_batch(system, [example.question for example in examples])
-        seconds += time.perf_counter() - begun
-        log.append([_record(e, a, frozen.corpus) for e, a in zip(examples, answers, strict=True)])
+        took = time.perf_counter() - begun
+        share = took / len(examples)
+        log.append([_record(e, a, frozen.corpus, share) for e, a in zip(examples, answers, strict=True)])
+        seconds += took
         done += len(examples)
         progress(done, total)
     return seconds
@@ -223,13 +225,14 @@ def _failure(error: Exception) -> Status:
     return "timeout" if isinstance(error, TimeoutError) else "error"
 
 
-def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage]) -> Record:
+def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
     for passage_id, _ in answer.retrieved:
         if passage_id not in corpus:
             raise ConfigError(
                 f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
             )
-    return Record(example.question.id, scoring.with_status(answer), scoring.answer_ranks(answer, example.gold, corpus))
+    ranks = scoring.answer_ranks(answer, example.gold, corpus)
+    return Record(example.question.id, scoring.with_status(answer), ranks, seconds)
 
 
 def _label(request: Request) -> str:

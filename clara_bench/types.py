@@ -129,6 +129,8 @@ class Record:
     answer: Answer
     answer_ranks: tuple[int, ...] | None = None
     """Ranks, from 1, of the retrieved passages that contain an accepted answer; None when nothing was retrieved."""
+    seconds: float | None = None
+    """Wall-clock seconds in the system, measured from outside; a batch's seconds are split evenly."""
 
 
 @dataclass(frozen=True, slots=True)
