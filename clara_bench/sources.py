@@ -129,10 +129,9 @@ def _from_world(task: Task, source: Source) -> _Found:
 
 
 def _world(task: Task, options: Mapping[str, str]) -> tuple[WorldConfig, World]:
-    from clara_bench.worlds import WorldConfig, generate
-
     if task.sources.worlds is None:
         raise ConfigError(f"task '{task.name}' has no made-up worlds. Name its file with --data FILE")
+    from clara_bench.worlds import WorldConfig, generate
 
     class Worlds:
         Options = WorldConfig

@@ -38,7 +38,7 @@ def read(
     """
     layout = detect(reader, rows, where)
     raw = layout.prepare([convert(row, layout.row, f"{where}: row {number}") for number, row in enumerate(rows, 1)])
-    pool = PassagePool(corpus)
+    pool = PassagePool(corpus, where)
     own = [layout.passages(row, pool) for row in raw]
     examples = [layout.example(row, ids, pool, aliases or {}) for row, ids in zip(raw, own, strict=True)]
     _check(examples, where)
