@@ -1,1 +1,18 @@
-"""Made-up encyclopaedias with questions over them."""
+"""Made-up encyclopaedias with questions over them, which nobody can have memorised.
+
+    from clara_bench.worlds import WorldConfig, generate
+    world = generate("hotpotqa", WorldConfig(seed=1, questions=100, passages=2000))
+    world.rows, world.corpus        what HotpotQA's own files hold
+    world.forms, world.facts(id)    the same in symbols
+
+Modules, in the order in which a world is made: config, draw (seeded choices), names, ontology (types and
+relations), encyclopaedia and facts (what is true), templates and prose (passages), drafts, chains and
+comparisons (questions before they have words), phrases and asking (words), candidates, rows and schemas
+(the raw forms), forms (symbols), generate, and diagnostics (what a guesser scores; a test of reading).
+"""
+
+from clara_bench.worlds.config import WorldConfig
+from clara_bench.worlds.forms import Fact, Form, Step
+from clara_bench.worlds.generate import World, generate
+
+__all__ = ["Fact", "Form", "Step", "World", "WorldConfig", "generate"]

@@ -1,0 +1,108 @@
+"""Puts a draft into words."""
+
+from __future__ import annotations
+
+from clara_bench.worlds.drafts import Draft, Hop
+from clara_bench.worlds.draw import Draw
+from clara_bench.worlds.encyclopaedia import Encyclopaedia
+from clara_bench.worlds.ontology import AWARDED
+from clara_bench.worlds.phrases import (
+    ASKS,
+    BRIDGED_FIRST,
+    BRIDGED_SAME,
+    CLUES,
+    DESCRIPTIONS,
+    FIRST,
+    KIN_ASKS,
+    KINSHIP,
+    NAMED,
+    SAME,
+)
+
+WORDINGS = 6
+"""A chain is worded this often at random, and the wording kept in which the fewest clauses are nested."""
+
+
+class Asker:
+    """Words the drafts of one world."""
+
+    def __init__(self, world: Encyclopaedia, draw: Draw) -> None:
+        self._world = world
+        self._draw = draw
+
+    def word(self, draft: Draft) -> str:
+        """The question, with capital and question mark."""
+        if draft.options:
+            return self._comparison(draft)
+        if draft.kind == "inference":
+            kin = KINSHIP[draft.hops[0].key, draft.hops[1].key]
+            name = self._world.names[draft.hops[0].entity]
+            return self._draw.pick(KIN_ASKS).format(kin=kin, x=name)
+        wordings = [self._chain(draft) for _ in range(WORDINGS)]
+        return min(wordings, key=lambda wording: wording[1])[0]
+
+    def step(self, hop: Hop) -> str:
+        """One hop as a question of its own, with "#1" for the answer to the first hop, as in MuSiQue."""
+        subject = self.named(hop.entity) if hop.source is None else f"#{hop.source + 1}"
+        award = ""
+        if hop.award is not None:
+            award = self._world.awards[hop.award] if hop.award_source is None else f"#{hop.award_source + 1}"
+        return self._draw.pick(ASKS[hop.key]).format(x=subject, q=award)
+
+    def named(self, entity: int) -> str:
+        """An entity as a question names it."""
+        return self._draw.pick(NAMED[self._world.kind(entity)]).format(x=self._world.names[entity])
+
+    def _comparison(self, draft: Draft) -> str:
+        keys = tuple(draft.hops[place].key for place in range(draft.ends[0] + 1))
+        if draft.ask == "same":
+            template = SAME[keys[0]] if len(keys) == 1 else BRIDGED_SAME[keys[0], keys[1]]
+        else:
+            pair = FIRST[keys[0]] if len(keys) == 1 else BRIDGED_FIRST[keys[0], keys[1]]
+            template = pair[draft.ask == "high"]
+        a, b = (self._world.names[entity] for entity in draft.options)
+        return template.format(a=a, b=b)
+
+    def _chain(self, draft: Draft) -> tuple[str, int]:
+        """A wording and how many clauses it nests."""
+        last = draft.hops[-1]
+        template = self._draw.pick(ASKS[last.key])
+        subject, nested = self._subject(draft, last)
+        trailing = _has_tail(template)
+        if draft.clue:
+            subject += f", {self._clue(draft)}" + ("," if trailing else "")
+        text = template.format(x=subject, q=self._award(draft, last))
+        return text[0].upper() + text[1:], nested + trailing * (nested + 1)
+
+    def _subject(self, draft: Draft, hop: Hop) -> tuple[str, int]:
+        """What a hop is about, and how many clauses its end closes."""
+        if hop.source is None:
+            return self.named(hop.entity), 0
+        source = draft.hops[hop.source]
+        subject, nested = self._subject(draft, source)
+        template = self._draw.pick(DESCRIPTIONS[source.key])
+        described = template.format(x=subject, q=self._award(draft, source))
+        return described, nested * 2 + 1 if _has_tail(template) else nested
+
+    def _award(self, draft: Draft, hop: Hop) -> str:
+        if hop.key != AWARDED:
+            return ""
+        if hop.award_source is None:
+            return self._world.awards[hop.award] if hop.award is not None else ""
+        source = draft.hops[hop.award_source]
+        return DESCRIPTIONS[source.key][0].format(x=self._subject(draft, source)[0])
+
+    def _clue(self, draft: Draft) -> str:
+        assert draft.clue is not None
+        value = self._world.surface(draft.clue.key, draft.clue.value)
+        article = "an" if value[0] in "aeiou" else "a"
+        return CLUES[draft.clue.key].format(o=value, a_o=f"{article} {value}")
+
+
+def _has_tail(template: str) -> bool:
+    """Whether words follow the subject.
+
+    >>> _has_tail("In which city was {x} born?"), _has_tail("Who directed {x}?")
+    (True, False)
+    """
+    return template.partition("{x}")[2] not in ("", "?")

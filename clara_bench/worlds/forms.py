@@ -1,0 +1,101 @@
+"""Facts and questions in symbols, for training, diagnostics and proofs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clara_bench.worlds.drafts import Ask, Link, surface
+from clara_bench.worlds.ontology import AWARDED, MENTION, relations_of
+from clara_bench.worlds.rows import Item, Press
+
+
+class Fact(NamedTuple):
+    """One thing that a passage states about the entity of its title."""
+
+    subject: str
+    """Title of the passage."""
+    relation: str
+    """Such as "film.director"; "person.mention" says only that another entity is named."""
+    value: str
+    """As the passage spells it."""
+    sentence: int
+    """Index of the sentence that states it."""
+    qualifier: str = ""
+    """The award, for "person.awarded", whose value is the city where it was received; else empty."""
+
+
+class Step(NamedTuple):
+    """One fact that a question needs."""
+
+    subject: str
+    """A title where the question names it, else "#2" for the answer to the second step."""
+    relation: str
+    answer: str
+    passage: str
+    """Id of the gold passage that states it."""
+    qualifier: str = ""
+    """An award by name, or "#2"; empty for most relations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The logical form of a question."""
+
+    steps: tuple[Step, ...]
+    ask: Ask
+    """value: the answer to the last step. low, high: whose last step is lower or higher. same: yes or no."""
+    ends: tuple[int, ...]
+    """Index of the last step of each branch; two for a comparison."""
+    options: tuple[str, ...]
+    """The named entities of a comparison, in the order of the question; else ()."""
+    answer: str
+    kind: str
+    """The data set's question type: single, bridge, comparison, 3hop1, inference, ..."""
+    link: Link
+    """HotpotQA's bridge questions: how the hidden passage can be found at once; else empty."""
+    clue: tuple[str, str] | None
+    """For link "clue" the relation and value, told by the question, of the entity that the last step is about."""
+    gold: tuple[str, ...]
+    """Ids of the gold passages; all but one of them are candidates when the question is unanswerable."""
+    candidates: tuple[str, ...]
+    """Ids of the passages offered, in their order."""
+
+
+def form(press: Press, item: Item) -> Form:
+    """The logical form of a question."""
+    world, draft = press.world, item.draft
+    steps = []
+    for hop in draft.hops:
+        award = world.awards[hop.award] if hop.award is not None else ""
+        subject = world.names[hop.entity] if hop.source is None else f"#{hop.source + 1}"
+        qualifier = award if hop.award_source is None else f"#{hop.award_source + 1}"
+        steps.append(Step(subject, hop.key, surface(world, hop), press.ids[hop.entity], qualifier))
+    return Form(
+        steps=tuple(steps),
+        ask=draft.ask,
+        ends=tuple(end % len(steps) for end in draft.ends),
+        options=tuple(world.names[entity] for entity in draft.options),
+        answer=draft.answer,
+        kind=draft.kind,
+        link=draft.link,
+        clue=(draft.clue.key, world.surface(*draft.clue)) if draft.clue else None,
+        gold=tuple(press.ids[entity] for entity in draft.gold),
+        candidates=tuple(press.ids[entity] for entity in item.candidates),
+    )
+
+
+def facts(press: Press, entity: int) -> tuple[Fact, ...]:
+    """Everything that a passage states."""
+    world, places = press.world, press.writer.write(entity).places
+    title = world.names[entity]
+    found = []
+    for relation in relations_of(world.kind(entity), world.hard):
+        value = world.value(entity, relation.key)
+        if value is not None:
+            found.append(Fact(title, relation.key, world.surface(relation.key, value), places[relation.key]))
+    if entity in world.mentions:
+        found.append(Fact(title, MENTION, world.names[world.mentions[entity]], places[MENTION]))
+    for receipt in world.receipts.get(entity, ()):
+        found.append(Fact(title, AWARDED, world.names[receipt.city], places[AWARDED], world.awards[receipt.award]))
+    return tuple(found)

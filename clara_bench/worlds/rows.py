@@ -1,0 +1,178 @@
+"""Writes drafts as rows of the four official raw schemas.
+
+The forms are those of the published files: DPR's with passages (as "lost in the middle" publishes Natural
+Questions), HotpotQA distractor, MuSiQue, 2WikiMultihopQA. One key is added: "link" on HotpotQA's bridge rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from clara_bench.worlds.asking import Asker
+from clara_bench.worlds.drafts import Draft, Hop, surface, target_is_entity
+from clara_bench.worlds.encyclopaedia import Encyclopaedia
+from clara_bench.worlds.ontology import AWARDED, RELATIONS, is_entity
+from clara_bench.worlds.prose import Writer
+
+UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}
+
+
+class Item(NamedTuple):
+    """A draft with its words and its candidates."""
+
+    draft: Draft
+    question: str
+    candidates: list[int]
+    """Entities, in the order in which they are offered."""
+    removed: int | None = None
+    """The gold entity that was left out of the candidates of an unanswerable question."""
+
+
+class Press:
+    """Everything that rows are written with."""
+
+    def __init__(self, world: Encyclopaedia, writer: Writer, asker: Asker, ids: list[str]) -> None:
+        self.world = world
+        self.writer = writer
+        self.asker = asker
+        self.ids = ids
+        """Passage id of each entity."""
+
+    def title(self, entity: int) -> str:
+        """Title of an entity's passage."""
+        return self.world.names[entity]
+
+    def place(self, hop: Hop) -> int:
+        """Index of the sentence that states a hop."""
+        return self.writer.write(hop.entity).places[hop.key]
+
+
+def nq(press: Press, item: Item) -> dict[str, Any]:
+    """DPR's form: question, answers, and passages marked as gold or not."""
+    answers = [item.draft.answer, *aliases(press.world, item.draft)]
+    return {
+        "question": item.question,
+        "answers": answers,
+        "ctxs": [_context(press, entity, answers, entity in item.draft.gold) for entity in item.candidates],
+    }
+
+
+def _context(press: Press, entity: int, answers: list[str], gold: bool) -> dict[str, Any]:
+    title, text = press.title(entity), press.writer.text(entity)
+    has_answer = any(answer in text for answer in answers)
+    return {"id": press.ids[entity], "title": title, "text": text, "hasanswer": has_answer, "isgold": gold}
+
+
+def hotpotqa(press: Press, item: Item) -> dict[str, Any]:
+    """HotpotQA's form; every sentence but the first of a passage starts with a blank."""
+    draft = item.draft
+    row: dict[str, Any] = {
+        "_id": _digest(press, item)[:24],
+        "question": item.question,
+        "answer": draft.answer,
+        "type": draft.kind,
+        "level": press.world.config.tier,
+        "supporting_facts": _support(press, draft),
+        "context": [],
+    }
+    for entity in item.candidates:
+        first, *rest = press.writer.write(entity).sentences
+        row["context"].append([press.title(entity), [first, *(f" {sentence}" for sentence in rest)]])
+    return row | {"link": draft.link} if draft.link else row
+
+
+def musique(press: Press, item: Item) -> dict[str, Any]:
+    """MuSiQue's form; an unanswerable question lacks one supporting paragraph but keeps its answer."""
+    draft = item.draft
+    steps = [_step(press, item, hop) for hop in draft.hops]
+    return {
+        "id": f"{draft.kind}__" + "_".join(str(step["id"]) for step in steps),
+        "paragraphs": [_paragraph(press, item, number) for number in range(len(item.candidates))],
+        "question": item.question,
+        "question_decomposition": steps,
+        "answer": draft.answer,
+        "answer_aliases": aliases(press.world, draft),
+        "answerable": item.removed is None,
+    }
+
+
+def _paragraph(press: Press, item: Item, number: int) -> dict[str, Any]:
+    entity = item.candidates[number]
+    return {
+        "idx": number,
+        "title": press.title(entity),
+        "paragraph_text": press.writer.text(entity),
+        "is_supporting": entity in item.draft.gold,
+    }
+
+
+def _step(press: Press, item: Item, hop: Hop) -> dict[str, Any]:
+    keys = [*RELATIONS, AWARDED]
+    return {
+        "id": hop.entity * 200 + 2 * keys.index(hop.key) + _second_award(press.world, hop),
+        "question": press.asker.step(hop),
+        "answer": surface(press.world, hop),
+        "paragraph_support_idx": item.candidates.index(hop.entity) if hop.entity != item.removed else None,
+    }
+
+
+def _second_award(world: Encyclopaedia, hop: Hop) -> int:
+    return int(hop.award is not None and world.receipts[hop.entity][1].award == hop.award)
+
+
+def two_wiki(press: Press, item: Item) -> dict[str, Any]:
+    """2WikiMultihopQA's form; as there, only chains have `evidences_id`, and "Q7" stands for an entity."""
+    draft, world = item.draft, press.world
+    hops = sorted(draft.hops, key=lambda hop: hop.source is not None)  # the named entities first, as there
+    last = draft.hops[-1]
+    answer_id = _entity_id(draft.options[draft.answer != world.names[draft.options[0]]]) if draft.ask in LOWER else None
+    if draft.ask == "value" and target_is_entity(last):
+        answer_id = _entity_id(last.value)
+    return {
+        "_id": _digest(press, item)[:32],
+        "type": draft.kind,
+        "question": item.question,
+        "context": [[press.title(entity), press.writer.write(entity).sentences] for entity in item.candidates],
+        "entity_ids": "_".join(_entity_id(hop.entity) for hop in hops),
+        "supporting_facts": [[press.title(hop.entity), press.place(hop)] for hop in hops],
+        "evidences": [[press.title(hop.entity), RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
+        "answer": draft.answer,
+        "evidences_id": [] if draft.options else [_triple_ids(hop) for hop in hops],
+        "answer_id": answer_id,
+    }
+
+
+LOWER = ("low", "high")
+
+
+def _triple_ids(hop: Hop) -> list[str]:
+    relation = RELATIONS[hop.key]
+    value = _entity_id(hop.value) if is_entity(relation.target) else "date_information"
+    return [_entity_id(hop.entity), relation.wiki, value]
+
+
+def _entity_id(entity: int) -> str:
+    return f"Q{entity + 1}"
+
+
+def _support(press: Press, draft: Draft) -> list[list[str | int]]:
+    return [[press.title(hop.entity), press.place(hop)] for hop in draft.hops]
+
+
+def aliases(world: Encyclopaedia, draft: Draft) -> list[str]:
+    """Other spellings of a number: without its comma, with its unit."""
+    last = draft.hops[-1]
+    if draft.options or last.key == AWARDED or RELATIONS[last.key].target != "number":
+        return []
+    bare = str(last.value)
+    unit = UNITS.get(last.key)
+    spellings = [bare, f"{draft.answer} {unit}" if unit else bare]
+    return [spelling for spelling in dict.fromkeys(spellings) if spelling != draft.answer]
+
+
+def _digest(press: Press, item: Item) -> str:
+    """Hex digits that name a question: of its world, its words and what it needs."""
+    config = press.world.config
+    parts = (config.seed, config.split, config.tier, config.passages, item.question, item.draft.gold)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
