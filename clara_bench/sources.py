@@ -105,9 +105,13 @@ def write_world(task: Task, options: Mapping[str, str], folder: Path) -> list[Pa
 def _find(task: Task, source: Source) -> _Found:
     if source.data == "worlds" and (task.sources.worlds or not task.data):
         return _from_world(task, source)
-    if source.data == "hub" or source.data.startswith("hub:"):
+    if _is_hub(source):
         return _from_hub(task, source)
     return _from_files(task, source)
+
+
+def _is_hub(source: Source) -> bool:
+    return source.data.partition(":")[0] == "hub"
 
 
 def _refuse_contradictions(task: Task, source: Source) -> None:
@@ -115,7 +119,7 @@ def _refuse_contradictions(task: Task, source: Source) -> None:
         raise ConfigError(f"--aliases is 2WikiMultihopQA's alias table; task '{task.name}' has none. Leave it out")
     if source.world and source.data != "worlds":
         raise ConfigError(f"--world sets options of --data worlds, but the data are '{source.data}'. Leave one out")
-    if source.revision and not source.data.startswith("hub"):
+    if source.revision and not _is_hub(source):
         raise ConfigError(f"--revision is a revision of --data hub, but the data are '{source.data}'. Leave one out")
 
 
@@ -166,8 +170,9 @@ def _from_files(task: Task, source: Source) -> _Found:
     own = source.data == "worlds" and task.data is not None
     path = Path(task.folder) / task.data if own and task.data else Path(source.data)
     patterns = task.sources.local.splits.get(source.split, ())
-    if path.is_dir() and not patterns:
-        raise UnknownName("split", source.split, task.sources.local.splits, where=f"task '{task.name}'")
+    known = ["dev"] if own else task.sources.local.splits
+    if source.split not in known and (own or path.is_dir()):
+        raise UnknownName("split", source.split, known, where=f"task '{task.name}'")
     file = locate.data_file(path, patterns, task.name, source.split)
     _verify(task, file, own)
     rows = read_rows(file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -52,8 +53,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         DataError: no such file, another kind of file, or a line that cannot be read.
     """
     if base_suffix(path) in {".txt", ".tsv"}:
-        return [_topic(line, f"{path}: line {number}") for number, line in _lines(path)]
-    return _decode(path, dict)
+        return [_topic(line, where) for where, line in _lines(path, _read_bytes(path))]
+    return list(_decode(path, dict))
 
 
 def read_corpus(path: Path) -> dict[str, Passage]:
@@ -129,26 +130,24 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror}. Check the path") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, with their numbers from 1."""
-    for number, line in enumerate(_read_bytes(path).split(b"\n"), 1):
-        if not line.isspace() and line:
-            yield number, line
+def _lines(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Lines that are not blank, each with its place."""
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if not line.isspace():
+            yield f"{path}: line {number}", line
 
 
-def _decode(path: Path, row_type: type[T]) -> list[T]:
+def _decode(path: Path, row_type: type[T]) -> Iterator[T]:
     data = _read_bytes(path)
     if data.lstrip()[:1] == b"[":
-        return _decode_array(data, row_type, path)
+        yield from _decode_array(data, row_type, path)
+        return
     decoder = msgspec.json.Decoder(row_type)
-    rows = []
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line and not line.isspace():
-            try:
-                rows.append(decoder.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise DataError(f"{path}: line {number}: {_reason(error)}") from error
-    return rows
+    for where, line in _lines(path, data):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise DataError(f"{where}: {_reason(error)}") from error
 
 
 def _decode_array(data: bytes, row_type: type[T], path: Path) -> list[T]:
@@ -166,7 +165,7 @@ def _reason(error: Exception) -> str:
 def _topic(line: bytes, where: str) -> dict[str, Any]:
     """One line of an Anserini topic file: a question, a tab, a Python list of its answers."""
     try:
-        question, answers = line.decode().rstrip("\r").split("\t")
+        question, answers = line.decode().rstrip("\r\n").split("\t")
         return {"question": question, "answer": ast.literal_eval(answers)}
     except (ValueError, SyntaxError) as error:
         raise DataError(f"{where}: expected a question, a tab and a Python list of answers") from error

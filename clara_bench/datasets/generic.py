@@ -9,10 +9,11 @@ With a corpus file, gold passages may instead be named by its ids: `"supporting"
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
-from clara_bench.datasets.base import Aliases, Layout, PassagePool, join_kind, paired, unique
+from clara_bench.datasets.base import Aliases, Layout, PassagePool, paired, unique
 from clara_bench.types import Example, Gold, Question
 
 
@@ -25,8 +26,8 @@ class RowPassage(Struct, forbid_unknown_fields=True):
     supporting: bool = False
 
 
-class Row(Struct):
-    """One question; keys other than these are left unread."""
+class Row(Struct, forbid_unknown_fields=True):
+    """One question; what else there is to say of it goes under `meta`, so that a mistyped key is not lost."""
 
     id: str
     question: str
@@ -35,7 +36,8 @@ class Row(Struct):
     supporting: list[str] = []
     hops: int | None = None
     kind: str | None = None
-    link: str | None = None
+    meta: Any = None
+    """Left unread."""
 
 
 def _passages(row: Row, pool: PassagePool) -> list[str]:
@@ -45,7 +47,7 @@ def _passages(row: Row, pool: PassagePool) -> list[str]:
 def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) -> Example:
     marked = paired(ids, (passage.supporting for passage in row.passages))
     named = frozenset(pool.identified(id) for id in row.supporting)
-    gold = Gold(unique(row.answers), marked | named, hops=row.hops, kind=join_kind(row.kind, row.link))
+    gold = Gold(unique(row.answers), marked | named, hops=row.hops, kind=row.kind)
     return Example(Question(row.id, row.question, unique(ids)), gold)
 
 

@@ -54,6 +54,7 @@ def test_a_broken_row_is_named_with_its_field(change: Callable[[list[dict[str, A
         ("generic", {"id": "", "question": "q", "answers": ["a"]}, "row 1: the id is empty"),
         ("generic", {"id": 1, "question": "q", "answers": ["a"]}, "expected str at $.id, got int"),
         ("generic", {"id": "1", "question": "q", "answers": ["a"], "passages": [{"txt": "p"}]}, "$.passages[0]"),
+        ("generic", {"id": "1", "question": "q", "answers": ["a"], "suporting": []}, "unknown field suporting"),
         ("hotpotqa", {"_id": "1", "question": "q", "answer": "a", "supporting_facts": {"title": ["t"], "sent_id": []},
                       "context": []}, "1 titles for 0 sentence indices"),
         ("hotpotqa", {"_id": "1", "question": "q", "answer": "a", "supporting_facts": [],

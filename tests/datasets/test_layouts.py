@@ -257,7 +257,8 @@ def as_hub_columns(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_generic_task_needs_no_more_than_a_question_and_its_answers() -> None:
     rows = [
-        {"id": "1", "question": "Who wrote Emma?", "answers": ["Jane Austen", "Austen"], "note": "left unread",
+        {"id": "1", "question": "Who wrote Emma?", "answers": ["Jane Austen", "Austen"],
+         "meta": {"note": "left unread"},
          "passages": [{"title": "Emma", "text": "A novel by Jane Austen.", "supporting": True}, {"text": "Noise."}]},
         {"id": "2", "question": "Who wrote Persuasion?", "answers": ["Jane Austen"]},
     ]  # fmt: skip

@@ -149,6 +149,8 @@ def test_a_custom_task_reads_the_file_beside_it_and_checks_its_checksum(capitals
     sha256 = file_digest(capitals.with_suffix(".jsonl"))
     capitals.write_text(capitals.read_text() + f'sha256 = "{sha256}"\n')
     assert load(str(capitals)).data_hash == data.data_hash
+    with pytest.raises(UnknownName, match="unknown split 'train'"):
+        load(str(capitals), split="train")
     capitals.write_text(capitals.read_text().replace(sha256, "0" * 64))
     with pytest.raises(DataError, match="its SHA-256 is"):
         load(str(capitals))
