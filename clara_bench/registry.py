@@ -217,10 +217,12 @@ def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
     options = parse_options(load(kind, chosen.name), chosen.options, f"{kind} '{chosen.name}'")
     if options is None:
         return {}
-    return {field.name: _effective(field.name, getattr(options, field.name)) for field in dataclasses.fields(options)}
+    return {field.name: _effective(field, getattr(options, field.name)) for field in dataclasses.fields(options)}
 
 
-def _effective(name: str, value: Any) -> Any:
+def _effective(field: dataclasses.Field[Any], value: Any) -> Any:
     if isinstance(value, Component):
-        return {"name": value.name, "options": effective_options(cast(Kind, name), value)}
+        # A field that nests a component is named after its kind, or says it: field(metadata={"kind": "retriever"}).
+        kind = cast(Kind, field.metadata.get("kind", field.name))
+        return {"name": value.name, "options": effective_options(kind, value)}
     return str(value) if isinstance(value, Path) else value

@@ -54,7 +54,7 @@ class Encoder:
     ) -> None:
         self.model: Any = load_model(SentenceTransformer, model, device)
         if max_seq is not None:
-            _limit_length(self.model, max_seq, model)
+            limit_length(self.model, max_seq, model)
         self.batch_size = batch_size
         self._query_prefix = query_prefix
         # Looked up here as encode_document does, because the prefix is part of what a passage's vector stands for.
@@ -90,15 +90,8 @@ class Encoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over weights, architecture, tokenizer and length limit, wherever the model came from."""
-        state = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            state.update(memoryview(flat.view(torch.uint8).numpy()))
-        return digest(
-            [state.hexdigest(), repr(self.model), _tokenizer_state(self.model), str(self.model.max_seq_length)]
-        )
+        """SHA-256 (hex) of the model."""
+        return model_fingerprint(self.model)
 
     @cached_property
     def passage_fingerprint(self) -> str:
@@ -131,6 +124,28 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
         ) from error
 
 
+def model_fingerprint(model: Any) -> str:
+    """SHA-256 (hex) over weights, architecture, tokenizer and length limit, wherever the model came from."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        state.update(memoryview(flat.view(torch.uint8).numpy()))
+    return digest([state.hexdigest(), repr(model), _tokenizer_state(model), str(model.max_seq_length)])
+
+
+def limit_length(model: Any, max_seq: int, name: str) -> None:
+    """Cut texts after `max_seq` tokens instead of the model's own limit.
+
+    Raises:
+        BackendError: the model has fewer positions.
+    """
+    most = getattr(model.config, "max_position_embeddings", None)
+    if most is not None and max_seq > most:
+        raise BackendError(f"model '{name}' has {most} positions, max_seq={max_seq} asks for more")
+    model.max_seq_length = max_seq
+
+
 def _place(name: str) -> str:
     """The name itself, or for the default model the folder of its wheel if that is nearer than the hub."""
     wheel = importlib.util.find_spec(MINILM_WHEEL)
@@ -141,13 +156,6 @@ def _place(name: str) -> str:
 
 def _is_cached(name: str) -> bool:
     return name.count("/") == 1 and isinstance(try_to_load_from_cache(name, "config.json"), str)
-
-
-def _limit_length(model: Any, max_seq: int, name: str) -> None:
-    most = getattr(model.config, "max_position_embeddings", None)
-    if most is not None and max_seq > most:
-        raise BackendError(f"model '{name}' has {most} positions, max_seq={max_seq} asks for more")
-    model.max_seq_length = max_seq
 
 
 def _tokenizer_state(model: Any) -> str:
