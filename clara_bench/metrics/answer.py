@@ -163,7 +163,7 @@ def answer_metric(name: str, description: str, citation: str, measure: Callable[
 
 _EM = "1 if the answer equals some reference, both normalised, else 0"
 _F1 = "Harmonic mean of token precision and recall, tokens counted with multiplicity"
-_CLARA = "CLaRa's released evaluation script (He et al. 2025)"
+_CLARA = "evaluation/evaluate.py of CLaRa (arXiv 2511.18659)"
 _MAPPED = "the first reference alone counts, and exactly True or False is read as yes or no"
 
 

@@ -46,8 +46,8 @@ def normal(text: str) -> Normal:
 def overlap(answer: Sequence[str], reference: Sequence[str]) -> Overlap:
     """Multiset overlap of two token lists; none when either is empty (SQuAD v1.1).
 
-    >>> overlap(["new", "york", "new", "york", "times"], ["new", "york", "times"])
-    Overlap(f1=0.75, precision=0.6, recall=1.0)
+    >>> overlap(["new", "new", "york", "times"], ["new", "york"])
+    Overlap(f1=0.6666666666666666, precision=0.5, recall=1.0)
     """
     counts = Counter(reference)
     shared = sum(min(number, counts[token]) for token, number in Counter(answer).items() if token in counts)

@@ -30,6 +30,12 @@ def _positions(case: Case) -> float:
     return float(case.record.answer.usage.context_positions)
 
 
+def _evidence_tokens(case: Case) -> float | None:
+    """The numerator of the ratio of sums; None where there was nothing to compress and nothing was given."""
+    usage = case.record.answer.usage
+    return float(usage.context_text_tokens) if usage.context_text_tokens or usage.context_positions else None
+
+
 def _ratio(case: Case) -> float | None:
     """Text tokens per position for one question; None where the reader was given nothing."""
     usage = case.record.answer.usage
@@ -86,7 +92,7 @@ def metrics() -> Iterable[Metric]:
         "effective_ratio_micro",
         "Σ context_text_tokens / Σ context_positions over the questions: the compression the reader saw.",
         "ratio",
-        partial(_usage, "context_text_tokens"),
+        _evidence_tokens,
         higher_is_better=True,
         divisor=_positions,
     )

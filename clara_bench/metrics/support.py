@@ -173,12 +173,12 @@ def metrics(scorer: Scorer) -> Iterable[Metric]:
 
 
 def _evidence_metrics() -> Iterable[Metric]:
-    things = "evidence triples, any spelling of a step counting and a step counting once"
+    things = "evidence triples (any spelling of a step counts, a step counts once)"
     for part, description in _PARTS.items():
         text = f"{description.format(things=things)}."
         measure = partial(_evidence_part, matched_once, part)
         yield support_metric(f"evidence_{part}", text, f"{_2WIKI}, mended", _has_evidence, measure)
     for part in ("em", "f1"):
-        text = f"evidence_{part} with the official fault: two spellings of one step count twice, and F1 can pass 1."
+        text = f"evidence_{part} with the official fault: two spellings of one step count as two, so recall can pass 1."
         measure = partial(_evidence_part, matched_official, part)
         yield support_metric(f"evidence_{part}_official", text, _2WIKI, _has_evidence, measure)
