@@ -25,13 +25,25 @@ class Evidence(Struct):
     entity: str
 
 
+class Evidences(Struct):
+    """Triples by columns, as other hub copies have them."""
+
+    fact: list[str]
+    relation: list[str]
+    entity: list[str]
+
+    def __post_init__(self) -> None:
+        if not len(self.fact) == len(self.relation) == len(self.entity):
+            raise ValueError("columns of evidences differ in length")
+
+
 class Row(Struct):
     """One question; `_id` in the official files is `id` on the hub; `context` is absent in questions-only files."""
 
     question: str
     answer: str
     supporting_facts: list[tuple[str, int]] | Facts
-    evidences: list[tuple[str, str, str] | Evidence] = []
+    evidences: list[tuple[str, str, str] | Evidence] | Evidences = []
     evidences_id: list[tuple[str, str, str]] = []
     answer_id: str | None = None
     context: list[tuple[str, list[str]]] | Context = []
@@ -43,8 +55,8 @@ class Row(Struct):
     def __post_init__(self) -> None:
         if not (self.official_id or self.id):
             raise ValueError("missing required field _id")
-        if self.evidences_id and len(self.evidences_id) != len(self.evidences):
-            raise ValueError(f"{len(self.evidences_id)} evidences_id for {len(self.evidences)} evidences")
+        if self.evidences_id and len(self.evidences_id) != len(triples(self)):
+            raise ValueError(f"{len(self.evidences_id)} evidences_id for {len(triples(self))} evidences")
 
 
 class OpenRow(Struct):
@@ -55,6 +67,19 @@ class OpenRow(Struct):
     answer: str
     supporting_titles: list[str]
     answer_aliases: list[str] = []
+
+
+def triples(row: Row) -> list[Triple]:
+    """The evidence of a row, from any of its forms."""
+    if isinstance(row.evidences, Evidences):
+        columns = row.evidences
+        return [Triple(*parts) for parts in zip(columns.fact, columns.relation, columns.entity, strict=True)]
+    return [
+        Triple(evidence.fact, evidence.relation, evidence.entity)
+        if isinstance(evidence, Evidence)
+        else Triple(*evidence)
+        for evidence in row.evidences
+    ]
 
 
 def _passages(row: Row, pool: PassagePool) -> list[str]:
@@ -69,7 +94,7 @@ def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) 
         answers=_spellings(row.answer, row.answer_id, aliases),
         supporting=passages,
         facts=supporting,
-        hops=len(passages) or len(row.evidences) or None,  # some comparisons list three triples for two passages
+        hops=len(passages) or len(triples(row)) or None,  # some comparisons list three triples for two passages
         kind=join_kind(row.type, row.link),
         evidences=tuple(_evidences(row, aliases)),
     )
@@ -77,14 +102,12 @@ def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) 
 
 
 def _evidences(row: Row, aliases: Aliases) -> Iterable[tuple[Triple, ...]]:
-    for number, evidence in enumerate(row.evidences):
-        triple = (
-            Triple(evidence.fact, evidence.relation, evidence.entity) if isinstance(evidence, Evidence) else evidence
-        )
-        subject, relation, object_ = triple
-        subject_id, _, object_id = row.evidences_id[number] if row.evidences_id else (None, None, None)
-        spellings = product(_spellings(subject, subject_id, aliases), _spellings(object_, object_id, aliases))
-        yield tuple(Triple(one, relation, other) for one, other in spellings)
+    steps = triples(row)
+    ids = row.evidences_id or [("", "", "")] * len(steps)
+    for step, (subject_id, _, object_id) in zip(steps, ids, strict=True):
+        subjects = _spellings(step.subject, subject_id, aliases)
+        objects = _spellings(step.object, object_id, aliases)
+        yield tuple(Triple(subject, step.relation, object_) for subject, object_ in product(subjects, objects))
 
 
 def _spellings(text: str, id: str | None, aliases: Aliases) -> tuple[str, ...]:

@@ -243,6 +243,18 @@ def test_the_hub_columns_read_to_the_same_examples_as_the_official_rows() -> Non
         assert read(task, columns, "hub").examples == read(task, rows, "file").examples
 
 
+def test_evidence_reads_the_same_from_every_form_of_it() -> None:
+    row = read_rows(DATA / "2wikimultihopqa/dev/dev.slice.json.gz")[0]
+    names = ("fact", "relation", "entity")
+    records = [dict(zip(names, triple, strict=True)) for triple in row["evidences"]]
+    by_column = {name: [record[name] for record in records] for name in names}
+    golds = [
+        read("2wikimultihopqa", [{**row, "evidences": form}], "dev.json").examples[0].gold
+        for form in (row["evidences"], records, by_column)
+    ]
+    assert len(golds[0].evidences) == 4 and golds[0] == golds[1] == golds[2]
+
+
 def as_hub_columns(row: dict[str, Any]) -> dict[str, Any]:
     """A HotpotQA-like row as the hub stores it: sequences of records by column, `id` without underscore."""
     titles, sentences = zip(*row["context"], strict=True)

@@ -175,3 +175,46 @@ def test_a_custom_task_without_worlds_or_data_says_so(capitals: Path) -> None:
 def test_a_changed_field_of_the_source_reaches_no_other_source() -> None:
     with pytest.raises(AttributeError):
         Source().data = "hub"  # type: ignore[misc]
+
+
+OFFICIAL = ["nq", "hotpotqa", "musique", "2wikimultihopqa"]
+SMALL = {"questions": "40", "passages": "300", "seed": "3"}
+
+
+@pytest.mark.parametrize("task", OFFICIAL)
+def test_a_world_is_the_default_and_its_passages_are_all_in_its_corpus(task: str) -> None:
+    data = load(task, world=SMALL)
+    assert (len(data.examples), len(data.corpus)) == (40, 300)
+    assert not data.missing_gold
+    for example in data.examples:
+        assert example.gold.supporting <= set(example.question.candidates) <= set(data.corpus)
+    assert data.provenance["source"] == "worlds" and data.provenance["config"]["seed"] == 3
+
+
+@pytest.mark.parametrize("task", OFFICIAL)
+def test_a_world_written_to_disk_reads_back_the_same(task: str, tmp_path: Path) -> None:
+    paths = sources.write_world(tasks.load(task), SMALL, tmp_path / "world")
+    assert [path.name for path in paths] == ["dev.jsonl", "corpus.jsonl"]
+    written, made = load(task, data=str(tmp_path / "world")), load(task, world=SMALL)
+    assert (written.data_hash, written.corpus_hash) == (made.data_hash, made.corpus_hash)
+
+
+def test_the_split_chooses_the_world() -> None:
+    dev, train = load("nq", world=SMALL), load("nq", world=SMALL, split="train")
+    assert train.provenance["config"]["split"] == "train"
+    assert not {p.title for p in dev.corpus.values()} & {p.title for p in train.corpus.values()}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"passage": "300"}, "unknown option 'passage'. Did you mean 'passages'"),
+        ({"passages": "many"}, "--world: option 'passages': "),
+        ({"passages": "10"}, "expected 200 to 1000000"),
+        ({"split": "test"}, "'test'"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(option: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("nq", world=option)
+    assert message in str(caught.value)
