@@ -25,6 +25,7 @@ SUFFIXES = (".json", ".jsonl", ".txt", ".tsv")
 """What a data file's name may end with, `.gz` left off."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ def plain_message(error: msgspec.MsgspecError) -> str:
     match = re.fullmatch(r"(?P<what>.*?)(?P<got>, got .*?)? - at (?P<path>\S+)", text)
     if match:
         text = f"{match['what']} at {match['path']}{match['got'] or ''}"
-    return text[:1].lower() + text[1:]
+    return text if text.startswith("JSON") else text[:1].lower() + text[1:]
 
 
 def base_suffix(path: Path) -> str:
@@ -146,20 +147,22 @@ def _decode(path: Path, row_type: type[T]) -> Iterator[T]:
     for where, line in _lines(path, data):
         try:
             yield decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise DataError(f"{where}: {_reason(error)}") from error
 
 
 def _decode_array(data: bytes, row_type: type[T], path: Path) -> list[T]:
     try:
         return msgspec.json.decode(data, type=list[row_type])  # type: ignore[valid-type]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         text = re.sub(r"\$\[(\d+)\]", lambda match: f"row {int(match[1]) + 1}", _reason(error))
         raise DataError(f"{path}: {text}") from error
 
 
 def _reason(error: Exception) -> str:
-    return plain_message(error) if isinstance(error, msgspec.MsgspecError) else f"not UTF-8: {error}"
+    if isinstance(error, msgspec.MsgspecError):
+        return plain_message(error)
+    return "nested too deeply" if isinstance(error, RecursionError) else f"not UTF-8: {error}"
 
 
 def _topic(line: bytes, where: str) -> dict[str, Any]:

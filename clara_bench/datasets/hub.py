@@ -60,6 +60,8 @@ def _commit(path: str, revision: str | None) -> str:
 
 
 def _unreachable(path: str, name: str | None, what: str, error: Exception) -> BackendError:
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     reason = (str(error).strip().splitlines() or [""])[0][:200]
     return BackendError(
         f"hub data set '{path}'{f' ({name})' if name else ''}, {what}: {type(error).__name__}: {reason}. "
