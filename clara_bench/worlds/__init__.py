@@ -12,7 +12,8 @@ comparisons (questions before they have words), phrases and asking (words), cand
 """
 
 from clara_bench.worlds.config import WorldConfig
+from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate
 from clara_bench.worlds.forms import Fact, Form, Step
 from clara_bench.worlds.generate import World, generate
 
-__all__ = ["Fact", "Form", "Step", "World", "WorldConfig", "generate"]
+__all__ = ["Fact", "Form", "Step", "World", "WorldConfig", "coin_flip", "coin_flip_line", "gate", "generate"]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clara_bench.errors import ConfigError
-from clara_bench.worlds.asking import Asker
 from clara_bench.worlds.candidates import candidates
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.drafts import Desk, Draft
-from clara_bench.worlds.facts import encyclopaedia
 from clara_bench.worlds.forms import Fact, Form, facts, form
-from clara_bench.worlds.prose import Writer
-from clara_bench.worlds.rows import Item, Press
+from clara_bench.worlds.rows import Item, Press, open_press
 from clara_bench.worlds.schemas import Source, schema
 
 ATTEMPTS = 20_000
@@ -61,19 +58,14 @@ def generate(schema_name: str, config: WorldConfig) -> World:
             f"world: unanswerable_fraction is {config.unanswerable_fraction} for {schema_name}, expected 0: "
             "only musique has unanswerable questions"
         )
-    press = _press(schema_name, config)
+    press = open_press(schema_name, config)
     items = list(_items(press, chosen.hard if press.world.hard else chosen.easy, schema_name))
-    return World(
-        [chosen.row(press, item) for item in items], _corpus(press), [form(press, item) for item in items], press
-    )
+    return compose(press, items, chosen.row)
 
 
-def _press(purpose: str, config: WorldConfig) -> Press:
-    world = encyclopaedia(config)
-    ids = [""] * len(world.names)
-    for number, entity in enumerate(world.order):
-        ids[entity] = f"w{number:07d}"
-    return Press(world, Writer(world), Asker(world, world.draw(f"words of {purpose}")), ids)
+def compose(press: Press, items: Sequence[Item], row: Callable[[Press, Item], dict[str, Any]]) -> World:
+    """A world of questions that are ready to be written."""
+    return World([row(press, item) for item in items], _corpus(press), [form(press, item) for item in items], press)
 
 
 def _corpus(press: Press) -> list[dict[str, str]]:

@@ -10,8 +10,10 @@ import hashlib
 from typing import Any, NamedTuple
 
 from clara_bench.worlds.asking import Asker
+from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.drafts import Draft, Hop, surface, target_is_entity
 from clara_bench.worlds.encyclopaedia import Encyclopaedia
+from clara_bench.worlds.facts import encyclopaedia
 from clara_bench.worlds.ontology import AWARDED, RELATIONS, is_entity
 from clara_bench.worlds.prose import Writer
 
@@ -46,6 +48,15 @@ class Press:
     def place(self, hop: Hop) -> int:
         """Index of the sentence that states a hop."""
         return self.writer.write(hop.entity).places[hop.key]
+
+
+def open_press(purpose: str, config: WorldConfig) -> Press:
+    """The world of a config, ready to write questions for a purpose."""
+    world = encyclopaedia(config)
+    ids = [""] * len(world.names)
+    for number, entity in enumerate(world.order):
+        ids[entity] = f"w{number:07d}"
+    return Press(world, Writer(world), Asker(world, world.draw(f"words of {purpose}")), ids)
 
 
 def nq(press: Press, item: Item) -> dict[str, Any]:
