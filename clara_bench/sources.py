@@ -117,8 +117,9 @@ def _is_hub(source: Source) -> bool:
 def _refuse_contradictions(task: Task, source: Source) -> None:
     if source.aliases and task.reader != "2wikimultihopqa":
         raise ConfigError(f"--aliases is 2WikiMultihopQA's alias table; task '{task.name}' has none. Leave it out")
-    if source.world and source.data != "worlds":
-        raise ConfigError(f"--world sets options of --data worlds, but the data are '{source.data}'. Leave one out")
+    if source.world and (source.data != "worlds" or not task.sources.worlds):
+        data = source.data if task.sources.worlds else task.data
+        raise ConfigError(f"--world sets options of a made-up world, but the data are '{data}'. Leave one out")
     if source.revision and not _is_hub(source):
         raise ConfigError(f"--revision is a revision of --data hub, but the data are '{source.data}'. Leave one out")
 
