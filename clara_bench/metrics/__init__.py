@@ -57,6 +57,6 @@ def without_cutoff(scorer: str) -> list[Metric]:
 
 
 def _cutoff(name: str, text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]*", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ConfigError(f"metric '{name}': the cutoff must be a whole number from 1 up, such as 5, not '{text}'")
     return int(text)

@@ -45,7 +45,7 @@ def test_an_unknown_scorer_is_refused_with_the_nearest_name():
         get("f1", "hotpot")
 
 
-@pytest.mark.parametrize("cutoff", ["0", "x", "", "-1", "05", "5.0", " 5", "5 ", "+5", "٥", "5@5"])
+@pytest.mark.parametrize("cutoff", ["0", "x", "", "-1", "05", "5.0", " 5", "5 ", "+5", "٥", "5@5", "9" * 5000])
 def test_a_cutoff_that_is_no_whole_number_from_one_up_is_refused(cutoff: str):
     with pytest.raises(ConfigError, match=re.escape(f"metric 'recall@{cutoff}': the cutoff must be")):
         get(f"recall@{cutoff}")

@@ -1,5 +1,6 @@
 """Means, denominators and intervals."""
 
+import math
 import random
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clara_bench.metrics import get, names
-from clara_bench.metrics.statistics import Summary, summarise
+from clara_bench.metrics.statistics import Summary, _exact, summarise
 from clara_bench.types import Answer, Gold, Ranked, Record, Usage
 
 CHECK = settings(max_examples=40, deadline=None, derandomize=True)
@@ -119,6 +120,15 @@ def test_other_metrics_in_the_table_do_not_move_an_interval():
     chosen = [EM, get("prompt_tokens"), get("effective_ratio_micro"), get("f1")]
     together = summarise(chosen, golds, records)
     assert {m.name: summarise([m], golds, records)[m.name] for m in chosen} == together
+
+
+@CHECK
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.randoms(use_true_random=False))
+def test_the_sums_of_a_resample_are_exact_in_any_order(values: list[float], dice: random.Random):
+    rounded = _exact([values])[:, 0].tolist()
+    drawn = dice.choices(rounded, k=len(values))
+    assert sum(drawn) == sum(sorted(drawn)) == math.fsum(drawn)
+    assert rounded == pytest.approx(values, abs=max(map(abs, values)) * len(values) * 2**-50)
 
 
 CODE = """
