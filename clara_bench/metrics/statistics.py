@@ -143,7 +143,7 @@ def _exact(columns: Sequence[Sequence[float]]) -> Matrix:
 
     values = np.asarray(columns, dtype=np.float64).T
     _, exponents = np.frexp(len(values) * np.abs(values).max(axis=0))  # a column's sums are below 2**exponent
-    grid = np.ldexp(1.0, exponents - 52)
+    grid = np.ldexp(1.0, np.maximum(exponents, -900) - 52)  # never so small that it is 0
     return np.asarray(np.round(values / grid) * grid)
 
 

@@ -129,6 +129,7 @@ def test_the_sums_of_a_resample_are_exact_in_any_order(values: list[float], dice
     drawn = dice.choices(rounded, k=len(values))
     assert sum(drawn) == sum(sorted(drawn)) == math.fsum(drawn)
     assert rounded == pytest.approx(values, abs=max(map(abs, values)) * len(values) * 2**-50)
+    assert _exact([[5e-324, 0.0]]).tolist() == [[0.0], [0.0]]
 
 
 CODE = """
