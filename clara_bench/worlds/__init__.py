@@ -8,12 +8,12 @@
 Modules, in the order in which a world is made: config, draw (seeded choices), names, ontology (types and
 relations), encyclopaedia and facts (what is true), templates and prose (passages), drafts, chains and
 comparisons (questions before they have words), phrases and asking (words), candidates, rows and schemas
-(the raw forms), forms (symbols), generate, and diagnostics (what a guesser scores; a test of reading).
+(the raw forms), forms (symbols), world, and diagnostics (what a guesser scores; a test of reading).
 """
 
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate
 from clara_bench.worlds.forms import Fact, Form, Step
-from clara_bench.worlds.generate import World, generate
+from clara_bench.worlds.world import World, generate
 
 __all__ = ["Fact", "Form", "Step", "World", "WorldConfig", "coin_flip", "coin_flip_line", "gate", "generate"]

@@ -11,9 +11,9 @@ from clara_bench.worlds.chains import single
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.drafts import Desk, Draft
 from clara_bench.worlds.forms import Fact, Form
-from clara_bench.worlds.generate import World, compose
 from clara_bench.worlds.ontology import AWARDED
 from clara_bench.worlds.rows import Item, Press, nq, open_press
+from clara_bench.worlds.world import World, compose
 
 ATTEMPTS = 1000
 

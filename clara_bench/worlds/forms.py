@@ -87,7 +87,7 @@ def form(press: Press, item: Item) -> Form:
 
 def facts(press: Press, entity: int) -> tuple[Fact, ...]:
     """Everything that a passage states."""
-    world, places = press.world, press.writer.write(entity).places
+    world, places = press.world, press.prose(entity).places
     title = world.names[entity]
     found = []
     for relation in relations_of(world.kind(entity), world.hard):

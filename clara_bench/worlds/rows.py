@@ -7,6 +7,7 @@ Questions), HotpotQA distractor, MuSiQue, 2WikiMultihopQA. One key is added: "li
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from clara_bench.worlds.asking import Asker
@@ -18,6 +19,9 @@ from clara_bench.worlds.ontology import AWARDED, RELATIONS, is_entity
 from clara_bench.worlds.prose import Writer
 
 UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}
+
+
+CACHED_PASSAGES = 20_000
 
 
 class Item(NamedTuple):
@@ -37,9 +41,15 @@ class Press:
     def __init__(self, world: Encyclopaedia, writer: Writer, asker: Asker, ids: list[str]) -> None:
         self.world = world
         self.writer = writer
+        self.prose = lru_cache(maxsize=CACHED_PASSAGES)(writer.write)
+        """As `writer.write`, quicker for what was written lately."""
         self.asker = asker
         self.ids = ids
         """Passage id of each entity."""
+
+    def text(self, entity: int) -> str:
+        """An entity's passage as one string."""
+        return " ".join(self.prose(entity).sentences)
 
     def title(self, entity: int) -> str:
         """Title of an entity's passage."""
@@ -47,7 +57,7 @@ class Press:
 
     def place(self, hop: Hop) -> int:
         """Index of the sentence that states a hop."""
-        return self.writer.write(hop.entity).places[hop.key]
+        return self.prose(hop.entity).places[hop.key]
 
 
 def open_press(purpose: str, config: WorldConfig) -> Press:
@@ -70,7 +80,7 @@ def nq(press: Press, item: Item) -> dict[str, Any]:
 
 
 def _context(press: Press, entity: int, answers: list[str], gold: bool) -> dict[str, Any]:
-    title, text = press.title(entity), press.writer.text(entity)
+    title, text = press.title(entity), press.text(entity)
     has_answer = any(answer in text for answer in answers)
     return {"id": press.ids[entity], "title": title, "text": text, "hasanswer": has_answer, "isgold": gold}
 
@@ -88,7 +98,7 @@ def hotpotqa(press: Press, item: Item) -> dict[str, Any]:
         "context": [],
     }
     for entity in item.candidates:
-        first, *rest = press.writer.write(entity).sentences
+        first, *rest = press.prose(entity).sentences
         row["context"].append([press.title(entity), [first, *(f" {sentence}" for sentence in rest)]])
     return row | {"link": draft.link} if draft.link else row
 
@@ -113,7 +123,7 @@ def _paragraph(press: Press, item: Item, number: int) -> dict[str, Any]:
     return {
         "idx": number,
         "title": press.title(entity),
-        "paragraph_text": press.writer.text(entity),
+        "paragraph_text": press.text(entity),
         "is_supporting": entity in item.draft.gold,
     }
 
@@ -144,7 +154,7 @@ def two_wiki(press: Press, item: Item) -> dict[str, Any]:
         "_id": _digest(press, item)[:32],
         "type": draft.kind,
         "question": item.question,
-        "context": [[press.title(entity), press.writer.write(entity).sentences] for entity in item.candidates],
+        "context": [[press.title(entity), press.prose(entity).sentences] for entity in item.candidates],
         "entity_ids": "_".join(_entity_id(hop.entity) for hop in hops),
         "supporting_facts": [[press.title(hop.entity), press.place(hop)] for hop in hops],
         "evidences": [[press.title(hop.entity), RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
