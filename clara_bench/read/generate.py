@@ -9,12 +9,14 @@ longest row after the prefix.
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers.cache_utils import DynamicLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,17 @@ class Generated:
 
 
 @torch.inference_mode()
-def encode_prefix(model: Any, ids: Sequence[int]) -> Prefix:
-    """Run the model over the tokens that all prompts share, once."""
-    out = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True, logits_to_keep=1)
-    return Prefix(tuple(ids), out.past_key_values)
+def encode_prefix(model: Any, ids: Sequence[int]) -> Prefix | None:
+    """Run the model over the tokens that all prompts share, once.
+
+    None when that cannot be exact: in a batch there is padding between the prefix and the rest,
+    which is harmless only where every position sees all earlier ones and positions are given.
+    """
+    if not ids or "position_ids" not in inspect.signature(model.forward).parameters:
+        return None
+    cache = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True).past_key_values
+    full = all(type(layer) is DynamicLayer for layer in cache.layers)  # not sliding, chunked or recurrent
+    return Prefix(tuple(ids), cache) if full else None
 
 
 @torch.inference_mode()
@@ -66,15 +75,7 @@ def generate(
     skipped = len(prefix.ids) if prefix else 0
     ids_BT, mask_BPT = _left_padded(prompts, skipped, model.device)
     positions_BT = (mask_BPT.cumsum(-1) - 1).clamp(min=0)[:, skipped:]
-    cache = _expanded(prefix, len(prompts)) if prefix else None
-    out = model(
-        input_ids=ids_BT,
-        attention_mask=mask_BPT,
-        position_ids=positions_BT,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    out = _forward(model, ids_BT, mask_BPT, positions_BT, _expanded(prefix, len(prompts)) if prefix else None)
     next_B = out.logits[:, -1].argmax(-1)
     prefill_seconds = _clock(model) - start
     read = [len(prompt) - skipped for prompt in prompts]
@@ -93,9 +94,22 @@ def _left_padded(prompts: Sequence[Sequence[int]], skipped: int, device: Any) ->
     return ids_BT, torch.cat([mask_BT.new_ones(len(rest), skipped), mask_BT], dim=1)
 
 
+def _forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_BT: torch.Tensor, cache: Any) -> Any:
+    """One pass, with logits for the last position only; arguments the model does not know are left out."""
+    known = inspect.signature(model.forward).parameters
+    extra = {"position_ids": positions_BT, "logits_to_keep": 1}
+    return model(
+        input_ids=ids_BT,
+        attention_mask=mask_BT,
+        past_key_values=cache,
+        use_cache=True,
+        **{name: value for name, value in extra.items() if name in known},
+    )
+
+
 def _expanded(prefix: Prefix, rows: int) -> Any:
     cache = copy.deepcopy(prefix.cache)  # the model appends to it in place
-    cache.batch_repeat_interleave(rows)
+    cache.reorder_cache(torch.zeros(rows, dtype=torch.long, device=cache.layers[0].keys.device))
     return cache
 
 
@@ -123,18 +137,12 @@ def _decode(
             return tokens, seconds
         if len(going) < len(alive):
             kept = torch.tensor(going, device=next_B.device)
-            cache.batch_select_indices(kept)
+            cache.reorder_cache(kept)
             next_B, mask_BT, last_B = next_B[kept], mask_BT[kept], last_B[kept]
             alive = [alive[place] for place in going]
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), 1)], dim=1)
         last_B = last_B + 1
-        out = model(
-            input_ids=next_B[:, None],
-            attention_mask=mask_BT,
-            position_ids=last_B[:, None],
-            past_key_values=cache,
-            use_cache=True,
-        )
+        out = _forward(model, next_B[:, None], mask_BT, last_B[:, None], cache)
         cache, next_B = out.past_key_values, out.logits[:, -1].argmax(-1)
         spent = (_clock(model) - start) / len(alive)
         for row in alive:

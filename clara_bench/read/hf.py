@@ -54,7 +54,7 @@ class HFReader:
         self.options = options or self.Options()
         self.prompt = get_prompt(self.options.prompt)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
-        self._prefixes: dict[tuple[int, ...], Prefix] = {}
+        self._prefixes: dict[bool, Prefix | None] = {}
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
@@ -119,9 +119,12 @@ class HFReader:
         for place, prompt in enumerate(prompts):
             if self._limit is not None and len(prompt.ids) > self._limit:
                 readings[place] = _too_long(prompt, self._limit)
-        for batch in self._batches(prompts, [place for place in range(len(prompts)) if place not in readings]):
-            for place, generated in zip(batch, self._generate([prompts[place] for place in batch]), strict=True):
-                readings[place] = self._reading(prompts[place], generated)
+        for closed_book in (False, True):
+            places = [p for p in range(len(prompts)) if p not in readings and _is_closed(prompts[p]) == closed_book]
+            for batch in self._batches(prompts, places):
+                rendered = [prompts[place] for place in batch]
+                for place, generated in zip(batch, self._generate(rendered, self._prefix(closed_book)), strict=True):
+                    readings[place] = self._reading(prompts[place], generated)
         return [readings[place] for place in range(len(prompts))]
 
     def _batches(self, prompts: Sequence[Rendered], places: Sequence[int]) -> list[list[int]]:
@@ -136,11 +139,23 @@ class HFReader:
                 batches.append([place])
         return batches
 
-    def _generate(self, prompts: Sequence[Rendered]) -> list[Generated | None]:
+    def _prefix(self, closed_book: bool) -> Prefix | None:
+        """Instructions and worked examples, read by the model once and not once a question."""
+        if closed_book not in self._prefixes:
+            ids = shared_prefix(self.tokenizer, self.prompt, closed_book)
+            self._prefixes[closed_book] = encode_prefix(self._weights, ids)
+        return self._prefixes[closed_book]
+
+    def _generate(self, prompts: Sequence[Rendered], prefix: Prefix | None) -> list[Generated | None]:
         """Continue the prompts; when memory runs out, in halves; None for a prompt too large by itself."""
+        ids = [prompt.ids for prompt in prompts]
+        shared = all(
+            row[: len(prefix.ids)] == prefix.ids for row in ids
+        )  # not so where the evidence was cut to nothing
         try:
-            ids = [prompt.ids for prompt in prompts]
-            return list(generate(self._weights, ids, self._stop, self.options.max_new_tokens))
+            return list(
+                generate(self._weights, ids, self._stop, self.options.max_new_tokens, prefix if shared else None)
+            )
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -149,7 +164,7 @@ class HFReader:
         if len(prompts) == 1:
             return [None]
         half = len(prompts) // 2
-        return self._generate(prompts[:half]) + self._generate(prompts[half:])
+        return self._generate(prompts[:half], prefix) + self._generate(prompts[half:], prefix)
 
     def _reading(self, prompt: Rendered, generated: Generated | None) -> Reading:
         usage = Usage(prompt.context_positions, prompt.context_text_tokens, len(prompt.ids))
@@ -165,6 +180,10 @@ class HFReader:
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
         return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
+
+
+def _is_closed(prompt: Rendered) -> bool:
+    return prompt.context_text_tokens == 0
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

@@ -6,6 +6,7 @@ finished text, and so in the tokens, is known whatever the chat template does ar
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     The result is longer than `limit` only when there is no evidence left to cut.
     """
     evidence = prompt.separator.join(contexts)
-    if not evidence:
+    if not evidence.strip():
         ids, _ = _tokens(tokenizer, _text(tokenizer, prompt, question, ""), 0, 0)
         return Rendered(ids, 0, 0)
     head, tail = _text(tokenizer, prompt, question, _MARK).split(_MARK)
@@ -52,15 +53,14 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
 
 
 def shared_prefix(tokenizer: Any, prompt: Prompt, closed_book: bool) -> tuple[int, ...]:
-    """Tokens that all prompts of this kind start with: instructions and worked examples."""
-    context = "" if closed_book else "{}"
-    first, second = (
-        render(tokenizer, prompt, text, [context.format(text)] if context else [], None).ids for text in ("A", "7?")
-    )
-    shared = 0
-    while shared < min(len(first), len(second)) and first[shared] == second[shared]:
-        shared += 1
-    return first[:shared]
+    """Tokens that prompts of this kind start with: instructions and worked examples.
+
+    Found by comparing prompts for texts that start with quite different characters.
+    """
+    texts = ("A", "what", "7", '"', "é")
+    rendered = [render(tokenizer, prompt, text, () if closed_book else (text,), None).ids for text in texts]
+    shared = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*rendered, strict=False))
+    return tuple(column[0] for column in shared)
 
 
 def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:

@@ -1,0 +1,96 @@
+"""Prompts fit, nothing but evidence is cut, and what is left of it is counted exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clara_bench.errors import UnknownName
+from clara_bench.read.prompts import PROMPTS, Prompt, get_prompt
+from clara_bench.read.render import render, shared_prefix
+
+PROMPT = Prompt("p", 1, "Answer briefly.", "{context}\n\nQuestion: {question}", "Question: {question}")
+FEW = Prompt(
+    "f", 1, "Answer.", "{context}\n\nQuestion: {question}", "Question: {question}", shots=((("Oslo",), "Where?", "x"),)
+)
+PASSAGES = ("Marie Curie\nMarie Curie was born in Warsaw.", "Vistula\nThe Vistula runs through Warsaw.")
+REFUSES_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
+)
+
+
+@pytest.fixture(scope="module", params=["chat", "plain"])
+def tokenizer(request: pytest.FixtureRequest, make_tokenizer: Callable[..., Any]) -> Any:
+    return make_tokenizer() if request.param == "chat" else make_tokenizer(None)
+
+
+def test_evidence_is_counted_to_the_token(tokenizer: Any) -> None:
+    rendered = render(tokenizer, PROMPT, "Where?", PASSAGES, None)
+    evidence = tokenizer(PROMPT.separator.join(PASSAGES), add_special_tokens=False)["input_ids"]
+    assert rendered.context_positions == rendered.context_text_tokens == len(evidence)
+    assert not rendered.truncated
+
+
+def test_closed_book_reads_no_evidence(tokenizer: Any) -> None:
+    rendered = render(tokenizer, PROMPT, "Where?", (), None)
+    assert (rendered.context_positions, rendered.context_text_tokens, rendered.truncated) == (0, 0, False)
+    assert rendered == render(tokenizer, PROMPT, "Where?", ("", " \n"), None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(limit=st.integers(1, 120), evidence=st.lists(st.text(max_size=60), min_size=1, max_size=3))
+def test_a_prompt_fits_or_has_no_evidence_left(tokenizer: Any, limit: int, evidence: list[str]) -> None:
+    whole = render(tokenizer, PROMPT, "Where was she born?", evidence, None)
+    cut = render(tokenizer, PROMPT, "Where was she born?", evidence, limit)
+    assert len(cut.ids) <= limit or cut.context_positions == 0
+    assert cut.context_text_tokens == whole.context_positions
+    assert cut.truncated == (cut.context_positions < whole.context_positions)
+    assert cut.truncated == (len(whole.ids) > limit and whole.context_positions > 0)
+
+
+def test_evidence_is_cut_from_the_end_and_nothing_else_is(tokenizer: Any) -> None:
+    whole = render(tokenizer, PROMPT, "Where was she born?", PASSAGES, None)
+    cut = render(tokenizer, PROMPT, "Where was she born?", PASSAGES, len(whole.ids) - 6)
+    text = tokenizer.decode(cut.ids)
+    assert cut.truncated and cut.context_positions == whole.context_positions - 6
+    assert "Answer briefly." in text and "Question: Where was she born?" in text
+    assert PASSAGES[0] in text and PASSAGES[1] not in text
+
+
+def test_questions_and_passages_may_hold_braces_and_marks(tokenizer: Any) -> None:
+    text = tokenizer.decode(render(tokenizer, PROMPT, "What is {x}?", ("{question} {{context}}",), None).ids)
+    assert "Question: What is {x}?" in text and "{question} {{context}}" in text
+
+
+def test_a_template_that_refuses_the_system_role_gets_the_instructions_in_the_question(
+    make_tokenizer: Callable[..., Any],
+) -> None:
+    tokenizer = make_tokenizer(REFUSES_SYSTEM)
+    text = tokenizer.decode(render(tokenizer, FEW, "Where?", PASSAGES, None).ids)
+    assert text.startswith("<s>user\nAnswer.\n\nOslo") and "system" not in text
+
+
+def test_the_shared_prefix_starts_every_prompt_of_its_kind(tokenizer: Any) -> None:
+    for closed_book in (True, False):
+        prefix = shared_prefix(tokenizer, FEW, closed_book)
+        assert "Answer." in tokenizer.decode(prefix)
+        for question in ("Where?", "Who wrote Dune?", "1", "é"):
+            ids = render(tokenizer, FEW, question, () if closed_book else PASSAGES, None).ids
+            assert ids[: len(prefix)] == prefix and len(ids) > len(prefix)
+
+
+def test_every_prompt_shows_question_and_context() -> None:
+    for name, prompt in PROMPTS.items():
+        assert name == prompt.name
+        assert "{question}" in prompt.with_context and "{context}" in prompt.with_context
+        assert "{question}" in prompt.closed_book and "{context}" not in prompt.closed_book
+
+
+def test_an_unknown_prompt_is_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'short'"):
+        get_prompt("shrt")
