@@ -20,7 +20,7 @@ from clara_bench.types import IndexStats, Passage, Question, Ranked
 MARGIN = 16
 """Passages looked at beyond the k asked for, so that ties and rounding at the edge come out right."""
 DECIMALS = 6
-"""Digits kept of a cosine. Encoding a question alone or among others moves it by about 1e-7; ranks must not move."""
+"""Digits kept of a cosine, so that equal passages score equal wherever they stand in a sum."""
 
 
 class Dense:
@@ -43,7 +43,7 @@ class Dense:
         max_seq: int | None = None
         """Tokens after which a text is cut; none for the model's own limit."""
         batch_size: int = 32
-        """Texts encoded at once."""
+        """Passages encoded at once; questions are always encoded one by one."""
         device: str | None = None
         """Where the encoder runs: cpu, cuda, ...; none for a GPU where there is one."""
 

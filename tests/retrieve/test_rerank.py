@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers import CrossEncoder
+
+from clara_bench.errors import BackendError, ConfigError
+from clara_bench.registry import Component, create, effective_options
+from clara_bench.retrieve.rerank import Rerank
+from clara_bench.retrieve.runfile import write_run
+from clara_bench.types import Passage, Question, Ranked
+
+Corpus = dict[str, Passage]
+
+QUESTION = Question("q", "Who wrote Peer Gynt?")
+
+
+@pytest.fixture
+def options(cross_encoder_folder: Path) -> Rerank.Options:
+    return Rerank.Options(model=str(cross_encoder_folder), device="cpu")
+
+
+def _indexed(corpus: Corpus, options: Rerank.Options) -> Rerank:
+    retriever = Rerank(options)
+    retriever.index(corpus)
+    return retriever
+
+
+def test_scores_are_the_cross_encoders_logits(corpus: Corpus, options: Rerank.Options) -> None:
+    model = CrossEncoder(options.model, device="cpu", local_files_only=True)
+    pairs = [(QUESTION.text, f"{passage.title} {passage.text}".strip()) for passage in corpus.values()]
+    logits = model.predict(pairs, activation_fn=torch.nn.Identity())
+    (ranking,) = _indexed(corpus, options).retrieve([QUESTION], 13)
+    expected = {passage_id: float(logit) for passage_id, logit in zip(corpus, logits, strict=True)}
+    assert dict(ranking) == pytest.approx(expected, abs=2e-5)
+    assert min(expected.values()) < 0 or max(expected.values()) > 1  # so these are not probabilities
+
+
+def test_only_the_first_retrievers_best_are_ranked_anew(
+    corpus: Corpus, options: Rerank.Options, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "run.trec", {"q": tuple(Ranked(pid, 1.0) for pid in ("bee", "oslo", "fram", "tagus"))}, "x")
+    first = Component("run-file", {"path": str(tmp_path / "run.trec")})
+    retriever = _indexed(corpus, replace(options, first=first, depth=3))
+    (two,) = retriever.retrieve([QUESTION], 2)
+    (whole,) = _indexed(corpus, options).retrieve([QUESTION], 13)
+    assert two == [ranked for ranked in whole if ranked.passage_id in {"bee", "oslo", "fram"}][:2]
+    (four,) = retriever.retrieve([QUESTION], 4)
+    assert {ranked.passage_id for ranked in four} == {"bee", "oslo", "fram", "tagus"}
+
+
+def test_equal_passages_are_ordered_by_id(corpus: Corpus, options: Rerank.Options) -> None:
+    copies = {name: replace(corpus["ibsen"], id=name) for name in ("c", "a", "d", "b")}
+    (ranking,) = _indexed({**copies, "oslo": corpus["oslo"]}, options).retrieve([QUESTION], 5)
+    assert [ranked.passage_id for ranked in ranking if ranked.passage_id != "oslo"] == ["a", "b", "c", "d"]
+
+
+def test_long_pairs_are_cut_not_refused(corpus: Corpus, options: Rerank.Options) -> None:
+    long = {"long": Passage("long", "", "the seven mountains of Norway " * 200), **corpus}
+    assert len(_indexed(long, options).retrieve([QUESTION], 14)[0]) == 14
+    assert _indexed(corpus, replace(options, max_seq=8)).retrieve([QUESTION], 13) != _indexed(corpus, options).retrieve(
+        [QUESTION], 13
+    )
+
+
+def test_an_encoder_without_a_trained_head_is_refused(
+    corpus: Corpus, options: Rerank.Options, encoder_folder: Path
+) -> None:
+    with pytest.raises(BackendError, match=r"is no cross-encoder that gives one score: its architecture is \['BertM"):
+        _indexed(corpus, replace(options, model=str(encoder_folder)))
+
+
+def test_a_missing_model_is_a_clear_error(corpus: Corpus, options: Rerank.Options) -> None:
+    with pytest.raises(BackendError, match="model 'no/such/model': no such folder"):
+        _indexed(corpus, replace(options, model="no/such/model"))
+
+
+def test_the_manifest_names_the_models(options: Rerank.Options, encoder_folder: Path) -> None:
+    described = Rerank(options).describe()
+    assert described["model"] == options.model
+    assert len(described["fingerprint"]) == 64
+    assert "first" not in described
+    dense = Component("dense", {"model": str(encoder_folder), "device": "cpu"})
+    assert Rerank(replace(options, first=dense)).describe()["first"]["model"] == str(encoder_folder)
+    nested = effective_options("retriever", Component("rerank", {"first": "dense", "first.max_seq": "32"}))
+    assert nested["first"]["options"]["max_seq"] == 32
+
+
+@pytest.mark.parametrize("option", ["depth", "batch_size", "max_seq"])
+def test_impossible_options_are_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match="must be at least 1"):
+        create("retriever", Component("rerank", {option: "0"}))
