@@ -174,7 +174,7 @@ def read_foreign(path: Path, examples: Sequence[Example], corpus: Mapping[str, P
     Raises:
         DataError: no such file, a row of the wrong shape, a question that is not in the data, or one answered twice.
     """
-    if not path.is_file():
+    if not path.exists() or path.is_dir():  # a pipe will do
         raise DataError(f"no such file: {path}. Expected jsonl rows of id and answer")
     by_id = {example.question.id: example for example in examples}
     by_text = {example.question.text: example for example in examples}

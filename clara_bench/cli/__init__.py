@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -30,11 +31,17 @@ class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what a user can mend is shown without a traceback."""
+        """Run the command; what a user can mend is shown without a traceback, a warning in one line."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _one_line
+                return super().invoke(ctx)
         except BenchError as error:
             raise BadInput(" ".join(str(error).split())) from error
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"warning: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
