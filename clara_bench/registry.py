@@ -13,13 +13,13 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, cast, get_type_hints
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
 from clara_bench.errors import BenchError, ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Kind = Literal["system", "retriever", "compressor", "reader"]
 
@@ -43,6 +43,8 @@ def discover(kind: str) -> dict[str, EntryPoint]:
     Raises:
         ConfigError: two installed packages register the same name.
     """
+    from importlib.metadata import entry_points  # slow to import, and --help needs none of it
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=f"clara_bench.{kind}s"):
         other = found.get(point.name)
@@ -170,6 +172,8 @@ def _default_name(field: dataclasses.Field[Any]) -> str | None:
 
 
 def _convert(text: str, hint: Any, where: str) -> Any:
+    import msgspec
+
     optional = type(None) in getattr(hint, "__args__", ())
     if optional and text.lower() in {"none", ""}:
         return None

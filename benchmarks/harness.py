@@ -1,0 +1,38 @@
+"""The harness's own share of a run: all but retrieval and the language model.
+
+Run as a script it prints the numbers; `make perf` puts them into its table.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from clara_bench import results, runner, sources, tasks
+from clara_bench.registry import Component
+from clara_bench.runner import Request
+from clara_bench.sources import Source
+
+QUESTIONS = 24
+
+
+def measure() -> dict[str, float]:
+    """Seconds of a run of SmolLM2-135M over a world, and the share that is neither in the system nor in loading it.
+
+    The share counts loading the data, freezing candidates, writing records and scoring.
+    """
+    source = Source(world={"questions": "100", "passages": "500"})
+    request = Request("hotpotqa", Component("rag"), "corpus", source, limit=QUESTIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        data = sources.load(tasks.load(request.task), source)
+        run = runner.run(request, data, Path(folder))
+        total = time.perf_counter() - start
+        session = results.open_run(run.path).manifest["sessions"][-1]
+    inside = session["answering_seconds"] + session["index"]["seconds"]
+    return {"run_seconds": total, "harness_fraction": (total - inside) / total}
+
+
+if __name__ == "__main__":
+    print(measure())
