@@ -123,13 +123,10 @@ class Dense:
         """The best k of the rows found nearest, after looking further for as long as a tie may go on beyond them."""
         depth = k + MARGIN
         while True:
-            rows = np.sort(near[near >= 0])
+            rows = np.sort(near)
             cosines = self._cosines(question, rows)
             ranking = self._rows.ranking(cosines, rows, k)
-            if depth >= len(self._rows) or (len(rows) > k and cosines.min() < ranking[-1].score):
-                break
+            if depth >= len(self._rows) or cosines.min() < ranking[-1].score:
+                return ranking
             depth *= 4
             near = self._search(question[None], depth)[0]
-        wanted = min(k, len(self._rows))
-        everything = np.arange(len(self._rows))
-        return ranking if len(ranking) == wanted else self._ranking(question, everything, k)

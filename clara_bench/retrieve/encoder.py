@@ -86,8 +86,11 @@ class Encoder:
 
     def passage_tokens(self, texts: Sequence[str]) -> Array:
         """Tokens (len(texts),) that the encoder reads of each passage, cut and with special tokens."""
-        mask = self.model.preprocess(list(texts), prompt=self._passage_prefix)["attention_mask"]
-        return mask.sum(dim=1).cpu().numpy()  # type: ignore[no-any-return]
+        features = self.model.preprocess(list(texts), prompt=self._passage_prefix)
+        if "attention_mask" in features:
+            return np.asarray(features["attention_mask"].sum(dim=1).cpu())
+        # Models that only look words up get all texts in one row and where each begins.
+        return np.diff(np.asarray(features["offsets"].cpu()), append=len(features["input_ids"]))
 
     @property
     def _how(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     raise MissingDependency("dense retrieval", "faiss-cpu", "retrieve") from error
 
 Search = Callable[[Array, int], Array]
-"""From vectors (questions, dimension) and a depth to rows (questions, depth), best first; -1 where none was found."""
+"""From vectors (questions, dimension) and a depth to rows (questions, min(depth, passages)), each once."""
 
 HNSW_LINKS = 32
 HNSW_BUILD_WIDTH = 200
@@ -41,7 +41,7 @@ class Searcher(NamedTuple):
 
 def nothing(questions: Array, depth: int) -> Array:
     """What a search over no vectors finds."""
-    return np.full((len(questions), depth), -1)
+    return np.empty((len(questions), 0), np.int64)
 
 
 def searcher(kind: Literal["flat", "hnsw", "ivf"], vectors: Array, folder: Path) -> Searcher:
@@ -61,7 +61,9 @@ def searcher(kind: Literal["flat", "hnsw", "ivf"], vectors: Array, folder: Path)
     entry = folder / digest([kind, version("faiss-cpu"), str(vectors.shape), content])
     cached = ensure(entry, lambda scratch: faiss.write_index(_build(kind, vectors), str(scratch / "index.faiss")))
     index = faiss.read_index(str(entry / "index.faiss"))
-    return Searcher(lambda questions, depth: _approximate(index, questions, depth), folder_bytes(entry), cached)
+    return Searcher(
+        lambda questions, depth: _approximate(index, questions, vectors, depth), folder_bytes(entry), cached
+    )
 
 
 def _exact(questions: Array, vectors: Array, depth: int) -> Array:
@@ -69,10 +71,13 @@ def _exact(questions: Array, vectors: Array, depth: int) -> Array:
     return rows
 
 
-def _approximate(index: Any, questions: Array, depth: int) -> Array:
+def _approximate(index: Any, questions: Array, vectors: Array, depth: int) -> Array:
     if hasattr(index, "hnsw"):
         index.hnsw.efSearch = max(HNSW_SEARCH_WIDTH, depth)
     _, rows = index.search(questions, min(depth, index.ntotal))
+    short = (rows < 0).any(axis=1)  # where the graph or the cells that were looked into held fewer
+    if short.any():
+        rows[short] = _exact(questions[short], vectors, depth)
     return rows  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.registry import Component, create
@@ -100,6 +101,18 @@ def test_stats_count_the_tokens_that_were_read(corpus: Corpus, options: Dense.Op
     assert (stats.passages, stats.encoded_tokens, stats.cached) == (13, sum(lengths), False)
     assert stats.bytes == 13 * 32 * 4
     assert _stats(corpus, replace(options, max_seq=10)).encoded_tokens == sum(min(length, 10) for length in lengths)
+
+
+def test_a_model_that_only_looks_words_up_is_a_model_too(corpus: Corpus, encoder_folder: Path, tmp_path: Path) -> None:
+    tokenizer = SentenceTransformer(str(encoder_folder), device="cpu", local_files_only=True).tokenizer
+    words = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=8)
+    SentenceTransformer(modules=[words], device="cpu").save_pretrained(str(tmp_path / "static"))
+    retriever = Dense(Dense.Options(model=str(tmp_path / "static"), device="cpu"))
+    texts = [f"{passage.title} {passage.text}".strip() for passage in corpus.values()]
+    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    assert retriever.index(corpus).encoded_tokens == sum(lengths)
+    (ranking,) = retriever.retrieve([replace(NORWAY, text=texts[0])], 13)
+    assert ranking[0] == (next(iter(corpus)), 1.0)
 
 
 def test_a_part_of_an_encoded_corpus_needs_no_encoding(corpus: Corpus, options: Dense.Options) -> None:
