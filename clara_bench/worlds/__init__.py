@@ -8,12 +8,27 @@
 Modules, in the order in which a world is made: config, draw (seeded choices), names, ontology (types and
 relations), encyclopaedia and facts (what is true), templates and prose (passages), drafts, chains and
 comparisons (questions before they have words), phrases and asking (words), candidates, rows and schemas
-(the raw forms), forms (symbols), world, and diagnostics (what a guesser scores; a test of reading).
+(the raw forms), forms (symbols), world; then diagnostics (what a guesser scores; a test of reading) and
+lessons (questions about every fact of a passage, and paraphrases: material for training compressors).
 """
 
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate
 from clara_bench.worlds.forms import Fact, Form, Step
+from clara_bench.worlds.lessons import Lesson, paraphrase, questions_about
 from clara_bench.worlds.world import World, generate
 
-__all__ = ["Fact", "Form", "Step", "World", "WorldConfig", "coin_flip", "coin_flip_line", "gate", "generate"]
+__all__ = [
+    "Fact",
+    "Form",
+    "Lesson",
+    "Step",
+    "World",
+    "WorldConfig",
+    "coin_flip",
+    "coin_flip_line",
+    "gate",
+    "generate",
+    "paraphrase",
+    "questions_about",
+]

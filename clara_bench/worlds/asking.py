@@ -49,6 +49,11 @@ class Asker:
             award = self._world.awards[hop.award] if hop.award_source is None else f"#{hop.award_source + 1}"
         return self._draw.pick(ASKS[hop.key]).format(x=subject, q=award)
 
+    def single(self, entity: int, key: str, award: str = "") -> str:
+        """A question about one fact of a named entity."""
+        text = self._draw.pick(ASKS[key]).format(x=self.named(entity), q=award)
+        return text[0].upper() + text[1:]
+
     def named(self, entity: int) -> str:
         """An entity as a question names it."""
         return self._draw.pick(NAMED[self._world.kind(entity)]).format(x=self._world.names[entity])

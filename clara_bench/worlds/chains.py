@@ -57,25 +57,29 @@ def clued(desk: Desk) -> Draft | None:
     hops = desk.follow(desk.entity(RELATIONS[path[0]].subject), path)
     if not hops:
         return None
-    found = [_clue(desk, hops, key) for key in CLUES if RELATIONS[key].subject == RELATIONS[path[1]].subject]
-    usable = sorted((len(holders), clue, holders) for clue, holders in found if holders)
+    found = [(_sharers(desk, hops, clue), clue) for clue in _clues(desk, hops)]
+    usable = [(len(sharers), clue, sharers) for sharers, clue in found if sharers]
     if not usable:
         return None
-    _, clue, holders = usable[0]  # the attribute that fewest share
-    return _value(desk, "bridge", hops, (desk.draw.pick(holders),), "clue", clue)
+    _, clue, sharers = min(usable)  # the attribute that fewest share
+    return _value(desk, "bridge", hops, (desk.draw.pick(sharers),), "clue", clue)
 
 
-def _clue(desk: Desk, hops: tuple[Hop, ...], key: str) -> tuple[Clue, list[int]]:
-    """An attribute of the hidden entity, and who shares it but has another answer; nobody if it cannot be used."""
+def _clues(desk: Desk, hops: tuple[Hop, ...]) -> list[Clue]:
+    """The attributes of the hidden entity that a question may tell."""
+    world, hidden = desk.world, hops[-1].entity
+    keys = [relation.key for relation in desk.relations[world.kind(hidden)] if relation.key in CLUES]
+    told = [Clue(key, value) for key in keys if (value := world.value(hidden, key)) is not None]
+    named = world.names[hops[0].entity]
+    return [clue for clue in told if clue.key != hops[-1].key and world.surface(*clue) != named]
+
+
+def _sharers(desk: Desk, hops: tuple[Hop, ...], clue: Clue) -> list[int]:
+    """Who else has an attribute, but another answer."""
     world, asked = desk.world, hops[-1]
-    value = None if key == asked.key or key not in world.columns else world.value(asked.entity, key)
-    if value is None or (key == "city.country" and world.is_capital(asked.entity)):
-        return Clue(key, -1), []
-    named = {hops[0].entity, asked.entity}
-    if value in named and RELATIONS[key].target == world.kind(value):
-        return Clue(key, -1), []
-    others = [other for other in world.holders(key, value)[:MAX_HOLDERS] if other not in named]
-    return Clue(key, value), [one for one in others if world.value(one, asked.key) not in (None, asked.value)]
+    others = world.holders(*clue)[:MAX_HOLDERS]
+    own = (hops[0].entity, asked.entity)
+    return [one for one in others if one not in own and world.value(one, asked.key) not in (None, asked.value)]
 
 
 def backlinked(desk: Desk) -> Draft | None:

@@ -13,7 +13,7 @@ from clara_bench.worlds.drafts import Ask, Desk, Draft, Hop, sound
 from clara_bench.worlds.ontology import RELATIONS
 from clara_bench.worlds.phrases import BRIDGED_FIRST, BRIDGED_SAME, FIRST, SAME
 
-FLIP_TRIES = 60
+UPSET_TRIES = 60
 
 
 def comparison(desk: Desk, turn: int) -> Draft | None:
@@ -69,65 +69,46 @@ def _led_to(desk: Desk, key: str, pair: list[Hop]) -> list[tuple[Hop, ...]] | No
 
 
 def _same(desk: Desk, kind: str, branches: list[tuple[Hop, ...]], yes: bool) -> Draft | None:
-    one, other = branches[0][-1], branches[1][-1]
-    if (one.value == other.value) != yes:
+    if (branches[0][-1].value == branches[1][-1].value) != yes:
         return None
-    if len(branches[0]) == 1:
-        return _draft(desk, kind, branches, "same", "yes" if yes else "no", ())
-    # whichever leading passage is missing, someone among the candidates would make the answer the opposite
-    near = [_flip(desk, hop, against.value, equal=not yes) for hop, against in ((one, other), (other, one))]
-    found = tuple(entity for entity in near if entity is not None)
-    return _draft(desk, kind, branches, "same", "yes" if yes else "no", found) if len(found) == 2 else None
-
-
-def _flip(desk: Desk, hop: Hop, value: int, equal: bool) -> int | None:
-    """An entity like the subject of a hop whose value does (or does not) equal a value."""
-    world = desk.world
-    if equal:
-        found = [entity for entity in world.holders(hop.key, value) if world.value(entity, hop.key) == value]
-        return desk.draw.pick(found) if len(found) > 1 else None
-    for _ in range(FLIP_TRIES):
-        entity = desk.entity(RELATIONS[hop.key].subject)
-        if world.value(entity, hop.key) not in (None, value):
-            return entity
-    return None
+    return _draft(desk, kind, branches, "same", "yes" if yes else "no")
 
 
 def _order(desk: Desk, kind: str, branches: list[tuple[Hop, ...]], turn: int) -> Draft | None:
-    """The first is the answer in even turns, the lower in every other pair of turns."""
+    """The first named is the answer in even turns, the lower in every other pair of turns."""
     ask: Ask = "low" if turn // 2 % 2 == 0 else "high"
-    low_first = branches[0][-1].value < branches[1][-1].value
-    if branches[0][-1].value == branches[1][-1].value:
+    first, second = (branch[-1].value for branch in branches)
+    if first == second:
         return None
-    if (low_first == (ask == "low")) != (turn % 2 == 0):
+    if ((first < second) == (ask == "low")) != (turn % 2 == 0):
         branches = branches[::-1]
-    winner, loser = (branches[turn % 2], branches[1 - turn % 2])
-    near: tuple[int, ...] = ()
-    if len(winner) > 1:
-        found = (
-            _beyond(desk, winner[-1], loser[-1].value, lower=ask == "high"),
-            _beyond(desk, loser[-1], winner[-1].value, lower=ask == "low"),
-        )
-        near = tuple(entity for entity in found if entity is not None)
-        if len(near) < 2:
-            return None
-    return _draft(desk, kind, branches, ask, desk.world.names[winner[0].entity], near)
+    return _draft(desk, kind, branches, ask, desk.world.names[branches[turn % 2][0].entity])
 
 
-def _beyond(desk: Desk, hop: Hop, value: int, lower: bool) -> int | None:
-    """An entity like the subject of a hop whose value is on the given side of a value."""
-    for _ in range(FLIP_TRIES):
-        entity = desk.entity(RELATIONS[hop.key].subject)
-        theirs = desk.world.value(entity, hop.key)
-        if theirs is not None and theirs != value and (theirs < value) == lower:
-            return entity
-    return None
-
-
-def _draft(
-    desk: Desk, kind: str, branches: list[tuple[Hop, ...]], ask: Ask, answer: str, near: tuple[int, ...]
-) -> Draft | None:
+def _draft(desk: Desk, kind: str, branches: list[tuple[Hop, ...]], ask: Ask, answer: str) -> Draft | None:
     one, other = branches
+    near = [_upset(desk, ask, *ends) for ends in ((one[-1], other[-1]), (other[-1], one[-1]))] if len(one) > 1 else []
+    found = tuple(entity for entity in near if entity is not None)
+    if len(found) < len(near):
+        return None
     shifted = tuple(hop._replace(source=hop.source + len(one)) if hop.source is not None else hop for hop in other)
     ends = (len(one) - 1, len(one) + len(other) - 1)
-    return sound(desk.world, Draft(kind, (*one, *shifted), answer, ask, ends, near=near))
+    return sound(desk.world, Draft(kind, (*one, *shifted), answer, ask, ends, near=found))
+
+
+def _upset(desk: Desk, ask: Ask, hop: Hop, against: Hop) -> int | None:
+    """An entity that, were it the subject of a hop, would turn the answer into the opposite.
+
+    With it among the candidates, nothing follows when the passage that leads to the subject is missing.
+    """
+    world, rival = desk.world, against.value
+    alike = ask == "same" and hop.value != rival
+    pool = world.holders(hop.key, rival) if alike else world.members[RELATIONS[hop.key].subject]
+    for _ in range(UPSET_TRIES):
+        entity = desk.draw.pick(pool)
+        value = world.value(entity, hop.key)
+        if value is None or entity in (hop.entity, against.entity):
+            continue
+        if (value == rival) == alike if ask == "same" else value != rival and (value < rival) != (hop.value < rival):
+            return entity
+    return None

@@ -41,7 +41,8 @@ class WorldConfig:
     candidates: int = 20
     """Passages offered with each question, gold included; 10 to 100."""
     unanswerable_fraction: float = 0.0
-    """Share of questions, 0 to 1, from whose candidates one gold passage is taken away (musique only)."""
+    """Share of questions, 0 to 1, from whose candidates one gold passage is taken away (musique only).
+    It stays in the corpus: such a question has no answer in its own candidates."""
 
     def __post_init__(self) -> None:
         _within("seed", self.seed, -(2**63), 2**63 - 1)

@@ -104,8 +104,8 @@ class Desk:
         entity = start
         for place, key in enumerate(keys):
             value = self.world.value(entity, key)
-            if value is None or (key == "city.country" and self.world.is_capital(entity)):
-                return None  # a capital's country is also told by the country's passage
+            if value is None:
+                return None
             hops.append(Hop(entity, key, value, place - 1 if place else None))
             entity = value
         entities = [hop.entity for hop in hops]
@@ -138,27 +138,27 @@ def target_is_entity(hop: Hop) -> bool:
 
 
 def sound(world: Encyclopaedia, draft: Draft) -> Draft | None:
-    """The draft itself if no gold passage gives away what another one is needed for, else None."""
+    """The draft itself if no gold passage tells what another one is needed for, else None."""
     gold = draft.gold
     if len(gold) != len(draft.hops) or set(gold) & set(draft.near):
         return None
-    if draft.link != "backlink" and any(world.mentions.get(entity) in gold for entity in gold):
-        return None
-    if draft.ask == "value" and any(_leaks(world, draft, place) for place in range(len(draft.hops))):
+    told = {entity: stated(world, entity) for entity in gold}
+    if any(_told_elsewhere(world, draft, place, told) for place in range(len(gold))):
         return None
     return replace(draft, near=tuple(dict.fromkeys(draft.near)))
 
 
-def _leaks(world: Encyclopaedia, draft: Draft, place: int) -> bool:
-    """Whether the value of a hop is also told, for whatever reason, by the passage of another one."""
-    told = draft.hops[place]
-    text = surface(world, told)
-    for place_of_other, other in enumerate(draft.hops):
-        if place_of_other == place or other.award_source == place:
+def _told_elsewhere(world: Encyclopaedia, draft: Draft, place: int, told: dict[int, set[str]]) -> bool:
+    """Whether the passage of another hop names the subject of this one, if the question does, or tells its value."""
+    hop = draft.hops[place]
+    name, value = world.names[hop.entity], surface(world, hop)
+    for other_place, other in enumerate(draft.hops):
+        if other_place == place:
             continue
-        if other.source == place:
-            continue  # the passage about the value itself
-        if text in stated(world, other.entity) or text == world.names[other.entity]:
+        if hop.source is None and draft.link != "backlink" and name in told[other.entity]:
+            return True
+        follows = place in (other.source, other.award_source)  # the passage about the value, or about its award
+        if draft.ask == "value" and not follows and value in told[other.entity] | {world.names[other.entity]}:
             return True
     return False
 

@@ -96,10 +96,6 @@ class Encyclopaedia:
         found = self.holders(f"{kind}#0", first) + self.holders(f"{kind}#1", second)
         return [other for other in found if other != entity]
 
-    def is_capital(self, city: int) -> bool:
-        """Whether some country's passage names this city as its capital."""
-        return bool(self.holders("country.capital", city))
-
     def _index(self, key: str) -> dict[int, list[int]]:
         if key not in self._holders:
             found: dict[int, list[int]] = defaultdict(list)

@@ -1,8 +1,7 @@
 """Which facts are true in a world, and which of them its passages state.
 
 Lives are in order: parents are born before their children, nobody directs a film before the age of twenty,
-a capital lies in its own country, and only people without children have a stated spouse, so that nothing
-about a grandparent follows from a marriage.
+and only people without children have a stated spouse, so that nothing about a grandparent follows from a marriage.
 """
 
 from __future__ import annotations
@@ -74,16 +73,22 @@ def _stated(world: Encyclopaedia, kind: str, relations: Sequence[Relation]) -> l
     return sets
 
 
-def _column(world: Encyclopaedia, relation: Relation, stated: Sequence[bool]) -> Column:
+def _column(world: Encyclopaedia, relation: Relation, stated: Sequence[bool], whose: str = "") -> Column:
     """Independent values, where they are stated."""
-    draw = world.draw(relation.key)
+    draw = world.draw(relation.key + whose)
     if relation.key == "company.award":  # every company has an award of its own
         return [local if told else None for local, told in enumerate(stated)]
     if relation.target == "number":
-        scale, ratio = relation.low, relation.high / relation.low
-        return [int(scale * ratio ** draw.fraction()) if told else None for told in stated]
+        return [_number(draw, relation) if told else None for told in stated]
     low, size = _range(world, relation)
     return [low + draw.below(size) if told else None for told in stated]
+
+
+def _number(draw: Draw, relation: Relation) -> int:
+    """Every order of magnitude as likely as another; whole numbers only, which are the same on every machine."""
+    doublings = (relation.high // relation.low).bit_length() - 1
+    base = relation.low << draw.below(doublings)
+    return base + draw.below(base)
 
 
 def _range(world: Encyclopaedia, relation: Relation) -> tuple[int, int]:
@@ -163,13 +168,17 @@ def _state(world: Encyclopaedia, families: dict[str, Column], draw: Draw) -> Non
 
 
 def _capitals(world: Encyclopaedia) -> None:
-    """Every country has a capital of its own, which lies in it."""
-    cities = world.draw("capitals").shuffled(world.members["city"])
-    for place, country in enumerate(world.members["country"]):
-        world.columns["country.capital"][place] = cities[place]
-        home = cities[place] - world.members["city"].start
-        if world.columns["city.country"][home] is not None:
-            world.columns["city.country"][home] = country
+    """Every country has a capital of its own, whose passage leaves the country out: told once, told in one place."""
+    draw = world.draw("capitals")
+    first, count = world.members["city"].start, len(world.members["country"])
+    capitals = draw.shuffled(world.members["city"])[:count]
+    world.columns["country.capital"] = list(capitals)
+    instead = [RELATIONS[f"city.{name}"] for name in ("mayor", "founded", "population")]
+    for relation in instead:
+        values = _column(world, relation, [True] * count, " of capitals")
+        for city, value in zip(capitals, values, strict=True):
+            world.columns["city.country"][city - first] = None
+            world.columns[relation.key][city - first] = value
 
 
 def _casts(world: Encyclopaedia, born: Sequence[int]) -> None:
@@ -225,7 +234,8 @@ def _mentions(world: Encyclopaedia) -> None:
     people = world.members["person"]
     for kind in MENTIONED_TYPES:
         for entity in world.members[kind]:
-            own = [value for key in _CAST[kind] if key in world.columns and (value := world.value(entity, key))]
+            cast = [world.value(entity, key) for key in _CAST[kind] if key in world.columns]
+            own = [person for person in cast if person is not None]
             if not own or not draw.chance(MENTION_FRACTION):
                 continue
             strangers = [people.start + draw.below(len(people)) for _ in range(2)]

@@ -4,7 +4,8 @@ A name is a combination of two pieces (of three in big worlds) from fixed, order
 the first so many of each pool, so that a small world has few pieces, each in many names, and every
 piece of a small world occurs in the bigger ones too. Which split a combination belongs to is decided by
 the combination alone: one in five is kept for dev worlds, so no train world, whatever its seed and size,
-can hold a name of any dev world, although all their pieces are the same.
+can hold a name of any dev world, although all their pieces are the same. Titles of works are English words
+("The Silver Lantern"), so one may be met in real life, but not with the facts that a world tells of it.
 """
 
 from __future__ import annotations

@@ -27,12 +27,12 @@ class Prose(NamedTuple):
 
 
 class Writer:
-    """Writes the passages of one world; the same passage each time it is asked."""
+    """Writes the passages of one world, the same each time it is asked; another voice words the same facts anew."""
 
-    def __init__(self, world: Encyclopaedia) -> None:
+    def __init__(self, world: Encyclopaedia, voice: str = "prose") -> None:
         self.world = world
         self._draw = Draw("prose")
-        self._seed = world.draw("prose").below(2**48)
+        self._seed = world.draw(voice).below(2**48)
         self._relations = {
             kind: [(relation.name, relation.key) for relation in relations_of(kind, world.hard)]
             for kind in world.members

@@ -19,9 +19,9 @@ from clara_bench.worlds.ontology import AWARDED, RELATIONS, is_entity
 from clara_bench.worlds.prose import Writer
 
 UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}
-
-
+"""What may follow a number in an answer."""
 CACHED_PASSAGES = 20_000
+"""As many passages are kept while rows are written; each is a candidate of several questions."""
 
 
 class Item(NamedTuple):
@@ -146,10 +146,6 @@ def two_wiki(press: Press, item: Item) -> dict[str, Any]:
     """2WikiMultihopQA's form; as there, only chains have `evidences_id`, and "Q7" stands for an entity."""
     draft, world = item.draft, press.world
     hops = sorted(draft.hops, key=lambda hop: hop.source is not None)  # the named entities first, as there
-    last = draft.hops[-1]
-    answer_id = _entity_id(draft.options[draft.answer != world.names[draft.options[0]]]) if draft.ask in LOWER else None
-    if draft.ask == "value" and target_is_entity(last):
-        answer_id = _entity_id(last.value)
     return {
         "_id": _digest(press, item)[:32],
         "type": draft.kind,
@@ -160,11 +156,17 @@ def two_wiki(press: Press, item: Item) -> dict[str, Any]:
         "evidences": [[press.title(hop.entity), RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
         "answer": draft.answer,
         "evidences_id": [] if draft.options else [_triple_ids(hop) for hop in hops],
-        "answer_id": answer_id,
+        "answer_id": _answer_id(world, draft),
     }
 
 
-LOWER = ("low", "high")
+def _answer_id(world: Encyclopaedia, draft: Draft) -> str | None:
+    """The entity that is the answer; None for yes, no, years, numbers and words."""
+    for entity in draft.options:
+        if world.names[entity] == draft.answer:
+            return _entity_id(entity)
+    last = draft.hops[-1]
+    return _entity_id(last.value) if not draft.options and target_is_entity(last) else None
 
 
 def _triple_ids(hop: Hop) -> list[str]:

@@ -29,7 +29,8 @@ class World:
     """Every passage as id, title, text; titles are unique."""
     forms: list[Form]
     """The logical form of each row, in the same order."""
-    _press: Press = field(repr=False)
+    press: Press = field(repr=False, compare=False)
+    """What the world is written with; of use to this package only."""
 
     def facts(self, passage_id: str) -> tuple[Fact, ...]:
         """Everything that a passage states, in symbols.
@@ -37,10 +38,19 @@ class World:
         Raises:
             KeyError: no such passage.
         """
-        number = int(passage_id.removeprefix("w")) if passage_id.removeprefix("w").isdecimal() else -1
-        if not 0 <= number < len(self.corpus) or self.corpus[number]["id"] != passage_id:
+        return facts(self.press, self.entity(passage_id))
+
+    def entity(self, passage_id: str) -> int:
+        """The number of the entity that a passage is about.
+
+        Raises:
+            KeyError: no such passage.
+        """
+        digits = passage_id.removeprefix("w")
+        number = int(digits) if digits.isdecimal() else len(self.corpus)
+        if number >= len(self.corpus) or self.corpus[number]["id"] != passage_id:
             raise KeyError(passage_id)
-        return facts(self._press, self._press.world.order[number])
+        return self.press.world.order[number]
 
 
 def generate(schema_name: str, config: WorldConfig) -> World:

@@ -1,0 +1,44 @@
+"""What a passage can teach a compressor: a question about each of its facts, and the same facts in other words.
+
+Two of the three kinds of target that CLaRa pretrains its compressor on (CLaRa, section on salient compressor
+pretraining: simple QA, complex QA, paraphrase).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clara_bench.worlds.asking import Asker
+from clara_bench.worlds.forms import Fact
+from clara_bench.worlds.ontology import MENTION
+from clara_bench.worlds.prose import Writer
+from clara_bench.worlds.world import World
+
+
+class Lesson(NamedTuple):
+    """A question that one passage answers."""
+
+    question: str
+    answer: str
+    fact: Fact
+
+
+def questions_about(world: World, passage_id: str) -> list[Lesson]:
+    """A single-hop question about every fact that a passage states, mentions apart; the same each time.
+
+    Raises:
+        KeyError: no such passage.
+    """
+    entity = world.entity(passage_id)
+    asker = Asker(world.press.world, world.press.world.draw(f"lesson {passage_id}"))
+    found = [fact for fact in world.facts(passage_id) if fact.relation != MENTION]
+    return [Lesson(asker.single(entity, fact.relation, fact.qualifier), fact.value, fact) for fact in found]
+
+
+def paraphrase(world: World, passage_id: str, number: int = 1) -> str:
+    """The facts of a passage in another order and wording; each number is another paraphrase.
+
+    Raises:
+        KeyError: no such passage.
+    """
+    return Writer(world.press.world, f"paraphrase {number}").text(world.entity(passage_id))
