@@ -133,7 +133,7 @@ def _encode(texts: Sequence[str], encoder: PassageEncoder, advance: Advance) -> 
         "keys": np.frombuffer(b"".join(map(_key, texts)), dtype=np.uint8).reshape(-1, KEY_BYTES),
         "vectors": vectors,
         "tokens": tokens.astype(np.int32),
-        "seconds": (seconds * tokens / tokens.sum()).astype(np.float32),
+        "seconds": (seconds * tokens / max(1, tokens.sum())).astype(np.float32),
     }
 
 

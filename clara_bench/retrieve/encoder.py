@@ -22,6 +22,8 @@ from clara_bench.retrieve.index import Array
 try:
     import torch
     from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
@@ -128,7 +130,7 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
         BackendError: the model is not there or does not load.
     """
     place = _place(name)
-    local = Path(place).is_dir() or _is_cached(place)
+    local = _is_folder(place) or _is_cached(place)
     if not local:
         _refuse_unreachable(name)
     try:
@@ -143,7 +145,7 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
 
 def _refuse_unreachable(name: str) -> None:
     """Ask the hub once; the libraries would retry every file for minutes when there is no network."""
-    if name.count("/") != 1:
+    if not _is_hub_id(name):
         raise BackendError(f"model '{name}': no such folder, and not a hub id (OWNER/NAME). Check the path")
     try:
         HfApi().model_info(name, timeout=HUB_SECONDS)
@@ -196,15 +198,27 @@ def _without_bars() -> Iterator[None]:
 def _place(name: str) -> str:
     """The name itself, or for the default model the folder of its wheel if that is nearer than the hub."""
     wheel = importlib.util.find_spec(MINILM_WHEEL)
-    if name != MINILM or Path(name).is_dir() or _is_cached(name) or wheel is None or wheel.origin is None:
+    if name != MINILM or _is_folder(name) or _is_cached(name) or wheel is None or wheel.origin is None:
         return name
     return str(Path(wheel.origin).parent / "model")
+
+
+def _is_folder(name: str) -> bool:
+    return name != "" and Path(name).is_dir()
+
+
+def _is_hub_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
 
 
 def _is_cached(name: str) -> bool:
     """Whether the hub's cache holds the weights; a download that was cut short does not count."""
     files = ("model.safetensors", "model.safetensors.index.json")
-    return name.count("/") == 1 and any(isinstance(try_to_load_from_cache(name, file), str) for file in files)
+    return _is_hub_id(name) and any(isinstance(try_to_load_from_cache(name, file), str) for file in files)
 
 
 def _tokenizer_state(model: Any) -> str:

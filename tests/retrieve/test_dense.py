@@ -177,6 +177,8 @@ def test_a_models_own_prompts_are_used_unless_told_otherwise(
     ("model", "message"),
     [
         ("no/such/folder", r"no such folder, and not a hub id \(OWNER/NAME\)"),
+        ("./nowhere", "no such folder, and not a hub id"),
+        ("", "no such folder, and not a hub id"),
         ("{empty}", "cannot load model"),
         ("{pickled}", "cannot load model .* safetensors"),
         ("{broken}", "cannot load model"),
