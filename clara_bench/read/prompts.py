@@ -24,6 +24,8 @@ class Prompt:
     """Has the field {question}; used when there is no context."""
     separator: str = "\n\n"
     """Between two passages."""
+    lead: str = ""
+    """What the model's own turn begins with, where it can be given: readers that run the model do, servers do not."""
     shots: tuple[tuple[tuple[str, ...], str, str], ...] = ()
     """Worked examples: passages, question, answer."""
 
@@ -33,10 +35,14 @@ PROMPTS: dict[str, Prompt] = {
     for prompt in (
         Prompt(
             name="short",
-            version=1,
-            system="Answer the question with a name, a date, a number, yes or no. Give only the answer, no sentence.",
-            with_context="{context}\n\nQuestion: {question}",
-            closed_book="Question: {question}",
+            version=2,
+            system="You are a helpful assistant that answers questions briefly.",
+            with_context=(
+                "{context}\n\nUsing the text above, answer with as few words as possible.\n"
+                "Question: {question}\nShort answer:"
+            ),
+            closed_book="Answer with as few words as possible.\nQuestion: {question}\nShort answer:",
+            lead="The answer is:",
         ),
     )
 }

@@ -64,9 +64,13 @@ def shared_prefix(tokenizer: Any, prompt: Prompt, closed_book: bool) -> tuple[in
 
 
 def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
+    return _conversation(tokenizer, prompt, question, context) + prompt.lead
+
+
+def _conversation(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
     turns = messages(prompt, question, context)
     if not tokenizer.chat_template:
-        return plain(turns)
+        return plain(turns) + (" " if prompt.lead else "")
     from jinja2 import TemplateError
 
     settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
