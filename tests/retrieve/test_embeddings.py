@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,17 +19,17 @@ from clara_bench.retrieve.embeddings import embed
 
 
 class LetterEncoder:
-    """Counts letters; remembers how many texts it was asked to encode, and can break down."""
+    """Counts letters; remembers how many texts it was asked to encode, and can be killed at it."""
 
     batch_size = 1
 
-    def __init__(self, breaks_after: int = 10**9) -> None:
+    def __init__(self, killed_after: int = 10**9) -> None:
         self.encoded = 0
-        self.breaks_after = breaks_after
+        self.killed_after = killed_after
 
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if self.encoded >= self.breaks_after:
-            raise KeyboardInterrupt
+        if self.encoded >= self.killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
         self.encoded += len(texts)
         return np.array([[text.count(letter) for letter in "etaoin"] for text in texts], dtype=np.float32)
 
@@ -63,9 +67,16 @@ def test_a_text_is_encoded_once_whatever_corpus_it_is_in(tmp_path: Path) -> None
     assert other.vectors[0].tolist() == twice.vectors[1].tolist()
 
 
-def test_an_interrupted_job_goes_on_where_the_last_whole_shard_ended(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        embed(TEXTS, LetterEncoder(breaks_after=20), tmp_path)  # two shards of 8 are whole, 4 texts are lost
+def test_a_killed_job_goes_on_where_the_last_whole_shard_ended(tmp_path: Path) -> None:
+    program = """
+import pathlib, runpy, sys
+from clara_bench.retrieve import embeddings
+here = runpy.run_path(sys.argv[1])
+embeddings.SHARD_PASSAGES = 8
+embeddings.embed(here["TEXTS"], here["LetterEncoder"](killed_after=20), pathlib.Path(sys.argv[2]))
+"""
+    job = subprocess.run([sys.executable, "-c", program, __file__, str(tmp_path)])
+    assert job.returncode == -signal.SIGKILL  # two shards of 8 are whole, 4 texts are lost
     resumed = LetterEncoder()
     result = embed(TEXTS, resumed, tmp_path)
     assert resumed.encoded == result.encoded == 14
