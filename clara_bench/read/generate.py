@@ -2,13 +2,11 @@
 
 We run our own loop, not `model.generate`: it times prefill and decode separately, drops rows
 from the batch as soon as they end, and takes the plain argmax whatever sampling or penalties a
-model's generation_config asks for. Shapes: B rows, P tokens of shared prefix, T tokens of the
-longest row after the prefix.
+model's generation_config asks for. Shapes: B rows, T tokens of the longest row.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
 import time
 from collections.abc import Sequence
@@ -16,15 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicLayer
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """Tokens that every prompt starts with, and the attention cache that holds them for one row."""
-
-    ids: tuple[int, ...]
-    cache: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,60 +27,39 @@ class Generated:
 
 
 @torch.inference_mode()
-def encode_prefix(model: Any, ids: Sequence[int]) -> Prefix | None:
-    """Run the model over the tokens that all prompts share, once.
-
-    None when that cannot be exact: in a batch there is padding between the prefix and the rest,
-    which is harmless only where every position sees all earlier ones and positions are given.
-    """
-    if not ids or "position_ids" not in inspect.signature(model.forward).parameters:
-        return None
-    cache = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=True).past_key_values
-    full = all(type(layer) is DynamicLayer for layer in cache.layers)  # not sliding, chunked or recurrent
-    return Prefix(tuple(ids), cache) if full else None
-
-
-@torch.inference_mode()
 def generate(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    stop: frozenset[int],
-    max_new_tokens: int,
-    prefix: Prefix | None = None,
+    model: Any, prompts: Sequence[Sequence[int]], stop: frozenset[int], max_new_tokens: int
 ) -> list[Generated]:
     """Continue each prompt greedily until a stop token or `max_new_tokens`.
 
-    Prefill time is shared among the rows by the tokens they made the model read, each decoding
-    step equally among the rows still alive in it.
+    Prefill time is shared among the rows by their tokens, each decoding step equally among the
+    rows still alive in it.
 
     Args:
         model: a causal language model.
-        prompts: token ids, whole: with the prefix.
+        prompts: token ids, at least one a row.
         stop: ids that end an answer.
         max_new_tokens: at least 1.
-        prefix: what all prompts start with, already encoded; the result is the same without.
     """
     start = _clock(model)
-    skipped = len(prefix.ids) if prefix else 0
-    ids_BT, mask_BPT = _left_padded(prompts, skipped, model.device)
-    positions_BT = (mask_BPT.cumsum(-1) - 1).clamp(min=0)[:, skipped:]
-    out = _forward(model, ids_BT, mask_BPT, positions_BT, _expanded(prefix, len(prompts)) if prefix else None)
+    ids_BT, mask_BT = _left_padded(prompts, model.device)
+    positions_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
+    out = _forward(model, ids_BT, mask_BT, positions_BT, None)
     next_B = out.logits[:, -1].argmax(-1)
     prefill_seconds = _clock(model) - start
-    read = [len(prompt) - skipped for prompt in prompts]
-    tokens, seconds = _decode(model, out.past_key_values, next_B, mask_BPT, positions_BT[:, -1], stop, max_new_tokens)
+    tokens, seconds = _decode(model, out.past_key_values, next_B, mask_BT, positions_BT[:, -1], stop, max_new_tokens)
+    total = sum(map(len, prompts))
     return [
-        Generated(tuple(tokens[row]), prefill_seconds * read[row] / sum(read), seconds[row])
+        Generated(tuple(tokens[row]), prefill_seconds * len(prompts[row]) / total, seconds[row])
         for row in range(len(prompts))
     ]
 
 
-def _left_padded(prompts: Sequence[Sequence[int]], skipped: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    rest = [list(prompt[skipped:]) for prompt in prompts]
-    width = max(map(len, rest))
-    ids_BT = torch.tensor([[0] * (width - len(row)) + row for row in rest], device=device)
-    mask_BT = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=device)
-    return ids_BT, torch.cat([mask_BT.new_ones(len(rest), skipped), mask_BT], dim=1)
+def _left_padded(prompts: Sequence[Sequence[int]], device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(map(len, prompts))
+    ids = [[0] * (width - len(row)) + list(row) for row in prompts]
+    mask = [[0] * (width - len(row)) + [1] * len(row) for row in prompts]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 def _forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_BT: torch.Tensor, cache: Any) -> Any:
@@ -105,12 +73,6 @@ def _forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_
         use_cache=True,
         **{name: value for name, value in extra.items() if name in known},
     )
-
-
-def _expanded(prefix: Prefix, rows: int) -> Any:
-    cache = copy.deepcopy(prefix.cache)  # the model appends to it in place
-    cache.reorder_cache(torch.zeros(rows, dtype=torch.long, device=cache.layers[0].keys.device))
-    return cache
 
 
 def _decode(

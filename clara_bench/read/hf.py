@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from clara_bench.read.generate import Generated, Prefix, encode_prefix, generate
+from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
-from clara_bench.read.render import Rendered, render, shared_prefix
+from clara_bench.read.render import Rendered, render
 from clara_bench.types import Question, Reading, Usage
 
 
@@ -54,7 +54,6 @@ class HFReader:
         self.options = options or self.Options()
         self.prompt = get_prompt(self.options.prompt)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
-        self._prefixes: dict[bool, Prefix | None] = {}
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
@@ -119,12 +118,9 @@ class HFReader:
         for place, prompt in enumerate(prompts):
             if self._limit is not None and len(prompt.ids) > self._limit:
                 readings[place] = _too_long(prompt, self._limit)
-        for closed_book in (False, True):
-            places = [p for p in range(len(prompts)) if p not in readings and _is_closed(prompts[p]) == closed_book]
-            for batch in self._batches(prompts, places):
-                rendered = [prompts[place] for place in batch]
-                for place, generated in zip(batch, self._generate(rendered, self._prefix(closed_book)), strict=True):
-                    readings[place] = self._reading(prompts[place], generated)
+        for batch in self._batches(prompts, [place for place in range(len(prompts)) if place not in readings]):
+            for place, generated in zip(batch, self._generate([prompts[place] for place in batch]), strict=True):
+                readings[place] = self._reading(prompts[place], generated)
         return [readings[place] for place in range(len(prompts))]
 
     def _batches(self, prompts: Sequence[Rendered], places: Sequence[int]) -> list[list[int]]:
@@ -139,23 +135,11 @@ class HFReader:
                 batches.append([place])
         return batches
 
-    def _prefix(self, closed_book: bool) -> Prefix | None:
-        """Instructions and worked examples, read by the model once and not once a question."""
-        if closed_book not in self._prefixes:
-            ids = shared_prefix(self.tokenizer, self.prompt, closed_book)
-            self._prefixes[closed_book] = encode_prefix(self._weights, ids)
-        return self._prefixes[closed_book]
-
-    def _generate(self, prompts: Sequence[Rendered], prefix: Prefix | None) -> list[Generated | None]:
+    def _generate(self, prompts: Sequence[Rendered]) -> list[Generated | None]:
         """Continue the prompts; when memory runs out, in halves; None for a prompt too large by itself."""
-        ids = [prompt.ids for prompt in prompts]
-        shared = all(
-            row[: len(prefix.ids)] == prefix.ids for row in ids
-        )  # not so where the evidence was cut to nothing
         try:
-            return list(
-                generate(self._weights, ids, self._stop, self.options.max_new_tokens, prefix if shared else None)
-            )
+            ids = [prompt.ids for prompt in prompts]
+            return list(generate(self._weights, ids, self._stop, self.options.max_new_tokens))
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -164,7 +148,7 @@ class HFReader:
         if len(prompts) == 1:
             return [None]
         half = len(prompts) // 2
-        return self._generate(prompts[:half], prefix) + self._generate(prompts[half:], prefix)
+        return self._generate(prompts[:half]) + self._generate(prompts[half:])
 
     def _reading(self, prompt: Rendered, generated: Generated | None) -> Reading:
         usage = Usage(prompt.context_positions, prompt.context_text_tokens, len(prompt.ids))
@@ -180,10 +164,6 @@ class HFReader:
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
         return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
-
-
-def _is_closed(prompt: Rendered) -> bool:
-    return prompt.context_text_tokens == 0
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

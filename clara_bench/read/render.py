@@ -6,12 +6,11 @@ finished text, and so in the tokens, is known whatever the chat template does ar
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clara_bench.read.prompts import Prompt, messages, plain, without_system
+from clara_bench.read.prompts import Prompt, fill
 
 _MARK = "\ue000evidence\ue001"  # private-use characters: in no real passage
 
@@ -52,32 +51,14 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     return Rendered(ids, len(places), whole)
 
 
-def shared_prefix(tokenizer: Any, prompt: Prompt, closed_book: bool) -> tuple[int, ...]:
-    """Tokens that prompts of this kind start with: instructions and worked examples.
-
-    Found by comparing prompts for texts that start with quite different characters.
-    """
-    texts = ("A", "what", "7", '"', "é")
-    rendered = [render(tokenizer, prompt, text, () if closed_book else (text,), None).ids for text in texts]
-    shared = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*rendered, strict=False))
-    return tuple(column[0] for column in shared)
-
-
 def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
-    return _conversation(tokenizer, prompt, question, context) + prompt.lead
-
-
-def _conversation(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
-    turns = messages(prompt, question, context)
+    message = fill(prompt, question, context)
     if not tokenizer.chat_template:
-        return plain(turns) + (" " if prompt.lead else "")
-    from jinja2 import TemplateError
-
+        return message
+    turns = [{"role": "user", "content": message}]
+    # Qwen3 and its kin would think aloud past the longest answer; other templates ignore the setting.
     settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-    try:
-        return str(tokenizer.apply_chat_template(turns, **settings))
-    except TemplateError:  # Gemma's template, for one, refuses the system role
-        return str(tokenizer.apply_chat_template(without_system(turns), **settings))
+    return str(tokenizer.apply_chat_template(turns, **settings))
 
 
 def _tokens(tokenizer: Any, text: str, start: int, end: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 
 from clara_bench.errors import UnknownName
 from clara_bench.read.prompts import PROMPTS, Prompt, get_prompt
-from clara_bench.read.render import render, shared_prefix
+from clara_bench.read.render import render
 
-PROMPT = Prompt("p", 1, "Answer briefly.", "{context}\n\nQuestion: {question}", "Question: {question}")
-FEW = Prompt(
-    "f", 1, "Answer.", "{context}\n\nQuestion: {question}", "Question: {question}", shots=((("Oslo",), "Where?", "x"),)
-)
+PROMPT = Prompt("p", 1, "{context}\n\nAnswer briefly.\nQuestion: {question}", "Question: {question}")
 PASSAGES = ("Marie Curie\nMarie Curie was born in Warsaw.", "Vistula\nThe Vistula runs through Warsaw.")
-REFUSES_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-    "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}"
-)
 
 
 @pytest.fixture(scope="module", params=["chat", "plain"])
@@ -65,23 +58,6 @@ def test_evidence_is_cut_from_the_end_and_nothing_else_is(tokenizer: Any) -> Non
 def test_questions_and_passages_may_hold_braces_and_marks(tokenizer: Any) -> None:
     text = tokenizer.decode(render(tokenizer, PROMPT, "What is {x}?", ("{question} {{context}}",), None).ids)
     assert "Question: What is {x}?" in text and "{question} {{context}}" in text
-
-
-def test_a_template_that_refuses_the_system_role_gets_the_instructions_in_the_question(
-    make_tokenizer: Callable[..., Any],
-) -> None:
-    tokenizer = make_tokenizer(REFUSES_SYSTEM)
-    text = tokenizer.decode(render(tokenizer, FEW, "Where?", PASSAGES, None).ids)
-    assert text.startswith("<s>user\nAnswer.\n\nOslo") and "system" not in text
-
-
-def test_the_shared_prefix_starts_every_prompt_of_its_kind(tokenizer: Any) -> None:
-    for closed_book in (True, False):
-        prefix = shared_prefix(tokenizer, FEW, closed_book)
-        assert "Answer." in tokenizer.decode(prefix)
-        for question in ("Where?", "Who wrote Dune?", "1", "é"):
-            ids = render(tokenizer, FEW, question, () if closed_book else PASSAGES, None).ids
-            assert ids[: len(prefix)] == prefix and len(ids) > len(prefix)
 
 
 def test_every_prompt_shows_question_and_context() -> None:
