@@ -14,6 +14,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from clara_bench.worlds.config import Split
@@ -36,6 +37,7 @@ _PLACE_MODIFIERS = (
     "Green Red"
 ).split()
 _COUNTRY_ENDINGS = "ia land ora stan avia una".split()
+_LINKS = "al ar an ad el er en ed ol or on od".split()
 _RIVER_ENDINGS = "ane usk ey ow een ay ole ist".split()
 _WORD_ENDINGS = "ex ix on ara ent ano ium ax".split()
 _COMPANY_KINDS = (
@@ -74,92 +76,77 @@ _UNWANTED = re.compile("fuk|kunt|nig|naz|rap|shit|fag|dik|kok|jap|pis|tit|pus|se
 """Letters that no invented word may contain."""
 
 
-def _spread(size: int) -> list[int]:
-    """A fixed order of 0..size-1 in which neighbours look unlike one another."""
-    stride = max(1, int(size * 0.618))
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Pieces of names in a fixed order, of which a world uses the first so many."""
+
+    parts: tuple[Sequence[str], ...]
+    """Each piece joins one of every part; a single part is a list of whole pieces, taken in its own order."""
+
+    def __len__(self) -> int:
+        """How many there are; of joined pieces about two in a hundred turn out unwanted."""
+        return math.prod(len(part) for part in self.parts)
+
+    def first(self, count: int) -> list[str]:
+        """The first pieces, neighbours in the order being unlike one another."""
+        if len(self.parts) == 1:
+            return list(self.parts[0][:count])
+        size, stride = len(self), _stride(len(self))
+        words = (self._join(place * stride % size) for place in range(size))
+        return list(itertools.islice((word for word in words if not _UNWANTED.search(word.lower())), count))
+
+    def _join(self, number: int) -> str:
+        pieces = []
+        for part in reversed(self.parts):
+            number, place = divmod(number, len(part))
+            pieces.append(part[place])
+        return "".join(reversed(pieces)).capitalize()
+
+
+def _stride(size: int) -> int:
+    """A step that visits all of a circle of places."""
+    stride = int(size * 0.618)
     while math.gcd(stride, size) != 1:
         stride += 1
-    return [index * stride % size for index in range(size)]
-
-
-def _words(*parts: Sequence[str]) -> list[str]:
-    spelled = ("".join(pieces) for pieces in itertools.product(*parts))
-    words = list(dict.fromkeys(word.capitalize() for word in spelled if not _UNWANTED.search(word)))
-    return [words[index] for index in _spread(len(words))]
+    return stride
 
 
 class Scheme(NamedTuple):
     """How the names of one type of entity are put together."""
 
-    first: list[str]
-    second: list[str]
-    third: list[str]
+    first: Pool
+    second: Pool
+    third: Pool
     """Used, after the plain two-piece names, when two pieces do not give enough combinations."""
     join: Callable[[str, str, str], str]
     """The name of three pieces; the third is "" in a two-piece name."""
 
 
 def scheme(kind: str) -> Scheme:
-    """The pools of a type of entity, "award" included, and how its pieces are joined."""
-    return _SCHEMES[kind]()
+    """The pools of a type of entity, "award" included, and how its pieces are joined.
 
-
-def _person() -> Scheme:
-    first = _words(_ONSETS, _VOWELS, _CODAS, _FIRST_ENDINGS)
-    return Scheme(first, _words(_ONSETS, _VOWELS, _CODAS, _LAST_ENDINGS), [], lambda a, b, _: f"{a} {b}")
-
-
-def _invented() -> list[str]:
-    return _words(_ONSETS, _VOWELS, _CODAS, _WORD_ENDINGS)
-
-
-def _city() -> Scheme:
-    return Scheme(
-        _words(_ONSETS, _VOWELS, _CODAS), _CITY_ENDINGS, _PLACE_MODIFIERS, lambda a, b, c: f"{c} {a}{b}".strip()
-    )
-
-
-def _country() -> Scheme:
-    stems = _words(_ONSETS, _VOWELS, _CODAS, ["a", "e", "o"], ["l", "r", "n", "d"])
-    return Scheme(stems, _COUNTRY_ENDINGS, [], lambda a, b, _: a + b)
-
-
-def _river() -> Scheme:
-    stems = _words(_ONSETS, _VOWELS, _CODAS)
-    return Scheme(stems, _RIVER_ENDINGS, _PLACE_MODIFIERS, lambda a, b, c: f"{c} {a}{b} River".strip())
-
-
-def _company() -> Scheme:
-    return Scheme(_invented(), _COMPANY_KINDS, _STYLES, lambda a, b, c: f"{c} {a} {b}".strip())
-
-
-def _award() -> Scheme:
-    return Scheme(_invented(), _AWARD_KINDS, _STYLES, lambda a, b, c: f"{c} {a} {b}".strip())
-
-
-def _film() -> Scheme:
-    return Scheme(_ADJECTIVES, _NOUNS, _invented(), lambda a, b, c: f"The {a} {b} of {c}" if c else f"The {a} {b}")
-
-
-def _book() -> Scheme:
-    return Scheme(_GERUNDS, _NOUNS, _invented(), lambda a, b, c: f"{a} the {b} of {c}" if c else f"{a} the {b}")
-
-
-def _band() -> Scheme:
-    return Scheme(_ADJECTIVES, _PLURALS, _invented(), lambda a, b, c: f"{c} and the {a} {b}" if c else f"{a} {b}")
-
-
-_SCHEMES: dict[str, Callable[[], Scheme]] = {
-    "person": _person,
-    "city": _city,
-    "country": _country,
-    "river": _river,
-    "company": _company,
-    "award": _award,
-    "film": _film,
-    "book": _book,
-    "band": _band,
-}
+    Raises:
+        KeyError: no such type.
+    """
+    syllables = (_ONSETS, _VOWELS, _CODAS)
+    stems, invented = Pool(syllables), Pool((*syllables, _WORD_ENDINGS))
+    lands = Pool((*syllables, _LINKS))
+    people = Pool((*syllables, _FIRST_ENDINGS)), Pool((*syllables, _LAST_ENDINGS))
+    modifiers, styles, none = Pool((_PLACE_MODIFIERS,)), Pool((_STYLES,)), Pool(((),))
+    adjectives, nouns = Pool((_ADJECTIVES,)), Pool((_NOUNS,))
+    return {
+        "person": Scheme(*people, none, lambda a, b, _: f"{a} {b}"),
+        "city": Scheme(stems, Pool((_CITY_ENDINGS,)), modifiers, lambda a, b, c: f"{c} {a}{b}".strip()),
+        "country": Scheme(lands, Pool((_COUNTRY_ENDINGS,)), none, lambda a, b, _: a + b),
+        "river": Scheme(stems, Pool((_RIVER_ENDINGS,)), modifiers, lambda a, b, c: f"{c} {a}{b} River".strip()),
+        "company": Scheme(invented, Pool((_COMPANY_KINDS,)), styles, lambda a, b, c: f"{c} {a} {b}".strip()),
+        "award": Scheme(invented, Pool((_AWARD_KINDS,)), styles, lambda a, b, c: f"{c} {a} {b}".strip()),
+        "film": Scheme(adjectives, nouns, invented, lambda a, b, c: f"The {a} {b}" + (f" of {c}" if c else "")),
+        "book": Scheme(Pool((_GERUNDS,)), nouns, invented, lambda a, b, c: f"{a} the {b}" + (f" of {c}" if c else "")),
+        "band": Scheme(
+            adjectives, Pool((_PLURALS,)), invented, lambda a, b, c: (f"{c} and the " if c else "") + f"{a} {b}"
+        ),
+    }[kind]
 
 
 class Naming(NamedTuple):
@@ -173,28 +160,30 @@ class Naming(NamedTuple):
 def name_all(kind: str, count: int, split: Split, draw: Draw) -> Naming:
     """Draw `count` different names of a type, all of combinations that belong to the split."""
     pools = scheme(kind)
-    firsts, seconds, thirds = pool_sizes(pools, count)
+    sizes = pool_sizes(pools, count)
+    first, second, third = (pool.first(size) for pool, size in zip(pools[:3], sizes, strict=True))
+    third = ["", *third]
     taken: set[tuple[int, int, int]] = set()
     names: list[str] = []
     pieces: list[tuple[int, int]] = []
     while len(names) < count:
-        key = (draw.below(firsts), draw.below(seconds), draw.below(thirds))
-        if key in taken or (of_dev(key) != (split == "dev")):
+        key = (draw.below(len(first)), draw.below(len(second)), draw.below(len(third)))
+        if key in taken or of_dev(key) != (split == "dev"):
             continue
         taken.add(key)
-        names.append(pools.join(pools.first[key[0]], pools.second[key[1]], pools.third[key[2] - 1] if key[2] else ""))
+        names.append(pools.join(first[key[0]], second[key[1]], third[key[2]]))
         pieces.append(key[:2])
     return Naming(names, pieces)
 
 
 def pool_sizes(pools: Scheme, count: int) -> tuple[int, int, int]:
-    """How many pieces of each pool a world of `count` such entities uses (third: 1 means none)."""
+    """How many pieces of each pool a world of `count` such entities uses."""
     needed = count * SPARSENESS * DEV_SHARE
     second = min(len(pools.second), max(6, math.ceil(math.sqrt(needed))))
     first = min(len(pools.first), max(6, math.ceil(needed / second)))
     second = min(len(pools.second), max(second, math.ceil(needed / first)))
-    third = math.ceil(needed / (first * second))
-    assert third <= len(pools.third) + 1, f"{count} names need {third} third pieces, there are {len(pools.third)}"
+    third = math.ceil(needed / (first * second)) - 1
+    assert third <= len(pools.third), f"{count} names need {third} third pieces, there are {len(pools.third)}"
     return first, second, third
 
 

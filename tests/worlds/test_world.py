@@ -21,10 +21,10 @@ world = generate("musique", WorldConfig(seed=4, questions=60, passages=300, unan
 print(hashlib.sha256(json.dumps([world.rows, world.corpus]).encode()).hexdigest())
 """
 PINNED = {
-    "nq": "52effc086fdad180",
-    "hotpotqa": "1fb186c736fee643",
-    "musique": "a04c805b3864dbc0",
-    "2wikimultihopqa": "78732ab103232ca0",
+    "nq": "ccfe60b9af4fc871",
+    "hotpotqa": "924a388162704de9",
+    "musique": "38b388084909e3d5",
+    "2wikimultihopqa": "6d945fae77bea26c",
 }
 """Digests of small worlds. When one changes, scores on worlds are no longer comparable: raise the tasks' versions."""
 
