@@ -24,6 +24,8 @@ DEV_SHARE = 5
 """One combination in this many is for dev worlds."""
 SPARSENESS = 2
 """A world's pools hold at least this many times the combinations that it needs, in either split."""
+FEWEST_THIRDS = 24
+"""Where two pieces are not enough, there is a choice of at least so many third ones."""
 
 _ONSETS = "b br d dr f g gr h j k kr l m n p r s st t tr v w z th pl vr".split()
 _VOWELS = "a e i o u".split()
@@ -72,7 +74,9 @@ _PLURALS = (
 ).split()
 
 
-_UNWANTED = re.compile("fuk|kunt|nig|naz|rap|shit|fag|dik|kok|jap|pis|tit|pus|sex|ass|sod|slut|gay|gook|klan|jew|pron")
+_UNWANTED = re.compile(
+    "fuk|kunt|nig|naz|rap|shit|fag|dik|kok|jap|pis|tit|pus|sex|ass|sod|slut|gay|gook|klan|jew|pron|hern"
+)
 """Letters that no invented word may contain."""
 
 
@@ -143,10 +147,12 @@ def scheme(kind: str) -> Scheme:
         "award": Scheme(invented, Pool((_AWARD_KINDS,)), styles, lambda a, b, c: f"{c} {a} {b}".strip()),
         "film": Scheme(adjectives, nouns, invented, lambda a, b, c: f"The {a} {b}" + (f" of {c}" if c else "")),
         "book": Scheme(Pool((_GERUNDS,)), nouns, invented, lambda a, b, c: f"{a} the {b}" + (f" of {c}" if c else "")),
-        "band": Scheme(
-            adjectives, Pool((_PLURALS,)), invented, lambda a, b, c: (f"{c} and the " if c else "") + f"{a} {b}"
-        ),
+        "band": Scheme(adjectives, Pool((_PLURALS,)), invented, _band),
     }[kind]
+
+
+def _band(adjective: str, noun: str, leader: str) -> str:
+    return f"{leader} and the {adjective} {noun}" if leader else f"{adjective} {noun}"
 
 
 class Naming(NamedTuple):
@@ -184,7 +190,7 @@ def pool_sizes(pools: Scheme, count: int) -> tuple[int, int, int]:
     second = min(len(pools.second), max(second, math.ceil(needed / first)))
     third = math.ceil(needed / (first * second)) - 1
     assert third <= len(pools.third), f"{count} names need {third} third pieces, there are {len(pools.third)}"
-    return first, second, third
+    return first, second, min(len(pools.third), max(third, FEWEST_THIRDS)) if third else 0
 
 
 def of_dev(key: tuple[int, int, int]) -> bool:
