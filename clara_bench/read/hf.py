@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from clara_bench.errors import BackendError
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
@@ -53,6 +54,7 @@ class HFReader:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()
         self.prompt = get_prompt(self.options.prompt)
+        self._device = _device(self.options.device)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
 
     def describe(self) -> Mapping[str, Any]:
@@ -73,12 +75,6 @@ class HFReader:
     @cached_property
     def _weights(self) -> Any:
         return load_weights(self.model, self._dtype, self.options.trust_remote_code).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        if self.options.device != "auto":
-            return torch.device(self.options.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -164,6 +160,16 @@ class HFReader:
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
         return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, or none plugged in
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"device '{name}' cannot be used: {reason}. Expected auto, cpu or cuda") from error
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -188,9 +189,14 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
     from transformers import AutoModelForCausalLM
 
     with _loading(model, "a causal language model", code):
-        return AutoModelForCausalLM.from_pretrained(
+        weights = AutoModelForCausalLM.from_pretrained(
             model.folder, gguf_file=model.gguf_file, dtype=dtype, use_safetensors=True, trust_remote_code=code
-        ).eval()
+        )
+    if "past_key_values" not in inspect.signature(weights.forward).parameters:
+        raise BackendError(
+            f"model '{model.name}' ({type(weights).__name__}) keeps no attention cache: use a transformer"
+        )
+    return weights.eval()
 
 
 def load_tokenizer(model: Model, code: bool = False) -> Any:
@@ -217,6 +223,6 @@ def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())
         hint = "" if code or "trust_remote_code" not in reason else ". If you trust its authors: trust_remote_code=true"
-        raise BackendError(f"model '{model.name}': cannot load {what} from {model.folder}: {reason}{hint}") from error
+        raise BackendError(f"model '{model.name}': cannot load {what}: {reason[:300]}{hint}") from error
