@@ -14,7 +14,7 @@ from typing import NamedTuple
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.draw import Draw
 from clara_bench.worlds.names import name_all
-from clara_bench.worlds.ontology import AWARDED, LITERALS, MENTION, MIN_COUNTRIES, RELATIONS, SHARES, is_entity
+from clara_bench.worlds.ontology import AWARDED, FEWEST_ENTITIES, LITERALS, MENTION, RELATIONS, SHARES, is_entity
 
 Column = list[int | None]
 
@@ -120,6 +120,6 @@ class Encyclopaedia:
 
 def count_types(passages: int) -> dict[str, int]:
     """How many entities of each type a world has; they add up to the number of passages."""
-    counts = {kind: max(MIN_COUNTRIES, int(passages * share)) for kind, share in SHARES.items()}
+    counts = {kind: max(FEWEST_ENTITIES, int(passages * share)) for kind, share in SHARES.items()}
     counts["person"] += passages - sum(counts.values())
     return counts

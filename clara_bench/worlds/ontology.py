@@ -23,7 +23,8 @@ SHARES: dict[str, float] = {
 }
 """Share of the passages that are about each type."""
 
-MIN_COUNTRIES = 6
+FEWEST_ENTITIES = 6
+"""Of each type, in the smallest worlds (countries have the smallest share)."""
 FEWEST_FACTS, MOST_FACTS = 3, 7
 """Facts that a passage states, awards and mentions apart."""
 
