@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-import torch
+from clara_bench.errors import BackendError, MissingDependency
 
-from clara_bench.errors import BackendError
+try:
+    import torch
+    import transformers  # noqa: F401  said to be missing here, not half-way through loading a model
+except ModuleNotFoundError as error:
+    raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
+
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt

@@ -43,13 +43,14 @@ class Model:
     """`hub:ID@COMMIT`, or the SHA-256 of the files."""
 
 
-def find(name: str, revision: str | None = None, code: bool = False) -> Model:
+def find(name: str, revision: str | None = None, code: bool = False, weights: bool = True) -> Model:
     """The model's files on this disk, downloaded from the hub first if need be.
 
     Args:
         name: hub id, folder or `.gguf` file; what exists on disk wins.
         revision: branch, tag or commit on the hub.
         code: download the repository's Python files too.
+        weights: False when only the tokenizer is wanted; a folder or hub repository may then lack weights.
 
     Raises:
         BackendError: nothing is there, or nothing that can be loaded without unpickling.
@@ -58,11 +59,11 @@ def find(name: str, revision: str | None = None, code: bool = False) -> Model:
     if path.is_file():
         return _from_gguf(name, path)
     if path.is_dir():
-        return _from_folder(name, path)
+        return _from_folder(name, path, weights)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1 or name.endswith(".gguf"):
         raise BackendError(f"model '{name}': no such file or folder, and not a hub id (OWNER/NAME). Check the path")
     try:
-        return _from_hub(name, revision, code)
+        return _from_hub(name, revision, code, weights)
     except BackendError as error:
         if name != DEFAULT_MODEL or revision is not None:
             raise
@@ -79,12 +80,12 @@ def _wheel_file() -> Path:
     return folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def _from_hub(name: str, revision: str | None, code: bool) -> Model:
-    folder = _cached(name, revision) or _downloaded(name, revision, code)
+def _from_hub(name: str, revision: str | None, code: bool, weights: bool) -> Model:
+    folder = _cached(name, revision, weights) or _downloaded(name, revision, code, weights)
     return Model(name, folder, None, f"hub:{name}@{folder.name}")  # hub cache folders are named after the commit
 
 
-def _cached(name: str, revision: str | None) -> Path | None:
+def _cached(name: str, revision: str | None, weights: bool) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -94,17 +95,18 @@ def _cached(name: str, revision: str | None) -> Path | None:
         return None
     except HFValidationError as error:
         raise BackendError(f"model '{name}': no such file or folder, and not a hub id: {error}") from error
-    return folder if (folder / "config.json").is_file() and _has_safetensors(folder) else None
+    needed = _has_safetensors(folder) if weights else (folder / "tokenizer.json").is_file()
+    return folder if needed and (folder / "config.json").is_file() else None
 
 
-def _downloaded(name: str, revision: str | None, code: bool) -> Path:
+def _downloaded(name: str, revision: str | None, code: bool, weights: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     try:
         info = HfApi().model_info(name, revision=revision, timeout=HUB_SECONDS)
         files = [sibling.rfilename for sibling in info.siblings or ()]
-        if any(file.endswith(".safetensors") for file in files):
-            patterns = [*_PARTS, *(("*.py",) if code else ())]
+        if not weights or any(file.endswith(".safetensors") for file in files):
+            patterns = [*_PARTS[0 if weights else 1 :], *(("*.py",) if code else ())]
             return Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises its HTTP library's errors, which changed between versions
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -123,8 +125,8 @@ def _has_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def _from_folder(name: str, folder: Path) -> Model:
-    if _has_safetensors(folder):
+def _from_folder(name: str, folder: Path, weights: bool) -> Model:
+    if _has_safetensors(folder) or (not weights and (folder / "tokenizer.json").is_file()):
         files = sorted({file for part in _PARTS for file in folder.glob(part)})
         parts = [text for file in files for text in (file.name, file_digest(file))]
         return Model(name, folder, None, f"sha256:{digest(parts)}")

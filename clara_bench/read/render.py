@@ -20,6 +20,8 @@ class Rendered:
     """One prompt, ready to be read."""
 
     ids: tuple[int, ...]
+    context: str
+    """The evidence, as read."""
     context_positions: int
     """Tokens that hold evidence, separators included, as read."""
     context_text_tokens: int
@@ -39,7 +41,7 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     evidence = prompt.separator.join(contexts)
     if not evidence.strip():
         ids, _ = _tokens(tokenizer, _text(tokenizer, prompt, question, ""), 0, 0)
-        return Rendered(ids, 0, 0)
+        return Rendered(ids, "", 0, 0)
     head, tail = _text(tokenizer, prompt, question, _MARK).split(_MARK)
     ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
     whole = len(places)
@@ -48,7 +50,7 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
         end = places[-excess][0] - len(head) if excess < len(places) else 0
         evidence = evidence[: max(0, min(end, len(evidence) - 1))]
         ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
-    return Rendered(ids, len(places), whole)
+    return Rendered(ids, evidence, len(places), whole)
 
 
 def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:

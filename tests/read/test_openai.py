@@ -1,0 +1,290 @@
+"""A server's answers, counts and failures each become what they are, against servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from clara_bench.errors import BackendError, ConfigError
+from clara_bench.read.hf import HFReader
+from clara_bench.read.openai import OpenAIReader
+from clara_bench.registry import Component, create
+from clara_bench.types import Question, Reader, Reading
+
+QUESTIONS = [Question(str(i), f"What is {i}?") for i in range(12)]
+PASSAGE = "Oslo\nOslo is the capital of Norway."
+Reply = tuple[int, Any]
+
+
+def _completion(body: Any, text: str = "", **usage: int) -> Reply:
+    counts = {"prompt_tokens": 100, "completion_tokens": 3, "total_tokens": 103, **usage}
+    message = {"role": "assistant", "content": text or body["messages"][0]["content"].split("Question: ")[1][:20]}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return 200, {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        "usage": counts,
+    }
+
+
+@contextmanager
+def _server(reply: Callable[[Any], Reply], requests: list[Any] | None = None) -> Iterator[str]:
+    """An HTTP server that answers each posted body with what `reply` makes of it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if requests is not None:
+                requests.append({"body": body, "key": self.headers["Authorization"], "path": self.path})
+            status, content = reply(body)
+            data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if isinstance(content, str) else "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Retry-After-Ms", "1")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _read(url: str, tokenizer: Path, contexts: tuple[str, ...] = (PASSAGE,), **options: Any) -> list[Reading]:
+    reader = OpenAIReader(OpenAIReader.Options("m", url, str(tokenizer), **{"retries": 0, **options}))
+    return list(reader.read(QUESTIONS, [contexts] * len(QUESTIONS)))
+
+
+def test_answers_come_in_the_order_asked_whichever_is_ready_first(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        number = int(body["messages"][0]["content"].split("What is ")[1].split("?")[0])
+        time.sleep(0.01 * (12 - number))
+        return _completion(body, f" {number}\n")
+
+    with _server(reply) as url:
+        assert [reading.text for reading in _read(url, tiny_folder)] == [str(i) for i in range(12)]
+
+
+def test_requests_run_side_by_side_but_no_more_than_allowed(tiny_folder: Path) -> None:
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def reply(body: Any) -> Reply:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+        return _completion(body)
+
+    with _server(reply) as url:
+        start = time.perf_counter()
+        readings = _read(url, tiny_folder, concurrency=3)
+        took = time.perf_counter() - start
+    assert most == 3
+    assert 0.5 * took < sum(reading.usage.seconds["request"] for reading in readings) <= took
+
+
+def test_usage_is_the_servers_and_evidence_is_counted_with_the_tokenizer(tiny_folder: Path) -> None:
+    with _server(lambda body: _completion(body, "Oslo", prompt_tokens=77, completion_tokens=5)) as url:
+        usage = _read(url, tiny_folder)[0].usage
+        closed = _read(url, tiny_folder, ())[0].usage
+        reader = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder)))
+    assert isinstance(reader, Reader)
+    assert (usage.prompt_tokens, usage.generated_tokens) == (77, 5)
+    assert usage.context_positions == usage.context_text_tokens == reader.count_tokens([PASSAGE])[0]
+    assert (closed.prompt_tokens, closed.context_positions) == (77, 0)
+
+
+def test_the_request_is_greedy_bounded_and_carries_key_and_prompt(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-key")
+    requests: list[Any] = []
+    with _server(_completion, requests) as url:
+        _read(url, tiny_folder, api_key_env="MY_KEY", max_new_tokens=9)
+    first = requests[0]
+    assert (first["key"], first["path"]) == ("Bearer secret-key", "/v1/chat/completions")
+    body = first["body"]
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0, 9)
+    assert [turn["role"] for turn in body["messages"]] == ["user"] and PASSAGE in body["messages"][0]["content"]
+
+
+def test_the_key_is_in_no_description_and_no_message(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-key")
+    with _server(lambda body: (400, {"error": {"message": "bad key secret-key"}})) as url:
+        readings = _read(url, tiny_folder, api_key_env="MY_KEY")
+        described = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder), "MY_KEY")).describe()
+    assert readings[0].status == "error" and "secret" not in str(readings) and "secret" not in str(described)
+
+
+def test_evidence_beyond_the_limit_is_cut_and_said_to_be(tiny_folder: Path) -> None:
+    requests: list[Any] = []
+    with _server(_completion, requests) as url:
+        reading = _read(url, tiny_folder, (PASSAGE, "Rome is old. " * 50), max_prompt_tokens=150)[0]
+    assert reading.status == "truncated"
+    assert 0 < reading.usage.context_positions < reading.usage.context_text_tokens
+    content = requests[0]["body"]["messages"][0]["content"]
+    assert PASSAGE in content and content.count("Rome is old.") < 50 and "Short answer:" in content
+
+
+def test_a_server_that_cuts_prompts_unasked_is_found_out(tiny_folder: Path) -> None:
+    with (
+        _server(lambda body: _completion(body, "x", prompt_tokens=5)) as url,
+        pytest.raises(BackendError, match="it cuts"),
+    ):
+        _read(url, tiny_folder)
+
+
+def test_a_busy_server_is_tried_again(tiny_folder: Path) -> None:
+    seen: dict[str, int] = {}
+
+    def reply(body: Any) -> Reply:
+        content = body["messages"][0]["content"]
+        seen[content] = seen.get(content, 0) + 1
+        return _completion(body, "late") if seen[content] == 3 else (429 if seen[content] == 1 else 500, {})
+
+    with _server(reply) as url:
+        assert {reading.text for reading in _read(url, tiny_folder, retries=2)} == {"late"}
+
+
+def test_a_question_the_server_refuses_fails_alone(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        refused = "What is 3?" in body["messages"][0]["content"]
+        return (400, {"error": {"message": "too long"}}) if refused else _completion(body, "fine")
+
+    with _server(reply) as url:
+        readings = _read(url, tiny_folder)
+    assert [i for i, reading in enumerate(readings) if reading.status == "error"] == [3]
+    assert "HTTP 400" in str(readings[3].error) and "too long" in str(readings[3].error)
+    assert readings[3].usage.context_positions > 0
+
+
+def test_a_question_that_takes_too_long_times_out_alone(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        if "What is 3?" in body["messages"][0]["content"]:
+            time.sleep(1)
+        return _completion(body, "fine")
+
+    with _server(reply) as url:
+        readings = _read(url, tiny_folder, timeout_seconds=0.5, concurrency=4)
+    assert [i for i, reading in enumerate(readings) if reading.status == "timeout"] == [3]
+    assert "0.5 seconds" in str(readings[3].error) and readings[3].text == ""
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+def test_what_would_befall_every_question_ends_the_run(tiny_folder: Path, status: int) -> None:
+    with (
+        _server(lambda body: (status, {"error": {"message": "no"}})) as url,
+        pytest.raises(BackendError, match=f"refuses requests for 'm': HTTP {status}: .*OPENAI_API_KEY"),
+    ):
+        _read(url, tiny_folder)
+
+
+@pytest.mark.parametrize("content", ["<html>hello</html>", {}, {"choices": []}, [], {"choices": "x", "usage": {}}])
+def test_a_server_that_speaks_something_else_is_said_to(tiny_folder: Path, content: Any) -> None:
+    with _server(lambda body: (200, content)) as url, pytest.raises(BackendError, match="no OpenAI-compatible server"):
+        _read(url, tiny_folder)
+
+
+def test_a_server_that_is_not_there_ends_the_run_at_once(tiny_folder: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        with pytest.raises(BackendError, match=r"cannot reach http://127.*Start the server or set base_url"):
+            _read(url, tiny_folder)
+
+
+def test_an_answer_of_nothing_is_called_empty(tiny_folder: Path) -> None:
+    with _server(lambda body: _completion(body, " \n")) as url:
+        assert {reading.status for reading in _read(url, tiny_folder)} == {"empty"}
+
+
+def test_without_the_models_tokenizer_evidence_is_not_guessed(tmp_path: Path) -> None:
+    with _server(_completion) as url:
+        with pytest.raises(BackendError, match=r"counts evidence with .*-o reader.tokenizer="):
+            _read(url, tmp_path / "nowhere")
+        assert len(_read(url, tmp_path / "nowhere", ())) == 12  # closed book needs none
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ConfigError, match="option 'model' is required"):
+        create("reader", Component("openai"))
+    for name, value in {"concurrency": "0", "timeout_seconds": "-1", "retries": "-1", "base_url": "localhost"}.items():
+        with pytest.raises(ConfigError, match=f"{name} must"):
+            create("reader", Component("openai", {"model": "m", name: value}))
+
+
+@contextmanager
+def _transformers_serve(folder: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(folder), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _wait_until_up(process, f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _wait_until_up(process: subprocess.Popen[str], url: str) -> None:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if process.poll() is not None:
+                pytest.fail(f"transformers serve ended: {process.communicate()[1][-2000:]}")
+            time.sleep(0.5)
+    pytest.fail("transformers serve did not come up")
+
+
+@pytest.mark.model
+def test_a_real_server_says_what_the_same_model_says_in_this_process() -> None:
+    questions = [Question("1", "What is the capital of France?"), Question("2", "What is the capital of Norway?")]
+    contexts = [(), (PASSAGE, "Vistula\nThe Vistula is the longest river in Poland.")]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    local = HFReader(HFReader.Options(max_new_tokens=12))
+    expected = local.read(questions, contexts)
+    torch.set_num_threads(threads)
+    folder = str(local.model.folder)
+    with _transformers_serve(local.model.folder) as url:
+        served = OpenAIReader(OpenAIReader.Options(folder, url, max_new_tokens=12)).read(questions, contexts)
+    for ours, theirs in zip(expected, served, strict=True):
+        assert (theirs.text, theirs.status) == (ours.text, "ok")
+        assert theirs.usage.prompt_tokens == ours.usage.prompt_tokens
+        assert theirs.usage.context_positions == ours.usage.context_positions
+        assert theirs.usage.generated_tokens - ours.usage.generated_tokens in {0, 1}  # it counts the end of the turn
