@@ -156,9 +156,9 @@ def cell(metric: Metric, summary: Summary | None) -> str:
     return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
 
 
-def table(board: Board, names: Sequence[str] = (), with_traits: bool = True) -> tuple[list[str], list[list[str]]]:
+def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Head and rows as text; the same for every format."""
-    shown, traits = shown_metrics(board, names), shown_traits(board) if with_traits else []
+    shown, traits = shown_metrics(board, names), shown_traits(board)
     head = ["setting", "candidates", "system", *(metric.name for metric in shown), *traits]
     rows = [
         [
@@ -186,11 +186,11 @@ def title(board: Board) -> str:
 NOTE = "mean ± half of a 95 % bootstrap interval; † failed questions, counted as 0; rank only within equal candidates"
 
 
-def markdown(found: Sequence[Board], names: Sequence[str] = (), traits: bool = True) -> str:
-    """GitHub tables, with or without the columns of traits."""
+def markdown(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """GitHub tables."""
     parts = []
     for board in found:
-        head, rows = table(board, names, traits)
+        head, rows = table(board, names)
         lines = [head, ["---"] * len(head), *rows]
         parts.append(f"### {title(board)}\n\n" + "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines))
     return "\n\n".join([*parts, f"*{NOTE}*"]) + "\n"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from clara_bench import tasks
 from clara_bench.cli import main
-from clara_bench.leaderboard import COLUMNS, boards, markdown
-from clara_bench.results import find_runs, open_run
+from clara_bench.results import open_run
 from clara_bench.scoring import score_run
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +83,9 @@ def test_the_readme_table_is_the_leaderboard_of_the_published_results() -> None:
 
 
 def readme_table() -> str:
-    return markdown(boards(find_runs(ROOT / "results")), COLUMNS, traits=False)
+    refresh: Any = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
+    text: str = refresh["table"](refresh["published"]())
+    return text
 
 
 def published() -> list[Path]:

@@ -1,6 +1,6 @@
-"""Draws docs/results.svg from results/: F1 against what the reader attended to, one panel a task.
+"""Draws docs/results.svg and rewrites the README's table, both from results/.
 
-python docs/figure.py
+python docs/refresh.py
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from clara_bench.leaderboard import Board, Row, boards
+from clara_bench import metrics
+from clara_bench.cache import write_atomic
+from clara_bench.leaderboard import Board, Row, boards, cell
 from clara_bench.results import find_runs
 
 ROOT = Path(__file__).parent.parent
+COLUMNS = (
+    "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
+    "context_positions", "seconds",
+)  # fmt: skip
+BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
 MARKERS = "osD^vP*X"
 
 
@@ -48,5 +55,28 @@ def _point(panel: plt.Axes, row: Row, marker: str, colour: str) -> None:
     panel.errorbar(positions.mean, 100 * f1.mean, yerr=error, fmt=marker, color=colour, capsize=2, label=row.label)
 
 
+def table(found: list[Board]) -> str:
+    """All boards as one Markdown table; shares in per cent, with half their 95 % interval."""
+    chosen = [metrics.get(name) for name in COLUMNS]
+    head = ["task", "passages", "system", *(metric.name for metric in chosen)]
+    rows = [
+        [board.task, section.setting, row.label, *(cell(metric, row.metrics.get(metric.name)) for metric in chosen)]
+        for board in found
+        for section in board.sections
+        for row in section.rows
+    ]
+    lines = [head, ["---"] * 3 + ["---:"] * len(chosen), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def published() -> list[Board]:
+    """The boards of results/, with the columns shown here."""
+    return boards(find_runs(ROOT / "results"), COLUMNS)
+
+
 if __name__ == "__main__":
-    draw(boards(find_runs(ROOT / "results")), ROOT / "docs" / "results.svg")
+    found = published()
+    draw(found, ROOT / "docs" / "results.svg")
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    write_atomic(readme, before + BEGIN + table(found) + END + rest.partition(END)[2])
