@@ -78,7 +78,8 @@ class HFReader:
         return load_tokenizer(self.model, self.options.trust_remote_code)
 
     @cached_property
-    def _weights(self) -> Any:
+    def weights(self) -> Any:
+        """The model itself, loaded when first needed."""
         return load_weights(self.model, self._dtype, self.options.trust_remote_code).to(self._device)
 
     @property
@@ -90,14 +91,14 @@ class HFReader:
 
     @cached_property
     def _stop(self) -> frozenset[int]:
-        ends = self._weights.generation_config.eos_token_id
+        ends = self.weights.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         return frozenset(token for token in (*ends, self.tokenizer.eos_token_id) if token is not None)
 
     @cached_property
     def _limit(self) -> int | None:
         """Longest prompt that leaves room for the answer, in tokens."""
-        window = getattr(self._weights.config.get_text_config(), "max_position_embeddings", None)
+        window = getattr(self.weights.config.get_text_config(), "max_position_embeddings", None)
         limits = [window - self.options.max_new_tokens] if window else []
         if self.options.max_prompt_tokens is not None:
             limits.append(self.options.max_prompt_tokens)
@@ -109,12 +110,13 @@ class HFReader:
             return []
         return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
+    def render(self, question: Question, texts: Sequence[str]) -> Rendered:
+        """The prompt of one question, as the model reads it."""
+        return render(self.tokenizer, self.prompt, question.text, texts, self._limit)
+
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
-        prompts = [
-            render(self.tokenizer, self.prompt, question.text, texts, self._limit)
-            for question, texts in zip(questions, contexts, strict=True)
-        ]
+        prompts = [self.render(*pair) for pair in zip(questions, contexts, strict=True)]
         readings: dict[int, Reading] = {}
         for place, prompt in enumerate(prompts):
             if self._limit is not None and len(prompt.ids) > self._limit:
@@ -140,7 +142,7 @@ class HFReader:
         """Continue the prompts; when memory runs out, in halves; None for a prompt too large by itself."""
         try:
             ids = [prompt.ids for prompt in prompts]
-            return list(generate(self._weights, ids, self._stop, self.options.max_new_tokens))
+            return list(generate(self.weights, ids, self._stop, self.options.max_new_tokens))
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise

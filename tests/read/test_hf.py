@@ -57,7 +57,7 @@ def test_evidence_beyond_the_limit_is_cut_and_said_to_be(tiny_folder: Path) -> N
 def test_the_models_window_leaves_room_for_the_answer(
     tmp_path: Path, build: Callable[..., Any], make_tokenizer: Callable[..., Any], tiny_folder: Path
 ) -> None:
-    config = HFReader(HFReader.Options(model=str(tiny_folder)))._weights.config
+    config = HFReader(HFReader.Options(model=str(tiny_folder))).weights.config
     config.max_position_embeddings = 120
     build(config).save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
@@ -89,14 +89,14 @@ def _fail_above(rows: int) -> Callable[..., None]:
 
 def test_when_memory_runs_out_batches_are_halved(reader: HFReader) -> None:
     expected = [reading.text for reading in reader.read(QUESTIONS, CONTEXTS)]
-    reader._weights.register_forward_pre_hook(_fail_above(1), with_kwargs=True)
+    reader.weights.register_forward_pre_hook(_fail_above(1), with_kwargs=True)
     readings = reader.read(QUESTIONS, CONTEXTS)
     assert [reading.text for reading in readings] == expected
     assert {reading.status for reading in readings} == {"ok"}
 
 
 def test_a_question_too_large_for_memory_is_recorded_as_such(reader: HFReader) -> None:
-    reader._weights.register_forward_pre_hook(_fail_above(0), with_kwargs=True)
+    reader.weights.register_forward_pre_hook(_fail_above(0), with_kwargs=True)
     for reading in reader.read(QUESTIONS, CONTEXTS):
         assert reading.status == "out-of-memory" and "tokens" in str(reading.error) and reading.text == ""
         assert reading.usage.prompt_tokens > 0
@@ -106,7 +106,7 @@ def test_cpu_memory_running_out_is_recognised(reader: HFReader) -> None:
     def hook(module: Any, args: Any) -> None:
         torch.empty(1 << 60)
 
-    reader._weights.register_forward_pre_hook(hook)
+    reader.weights.register_forward_pre_hook(hook)
     assert {reading.status for reading in reader.read(QUESTIONS, CONTEXTS)} == {"out-of-memory"}
 
 
@@ -114,7 +114,7 @@ def test_other_failures_are_not_mistaken_for_it(reader: HFReader) -> None:
     def hook(module: Any, args: Any) -> None:
         raise RuntimeError("shape mismatch")
 
-    reader._weights.register_forward_pre_hook(hook)
+    reader.weights.register_forward_pre_hook(hook)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         reader.read(QUESTIONS, CONTEXTS)
 
