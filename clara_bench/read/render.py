@@ -42,7 +42,7 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     if not evidence.strip():
         ids, _ = _tokens(tokenizer, _text(tokenizer, prompt, question, ""), 0, 0)
         return Rendered(ids, "", 0, 0)
-    head, tail = _text(tokenizer, prompt, question, _MARK).split(_MARK)
+    head, _, tail = _text(tokenizer, prompt, question, _MARK).partition(_MARK)
     ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
     whole = len(places)
     while limit is not None and len(ids) > limit and evidence:

@@ -109,7 +109,7 @@ def test_requests_run_side_by_side_but_no_more_than_allowed(tiny_folder: Path) -
         readings = _read(url, tiny_folder, concurrency=3)
         took = time.perf_counter() - start
     assert most == 3
-    assert 0.5 * took < sum(reading.usage.seconds["request"] for reading in readings) <= took
+    assert 12 / 3 * 0.05 <= sum(reading.usage.seconds["request"] for reading in readings) <= took
 
 
 def test_usage_is_the_servers_and_evidence_is_counted_with_the_tokenizer(tiny_folder: Path) -> None:
@@ -188,15 +188,18 @@ def test_a_question_the_server_refuses_fails_alone(tiny_folder: Path) -> None:
 
 
 def test_a_question_that_takes_too_long_times_out_alone(tiny_folder: Path) -> None:
+    given_up = threading.Event()
+
     def reply(body: Any) -> Reply:
         if "What is 3?" in body["messages"][0]["content"]:
-            time.sleep(1)
+            given_up.wait(60)
         return _completion(body, "fine")
 
     with _server(reply) as url:
-        readings = _read(url, tiny_folder, timeout_seconds=0.5, concurrency=4)
+        readings = _read(url, tiny_folder, timeout_seconds=2, concurrency=4)
+        given_up.set()
     assert [i for i, reading in enumerate(readings) if reading.status == "timeout"] == [3]
-    assert "0.5 seconds" in str(readings[3].error) and readings[3].text == ""
+    assert "2 seconds" in str(readings[3].error) and readings[3].text == ""
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 503])

@@ -56,8 +56,9 @@ def test_evidence_is_cut_from_the_end_and_nothing_else_is(tokenizer: Any) -> Non
 
 
 def test_questions_and_passages_may_hold_braces_and_marks(tokenizer: Any) -> None:
-    text = tokenizer.decode(render(tokenizer, PROMPT, "What is {x}?", ("{question} {{context}}",), None).ids)
-    assert "Question: What is {x}?" in text and "{question} {{context}}" in text
+    question, passage = "What is {x}? \ue000evidence\ue001", "{question} {{context}} \ue000evidence\ue001"
+    text = tokenizer.decode(render(tokenizer, PROMPT, question, (passage,), None).ids)
+    assert f"Question: {question}" in text and passage in text
 
 
 def test_every_prompt_shows_question_and_context() -> None:
