@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing a test builds lands in the user's cache; workers of one session share a folder."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    _share_models(shared / "cache")
     before = os.environ.get("CLARA_BENCH_CACHE")
     os.environ["CLARA_BENCH_CACHE"] = str(shared / "cache")
     yield
@@ -87,6 +89,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["CLARA_BENCH_CACHE"]
     else:
         os.environ["CLARA_BENCH_CACHE"] = before
+
+
+def _share_models(cache: Path) -> None:
+    """Unpacked weights outlive a session: they are large, named by content, and the same every time."""
+    kept = Path(__file__).parent.parent / ".pytest_cache" / "models"
+    kept.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another worker was first
+        (cache / "models").symlink_to(kept)
 
 
 @pytest.fixture
