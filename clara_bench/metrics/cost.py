@@ -50,8 +50,7 @@ def _seconds(case: Case) -> float | None:
 
 
 def _phase_seconds(phase: str, case: Case) -> float | None:
-    seconds = case.record.answer.usage.seconds
-    return seconds.get(phase, 0.0) if seconds else None
+    return case.record.answer.usage.seconds.get(phase)
 
 
 def _answer_tokens(case: Case) -> float:
@@ -110,5 +109,5 @@ def metrics() -> Iterable[Metric]:
         _seconds,
     )
     for phase in PHASES:
-        description = f"Seconds of phase {phase}; 0 for a system that has no such phase."
+        description = f"Seconds of phase {phase}, where the system tells them."
         yield cost_metric(f"seconds_{phase}", description, "seconds", partial(_phase_seconds, phase))
