@@ -39,21 +39,20 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+DISK = frozenset({
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.EEXIST,
+})  # fmt: skip
+"""What only a disk or a path can be at fault for, unlike a lost connection."""
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a BackendError that names the path."""
     try:
         yield
     except OSError as error:
-        if error.errno in {
-            errno.ENOSPC,
-            errno.EFBIG,
-            errno.EROFS,
-            errno.EACCES,
-            errno.EDQUOT,
-            errno.EPERM,
-            errno.ENOTDIR,
-        }:
+        if error.errno in DISK:
             raise BackendError(
                 f"cannot write {path}: {error.strerror}. Free some space or choose another folder"
             ) from error

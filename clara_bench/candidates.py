@@ -11,12 +11,14 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import ConfigError
-from clara_bench.registry import Component, create, effective_options
+from clara_bench.registry import Component, create, effective_options, plugin_errors
+from clara_bench.results import questions_hash
 from clara_bench.sources import TaskData
 from clara_bench.tasks import Task
 from clara_bench.types import Example, Passage, Question, Ranked, Setting
@@ -150,16 +152,12 @@ def first_stage_run(
     path = cache_dir("candidates") / f"{data.task.name}-{stage.retriever.name}-{key[:16]}.trec.gz"
     if not path.is_file():
         retriever = create("retriever", stage.retriever)
-        retriever.index(data.corpus)
-        rankings = retriever.retrieve(questions, stage.depth)
-        write_run(path, {q.id: tuple(r) for q, r in zip(questions, rankings, strict=True)}, tag=stage.retriever.name)
+        with plugin_errors(f"retriever '{stage.retriever.name}'"):
+            retriever.index(MappingProxyType(data.corpus))
+            found = retriever.retrieve(questions, stage.depth)
+            rankings = {q.id: tuple(ranking) for q, ranking in zip(questions, found, strict=True)}
+        write_run(path, rankings, tag=stage.retriever.name)
     return path, read_run(path)
-
-
-def questions_hash(examples: Sequence[Example]) -> str:
-    """SHA-256 over question ids, texts and golds, candidates left out."""
-    encoder = msgspec.json.Encoder(order="deterministic")
-    return digest(encoder.encode((example.question.id, example.question.text, example.gold)) for example in examples)
 
 
 def _place(example: Example, setting: Setting, ranking: Sequence[Ranked]) -> Example:

@@ -66,15 +66,13 @@ def load(kind: Kind, name: str) -> type:
     """
     if ".py:" in name:
         return _from_file(kind, name)
+    if name.endswith(".py"):
+        raise ConfigError(f"{kind} '{name}' names a file and no class. Expected PATH/FILE.py:CLASS")
     points = discover(kind)
     if name not in points:
         raise UnknownName(kind, name, points)
-    try:
+    with plugin_errors(f"{kind} '{name}' ({points[name].value}) does not import"):
         return cast(type, points[name].load())
-    except BenchError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{kind} '{name}' ({points[name].value}) does not import: {_reason(error)}") from error
 
 
 def _from_file(kind: Kind, name: str) -> type:
@@ -87,12 +85,8 @@ def _from_file(kind: Kind, name: str) -> type:
     assert spec is not None and spec.loader is not None, f"no loader for {path}"
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up by name
-    try:
+    with plugin_errors(f"{kind} '{name}' does not import"):
         spec.loader.exec_module(module)
-    except BenchError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{kind} '{name}' does not import: {_reason(error)}") from error
     classes = [
         key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name
     ]
@@ -101,8 +95,26 @@ def _from_file(kind: Kind, name: str) -> type:
     return cast(type, getattr(module, attribute))
 
 
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+@contextlib.contextmanager
+def plugin_errors(what: str) -> Iterator[None]:
+    """Around a plug-in's own code: what it raises, `sys.exit` included, becomes a ConfigError beginning with `what`."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{what}: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What was raised and where, in one line that any file can hold."""
+    import traceback
+
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    known = frames and not isinstance(error, SyntaxError)  # which says its own place
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if known else ""
+    said = " ".join(str(error).encode(errors="backslashreplace").decode().split())
+    return f"{type(error).__name__}{': ' + said if said else ''}{place}"
 
 
 def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
@@ -120,9 +132,10 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
         if given:
             raise ConfigError(f"{where} takes no options, got: {', '.join(sorted(given))}")
         return None
-    hints = get_type_hints(options_class)
+    with plugin_errors(f"{where}: its Options must be a dataclass with known types"):
+        hints = get_type_hints(options_class)
+        fields = {field.name: field for field in dataclasses.fields(options_class)}
     flat, nested = _split(given)
-    fields = {field.name: field for field in dataclasses.fields(options_class)}
     for key in (*flat, *nested):
         if key not in fields:
             raise UnknownName("option", key, fields, where=where)
@@ -141,13 +154,9 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
             values[name] = _convert(flat[name], hints[name], f"{where}: option '{name}'")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: option '{name}' is required: add -o {name}=VALUE")
-    return _build(options_class, values, where)
-
-
-def _build(options_class: type, values: Mapping[str, Any], where: str) -> Any:
     try:
         return options_class(**values)
-    except ValueError as error:  # an Options may check itself in __post_init__
+    except (ValueError, TypeError) as error:  # an Options may check itself in __post_init__
         raise ConfigError(f"{where}: {error}") from error
 
 
@@ -212,7 +221,8 @@ def create(kind: Kind, chosen: Component) -> Any:
         return built[key]
     component = load(kind, chosen.name)
     options = parse_options(component, chosen.options, f"{kind} '{chosen.name}'")
-    built[key] = component() if options is None else component(options)
+    with plugin_errors(f"{kind} '{chosen.name}' cannot be made"):
+        built[key] = component() if options is None else component(options)
     return built[key]
 
 

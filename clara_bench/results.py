@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +24,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from clara_bench.cache import digest, disk_errors, write_atomic
+from clara_bench.datasets.files import plain_message
 from clara_bench.errors import BackendError, DataError
+from clara_bench.manifest import Manifest, read_manifest
 from clara_bench.types import FAILURES, Example, Record
 
 T = TypeVar("T")
-
-SCHEMA = 1
-"""Version of the files' layout; a reader refuses any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +37,49 @@ class Run:
     """A run directory that has a manifest."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def examples(self) -> list[Example]:
-        """The questions with their golds, in the order asked."""
-        return _decode_lines(self.path / "questions.jsonl", Example)
+        """The questions with their golds, in the order asked.
+
+        Raises:
+            DataError: they are not those that the manifest names.
+        """
+        file = self.path / "questions.jsonl"
+        found = _decode_lines(file, Example)
+        if questions_hash(found) != self.manifest["questions"]["hash"]:
+            raise DataError(
+                f"{file}: not the {self.manifest['questions']['count']} questions that were asked, by the hash in "
+                "manifest.json. Put the file back as it was written, or run again with another --out"
+            )
+        return found
 
     def records(self) -> list[Record]:
-        """The answers so far; a last line cut short by a kill is left out."""
-        return read_records(self.path)
+        """The answers so far; a last line cut short by a kill is left out.
+
+        Raises:
+            DataError: see `read_records`; also an answer to a question that was not asked.
+        """
+        found = read_records(self.path)
+        foreign = {record.id for record in found} - {example.question.id for example in self.examples}
+        if foreign:
+            raise DataError(
+                f"{self.path / 'records.jsonl'}: an answer to question '{min(foreign)}', which was not asked. "
+                "Take the line out"
+            )
+        return found
 
 
 def open_run(path: Path) -> Run:
     """Read a run directory.
 
     Raises:
-        DataError: no manifest, not JSON, or written by another version.
+        DataError: see `read_manifest`.
     """
-    file = path / "manifest.json"
-    if not file.is_file():
+    if not (path / "manifest.json").is_file():
         raise DataError(f"{path} is not a run: it has no manifest.json. Runs lie at <task>/<system>/<run>")
-    try:
-        manifest = msgspec.json.decode(file.read_bytes())
-    except msgspec.DecodeError as error:
-        raise DataError(f"{file}: not JSON: {error}") from error
-    found = manifest.get("schema") if isinstance(manifest, dict) else None
-    if found != SCHEMA:
-        raise DataError(
-            f"{file}: schema {found!r}, expected {SCHEMA}. It was written by another version of clara-bench"
-        )
-    return Run(path, manifest)
+    return Run(path, read_manifest(path / "manifest.json"))
 
 
 def find_runs(root: Path) -> list[Run]:
@@ -84,19 +96,15 @@ def find_runs(root: Path) -> list[Run]:
     return [open_run(file.parent) for file in files]
 
 
+def questions_hash(examples: Sequence[Example]) -> str:
+    """SHA-256 over question ids, texts and golds, candidates left out."""
+    encoder = msgspec.json.Encoder(order="deterministic")
+    return digest(encoder.encode((example.question.id, example.question.text, example.gold)) for example in examples)
+
+
 def identity(parts: Mapping[str, Any]) -> str:
     """Twelve hex digits that differ whenever anything that could change an answer differs."""
     return digest([msgspec.json.encode(parts, order="deterministic")])[:12]
-
-
-def json_bytes(value: Any) -> bytes:
-    """Indented JSON with a final newline; the same value always gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"
-
-
-def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write manifest.json whole or not at all."""
-    write_atomic(path / "manifest.json", json_bytes({"schema": SCHEMA, **manifest}))
 
 
 def write_questions(path: Path, examples: Sequence[Example]) -> None:
@@ -128,6 +136,8 @@ class RecordLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path / "records.jsonl"
+        if _packed(self.path).exists():
+            raise BackendError(f"{path} is a published run, which is not added to. Choose another --out")
         with disk_errors(self.path):
             self._file = self.path.open("ab")
         try:
@@ -188,11 +198,26 @@ def publish(run: Run, root: Path) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes, from the plain file or its .gz twin; b"" when there is neither."""
-    if path.is_file():
-        return path.read_bytes()
-    packed = path.with_name(f"{path.name}.gz")
-    return gzip.decompress(packed.read_bytes()) if packed.is_file() else b""
+    """A file's bytes, from the plain file or its .gz twin; b"" when there is neither.
+
+    Raises:
+        DataError: both are there, or the file cannot be read.
+    """
+    packed = _packed(path)
+    if path.exists() and packed.exists():
+        raise DataError(f"both {path} and {packed.name} are there. Take one of them away")
+    try:
+        if packed.exists():
+            return gzip.decompress(packed.read_bytes())
+        return path.read_bytes() if path.exists() else b""
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{packed}: not a whole gzip file ({error}). Fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}. Check the path") from error
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
 
 
 def _lines(values: Iterable[Any]) -> bytes:
@@ -213,4 +238,4 @@ def _decoded(lines: Iterable[bytes], kind: type[T], path: Path) -> Iterator[T]:
         try:
             yield decoder.decode(line)
         except msgspec.DecodeError as error:
-            raise DataError(f"{path}:{number}: not a {kind.__name__.lower()}: {error}") from error
+            raise DataError(f"{path}:{number}: not a {kind.__name__.lower()}: {plain_message(error)}") from error

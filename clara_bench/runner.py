@@ -13,28 +13,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from clara_bench import metrics, registry, results, scoring
+from clara_bench.answering import answer_batch, as_recorded, plain
 from clara_bench.cache import disk_errors
 from clara_bench.candidates import NEEDS_FIRST_STAGE, FirstStage, Frozen, freeze, refuse_setting, select
-from clara_bench.errors import BenchError, ConfigError
+from clara_bench.datasets.files import plain_message
+from clara_bench.errors import ConfigError, DataError
+from clara_bench.manifest import write_manifest
 from clara_bench.provenance import provenance
-from clara_bench.registry import Component
+from clara_bench.registry import Component, plugin_errors
 from clara_bench.results import RecordLog, Run
 from clara_bench.sources import Source, TaskData
+from clara_bench.systems.describe import describe
 from clara_bench.tasks import Task
 from clara_bench.types import (
     FAILURES,
     Answer,
     Example,
+    IndexStats,
     Passage,
-    Question,
     Record,
     Setting,
-    Status,
     System,
     Traits,
 )
@@ -59,6 +63,22 @@ class Request:
     """Questions handed to the system at once."""
 
 
+LONGEST_LABEL = 200
+"""Bytes; file systems take 255."""
+
+
+def as_request(manifest: Mapping[str, Any], where: str) -> Request:
+    """The request that a manifest keeps.
+
+    Raises:
+        DataError: it is not one.
+    """
+    try:
+        return msgspec.convert(manifest["request"], Request)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{where}: request: {plain_message(error)}. Put the file back as it was written") from error
+
+
 Progress = Callable[[int, int], None]
 """Told how many questions are answered, and of how many; the command line draws bars with it."""
 
@@ -71,16 +91,23 @@ def check(request: Request, task: Task) -> None:
     """Refuse what can be refused before any data is read.
 
     Raises:
-        UnknownName, ConfigError: an unknown system, metric or option, or a setting the task cannot carry.
+        UnknownName, ConfigError: an unknown system, retriever, metric or option, a number out of its range, or a
+            setting the task cannot carry.
     """
     registry.effective_options("system", request.system)
+    registry.effective_options("retriever", request.first_stage.retriever)
     for name in (*task.metrics, task.main_metric):
         metrics.get(name, task.answer_scorer)
     refuse_setting(task, request.setting)
-    if request.limit is not None and request.limit < 1:
-        raise ConfigError(f"--limit must be at least 1, got {request.limit}")
-    if request.batch < 1:
-        raise ConfigError(f"--batch must be at least 1, got {request.batch}")
+    least = {"limit": (request.limit, 1), "depth": (request.first_stage.depth, 1), "batch": (request.batch, 1),
+             "seed": (request.seed, 0)}  # fmt: skip
+    for name, (given, lowest) in least.items():
+        if given is not None and given < lowest:
+            raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
+    if len(_label(request).encode()) > LONGEST_LABEL:
+        raise ConfigError(
+            f"the label '{_label(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
+        )
 
 
 def run(
@@ -110,7 +137,9 @@ def run(
     examples = select(data, request.limit, request.seed, request.complete_gold)
     frozen = freeze(data, examples, request.setting, request.first_stage)
     system = _build(request.system)
-    identity = _identity(request, data, frozen, system)
+    with plugin_errors(f"system '{request.system.name}': what it says of itself cannot be recorded"):
+        identity = _identity(request, data, frozen, system)
+        manifest = _manifest(request, data, frozen, identity, system)
     if expected is not None:
         _refuse_other_data(expected["identity"], identity)
     path = out / data.task.name / _label(request) / f"{request.setting}-{results.identity(identity)}"
@@ -119,7 +148,7 @@ def run(
     with RecordLog(path) as log:
         missing = _missing(path, frozen, retry_failed)
         if missing:
-            _session(request, data, frozen, identity, system, missing, path, log, progress)
+            _session(request, frozen, manifest, system, missing, path, log, progress)
     finished = results.open_run(path)
     scoring.write_scores(finished, scoring.score_run(finished, seed=request.seed))
     return finished
@@ -127,9 +156,8 @@ def run(
 
 def _session(
     request: Request,
-    data: TaskData,
     frozen: Frozen,
-    identity: Mapping[str, Any],
+    manifest: Mapping[str, Any],
     system: System,
     missing: Sequence[Example],
     path: Path,
@@ -141,12 +169,13 @@ def _session(
     before = results.open_run(path).manifest["sessions"] if (path / "manifest.json").exists() else []
     if not before:
         results.write_questions(path, frozen.examples)
-    stats = system.index(frozen.corpus)
+    corpus = MappingProxyType(frozen.corpus)  # the next run of a suite uses the same one
+    with plugin_errors(f"system '{request.system.name}' cannot index"):
+        stats = as_recorded(system.index(corpus), IndexStats, f"system '{request.system.name}': the value of index()")
 
     def note(**seconds: float) -> None:
-        session = {"questions": len(missing), "index": _plain(stats), **seconds, **provenance()}
-        manifest = _manifest(request, data, frozen, identity, system)
-        results.write_manifest(path, {**manifest, "sessions": [*before, session]})
+        session = {"questions": len(missing), "index": plain(stats), **seconds, **provenance()}
+        write_manifest(path / "manifest.json", {**manifest, "sessions": [*before, session]})
 
     note()
     answering = _answer_all(system, missing, frozen, request.batch, log, progress)
@@ -190,41 +219,6 @@ def _answer_all(
     return seconds
 
 
-def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
-    """The system's answers; when the batch fails, each question is asked alone and fails alone.
-
-    Raises:
-        BenchError: from the system, or because it returned something other than one Answer a question.
-    """
-    try:
-        return _checked(system.answer(questions), questions)
-    except BenchError:
-        raise
-    except Exception as error:  # recorded below, never dropped
-        if len(questions) == 1:
-            return [Answer("", status=_failure(error), error=f"{type(error).__name__}: {error}")]
-        return [answer for question in questions for answer in answer_batch(system, [question])]
-
-
-def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
-    found = list(answers) if isinstance(answers, Sequence) else None
-    if found is None or len(found) != len(questions):
-        got = type(answers).__name__ if found is None else f"{len(found)} answers"
-        raise ConfigError(f"the system returned {got} for {len(questions)} questions; expected one Answer a question")
-    for question, answer in zip(questions, found, strict=True):
-        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
-            raise ConfigError(
-                f"question '{question.id}': the system returned {type(answer).__name__}, expected clara_bench.Answer"
-            )
-    return found
-
-
-def _failure(error: Exception) -> Status:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out-of-memory"
-    return "timeout" if isinstance(error, TimeoutError) else "error"
-
-
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
     for passage_id, _ in answer.retrieved:
         if passage_id not in corpus:
@@ -240,9 +234,9 @@ def _label(request: Request) -> str:
     return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"
 
 
-def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) -> dict[str, Any]:
-    """Everything that could change an answer or what counts as right."""
-    return {
+def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) -> Any:
+    """Everything that could change an answer or what counts as right, as plain values."""
+    parts = {
         "task": data.task.name,
         "version": data.task.version,
         "setting": request.setting,
@@ -251,9 +245,10 @@ def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) 
         "system": request.system.name,
         "options": registry.effective_options("system", request.system),
         "plugin": _plugin_hash(request.system.name),
-        "models": _models(system),
+        "models": describe(system),
         "seed": request.seed,
     }
+    return plain(parts)
 
 
 def _plugin_hash(name: str) -> str | None:
@@ -262,16 +257,12 @@ def _plugin_hash(name: str) -> str | None:
 
 
 def _refuse_other_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changed = sorted(key for key in then.keys() | now.keys() if _plain(then.get(key)) != _plain(now.get(key)))
+    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         raise ConfigError(
             f"this run differs from its manifest in: {', '.join(changed)}. "
             "The same data is needed: name it with --data and --corpus"
         )
-
-
-def _plain(value: Any) -> Any:
-    return msgspec.to_builtins(value)
 
 
 def _manifest(
@@ -280,8 +271,8 @@ def _manifest(
     """What it takes to repeat the run."""
     task = data.task
     return {
-        "request": _plain(asdict(request)),
-        "identity": _plain(identity),
+        "request": plain(asdict(request)),
+        "identity": identity,
         "task": {
             "name": task.name,
             "version": task.version,
@@ -291,24 +282,17 @@ def _manifest(
         },
         "setting": request.setting,
         "questions": {"count": len(frozen.examples), "of": len(data.examples), "hash": frozen.questions_hash},
-        "data": {"provenance": _plain(data.provenance), "hash": data.data_hash, "corpus_hash": data.corpus_hash},
+        "data": {"provenance": plain(data.provenance), "hash": data.data_hash, "corpus_hash": data.corpus_hash},
         "candidates": {
             "hash": frozen.candidates_hash,
             "passages": len(frozen.corpus),
             "first_stage": str(request.first_stage.retriever) if request.setting in NEEDS_FIRST_STAGE else None,
         },
-        "system": {"name": request.system.name, "label": _label(request), "options": _plain(identity["options"])},
-        "models": _models(system),
+        "system": {"name": request.system.name, "label": _label(request), "options": identity["options"]},
+        "models": identity["models"],
         "traits": _traits(system),
     }
 
 
-def _models(system: System) -> dict[str, Any]:
-    """The models' fingerprints, where the system tells them."""
-    describe = getattr(system, "describe", None)
-    return _plain(dict(describe())) if callable(describe) else {}
-
-
 def _traits(system: System) -> dict[str, Any]:
-    traits = getattr(system, "traits", None)
-    return asdict(traits) if isinstance(traits, Traits) else asdict(Traits())
+    return asdict(as_recorded(getattr(system, "traits", Traits()), Traits, "the system's traits"))

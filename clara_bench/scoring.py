@@ -12,9 +12,10 @@ import msgspec
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
 from clara_bench.errors import DataError
+from clara_bench.manifest import json_bytes
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary, summarise
-from clara_bench.results import Run, json_bytes
+from clara_bench.results import Run
 from clara_bench.text import contains_answer
 from clara_bench.types import FAILURES, Answer, Example, Fact, Gold, Passage, Ranked, Record, Triple
 

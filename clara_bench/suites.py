@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from clara_bench.candidates import FirstStage
+from clara_bench.datasets.files import plain_message
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.registry import Component
 from clara_bench.runner import Request
@@ -28,6 +29,13 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     options: dict[str, str | int | float | bool] = {}
     tasks: list[str] | None = None
     """Only these tasks; by default all of the suite."""
+
+    def runs_on(self, task: str) -> bool:
+        """Whether the entry is for this task."""
+        return self.tasks is None or task in self.tasks
+
+
+SCHEMA = 1
 
 
 class Suite(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,7 +72,7 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
             )
             for task in self.tasks
             for entry in self.entries
-            if entry.tasks is None or task in entry.tasks
+            if entry.runs_on(task)
         ]
 
     def _source(self, task: str) -> Source:
@@ -74,7 +82,7 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
         try:
             source = msgspec.convert(given, Source, strict=False)
         except msgspec.ValidationError as error:
-            raise ConfigError(f"suite '{self.name}': source of task '{task}': {error}") from error
+            raise ConfigError(f"suite '{self.name}': source of task '{task}': {plain_message(error)}") from error
         unknown = given.keys() - set(Source.__dataclass_fields__)
         if unknown:
             raise UnknownName("source key", min(unknown), Source.__dataclass_fields__, f"suite '{self.name}'")
@@ -98,10 +106,10 @@ def load(name_or_path: str) -> Suite:
         ConfigError: a key is unknown, missing or of the wrong type.
     """
     if name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(f"no such suite file: {path}")
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        try:
+            return _parse(Path(name_or_path).read_text(encoding="utf-8"), name_or_path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"suite file {name_or_path} cannot be read: {error}. Check the path") from error
     if name_or_path not in names():
         raise UnknownName("suite", name_or_path, names())
     return _parse((_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8"), f"suites/{name_or_path}.toml")
@@ -113,7 +121,27 @@ def _folder() -> Any:
 
 def _parse(text: str, where: str) -> Suite:
     try:
-        content: Mapping[str, Any] = tomllib.loads(text)
-        return msgspec.convert(content, Suite)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{where}: {error}") from error
+        suite = msgspec.convert(tomllib.loads(text), Suite)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {plain_message(error)}") from error
+    _refuse_contradictions(suite, where)
+    return suite
+
+
+def _refuse_contradictions(suite: Suite, where: str) -> None:
+    if suite.schema != SCHEMA:
+        raise ConfigError(
+            f"{where}: schema {suite.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
+        )
+    named = [*suite.sources, *(task for entry in suite.entries for task in entry.tasks or ())]
+    for task in named:
+        if task not in suite.tasks:
+            raise UnknownName("task of the suite", task, suite.tasks, where)
+    runs = Counter((task, e.label, e.setting) for task in suite.tasks for e in suite.entries if e.runs_on(task))
+    if not runs:
+        raise ConfigError(f"{where}: nothing to run. Name tasks and [[entries]]")
+    (task, label, setting), times = runs.most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{where}: {times} runs of {task} · {setting} · {label}. Give each its own label")

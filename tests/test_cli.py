@@ -63,7 +63,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "rag", "--data", "no/such/file.json"], "no/such/file.json"),
         (["run", "--suite", "quik"], "unknown suite 'quik'. Did you mean 'quick'?"),
         (["run", "--suite", "quick", "-t", "nq"], "--task cannot be used with --suite"),
-        (["run", "--manifest", "nowhere.json"], "no such manifest"),
+        (["run", "--manifest", "nowhere.json"], "manifest nowhere.json cannot be read"),
         (["run", "-t", "nq", "-s", "no.py:X"], "no such file no.py"),
         (["run", "-t", "nq", "-s", "rag", "-s", "closed-book", "--label", "x"], "--label names one system"),
         (["score", "nowhere"], "no such run"),

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import gzip
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clara_bench import Answer, DataError, Example, Fact, Gold, Question, Ranked, Triple, Usage, results
+from clara_bench import Answer, BackendError, DataError, Example, Fact, Gold, Question, Ranked, Triple, Usage, results
+from clara_bench.manifest import read_manifest, write_manifest
 from clara_bench.types import Record
 
 FULL = Record(
@@ -22,6 +28,32 @@ FULL = Record(
 BARE = Record("q2", Answer("", status="error", error="RuntimeError: no"))
 
 
+QUESTIONS = [Example(Question("q1", "?"), Gold(("a",))), Example(Question("q2", "?"), Gold(("b",)))]
+
+
+def manifest(examples: Sequence[Example]) -> dict[str, Any]:
+    """The least that a manifest holds."""
+    task = {"name": "t", "version": 1, "answer_scorer": "squad", "metrics": ["em"], "main_metric": "em"}
+    return {
+        "request": {"seed": 0},
+        "identity": {},
+        "task": task,
+        "setting": "corpus",
+        "questions": {"count": len(examples), "hash": results.questions_hash(examples)},
+        "data": {"provenance": {}},
+        "candidates": {"hash": ""},
+        "system": {"label": "s"},
+        "traits": {},
+        "sessions": [],
+    }
+
+
+def write_run(path: Path, examples: Sequence[Example]) -> None:
+    """A run directory without answers."""
+    results.write_questions(path, examples)
+    write_manifest(path / "manifest.json", manifest(examples))
+
+
 def log(path: Path, *records: Record) -> None:
     with results.RecordLog(path) as file:
         file.append(records)
@@ -35,8 +67,7 @@ def test_records_come_back_as_they_went(tmp_path: Path) -> None:
 def test_examples_come_back_as_they_went(tmp_path: Path) -> None:
     gold = Gold(("yes", "Yes"), frozenset({"p1"}), (Fact("A", 1),), 2, "bridge", ((Triple("a", "b", "c"),),), False)
     examples = [Example(Question("q1", "Is it?", ("p1", "p2")), gold)]
-    results.write_questions(tmp_path, examples)
-    results.write_manifest(tmp_path, {})
+    write_run(tmp_path, examples)
     assert results.open_run(tmp_path).examples == examples
 
 
@@ -78,6 +109,71 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, content: str, mes
         results.open_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("task", None, "expected object at $.task, got null"),
+        ("setting", "open", "invalid enum value 'open' at $.setting"),
+        ("questions", {"count": "many", "hash": ""}, "expected int at $.questions.count, got str"),
+        ("system", {}, "object missing required field label at $.system"),
+        ("system", {"label": "../../elsewhere"}, "at $.system.label"),
+        ("sessions", {}, "expected array at $.sessions, got object"),
+    ],
+)
+def test_a_manifest_edited_by_hand_is_refused_by_key(tmp_path: Path, key: str, value: object, message: str) -> None:
+    file = tmp_path / "manifest.json"
+    write_manifest(file, {**manifest(QUESTIONS), key: value})
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_manifest(file)
+
+
+@pytest.mark.parametrize("key", manifest(QUESTIONS))
+def test_a_manifest_without_one_of_its_keys_is_refused(tmp_path: Path, key: str) -> None:
+    write_manifest(tmp_path / "manifest.json", {k: v for k, v in manifest(QUESTIONS).items() if k != key})
+    with pytest.raises(DataError, match=f"missing required field {key}"):
+        read_manifest(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [QUESTIONS[:1], [*QUESTIONS, QUESTIONS[0]], [], [QUESTIONS[0], replace(QUESTIONS[1], gold=Gold(("a",)))]],
+    ids=["cut", "doubled", "emptied", "gold changed"],
+)
+def test_questions_other_than_those_asked_are_refused(tmp_path: Path, edited: list[Example]) -> None:
+    write_run(tmp_path, QUESTIONS)
+    results.write_questions(tmp_path, edited)
+    with pytest.raises(DataError, match=r"questions.jsonl: not the 2 questions that were asked"):
+        _ = results.open_run(tmp_path).examples
+
+
+def test_an_answer_to_a_question_that_was_not_asked_is_refused_by_name(tmp_path: Path) -> None:
+    write_run(tmp_path, QUESTIONS)
+    log(tmp_path, FULL, Record("q99", Answer("x")))
+    with pytest.raises(DataError, match=r"records.jsonl: an answer to question 'q99', which was not asked"):
+        results.open_run(tmp_path).records()
+
+
+def test_a_file_that_is_there_both_plain_and_packed_is_refused(tmp_path: Path) -> None:
+    log(tmp_path, FULL)
+    (tmp_path / "records.jsonl.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(DataError, match=r"both .*records.jsonl and records.jsonl.gz are there"):
+        results.read_records(tmp_path)
+
+
+def test_a_published_run_is_not_added_to(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl.gz").write_bytes(gzip.compress(b""))
+    with pytest.raises(BackendError, match="is a published run"):
+        results.RecordLog(tmp_path)
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"x" * 1000)[:20]], ids=["other", "cut"])
+def test_a_packed_file_that_is_not_whole_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "records.jsonl.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"records.jsonl.gz: not a whole gzip file"):
+        results.read_records(tmp_path)
+
+
 def test_identity_differs_with_every_part_and_not_with_their_order() -> None:
     parts = {"task": "nq", "options": {"k": 5, "model": "m"}}
     assert results.identity(parts) == results.identity({"options": {"model": "m", "k": 5}, "task": "nq"})
@@ -87,10 +183,7 @@ def test_identity_differs_with_every_part_and_not_with_their_order() -> None:
 def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    results.write_questions(
-        run, [Example(Question("q1", "?"), Gold(("a",))), Example(Question("q2", "?"), Gold(("b",)))]
-    )
-    results.write_manifest(run, {"task": {"name": "t"}, "system": {"label": "s"}})
+    write_run(run, QUESTIONS)
     log(run, FULL)
     with pytest.raises(DataError, match="1 of 2 questions are answered"):
         results.publish(results.open_run(run), tmp_path / "results")

@@ -27,6 +27,12 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class Stopped(click.ClickException):
+    """Ctrl-C as the command line shows it, with the exit code that shells give it."""
+
+    exit_code = 130
+
+
 class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
@@ -38,6 +44,8 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except BenchError as error:
             raise BadInput(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            raise Stopped("stopped. Nothing that was written is lost; the same command goes on from there") from None
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

@@ -50,12 +50,10 @@ def _passages(run: Run, data: str | None) -> Any:
     """The run's passages, or none with a word on how to see them."""
     from dataclasses import replace
 
-    import msgspec
-
     from clara_bench import sources, tasks
-    from clara_bench.runner import Request
+    from clara_bench.runner import as_request
 
-    request = msgspec.convert(run.manifest["request"], Request)
+    request = as_request(run.manifest, str(run.path))
     source = request.source if data is None else replace(request.source, data=data)
     try:
         return sources.load(tasks.load(request.task), source).corpus

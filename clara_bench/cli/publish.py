@@ -20,7 +20,9 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
     """
     from clara_bench.results import find_runs
     from clara_bench.results import publish as copy
+    from clara_bench.scoring import score_run, write_scores
 
     for folder in runs:
         for run in find_runs(folder):
+            write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
             click.echo(copy(run, root))

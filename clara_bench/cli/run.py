@@ -88,8 +88,8 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
             complete_gold=given["complete_gold"],
             batch=given["batch"],
         )
-        for task in given["tasks"]
-        for system in given["systems"]
+        for task in dict.fromkeys(given["tasks"])
+        for system in dict.fromkeys(given["systems"])
     ]
 
 
@@ -130,18 +130,12 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
 
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
-    import msgspec
-
-    from clara_bench.results import open_run
-    from clara_bench.runner import Request
+    from clara_bench.manifest import read_manifest
+    from clara_bench.runner import as_request
 
     _refuse(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
-    if path.is_dir():
-        path = path / "manifest.json"
-    if not path.is_file():
-        raise ConfigError(f"no such manifest: {path}")
-    found = open_run(path.parent).manifest
-    request = msgspec.convert(found["request"], Request)
+    found = read_manifest(path / "manifest.json" if path.is_dir() else path)
+    request = as_request(found, str(path))
     places = {key: given[key] for key in ("data", "corpus", "aliases") if key in _changed(ctx)}
     return replace(request, source=replace(request.source, **places)), found
 

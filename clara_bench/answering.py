@@ -1,0 +1,90 @@
+"""Asking a system, which may be anybody's code: failures are recorded, wrong values refused before a file has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from clara_bench.datasets.files import plain_message
+from clara_bench.errors import BenchError, ConfigError
+from clara_bench.registry import reason
+from clara_bench.types import Answer, Question, Status, System
+
+T = TypeVar("T")
+
+
+def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
+    """The system's answers; when the batch fails, each question is asked alone and fails alone.
+
+    Raises:
+        BenchError: from the system, or because it returned something other than one Answer a question.
+    """
+    try:
+        return _checked(system.answer(questions), questions)
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as error:  # recorded below, never dropped
+        if len(questions) == 1:
+            return [Answer("", status=_failure(error), error=reason(error))]
+        return [answer for question in questions for answer in answer_batch(system, [question])]
+
+
+def _failure(error: BaseException) -> Status:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out-of-memory"
+    return "timeout" if isinstance(error, TimeoutError) else "error"
+
+
+def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
+    found = list(answers) if isinstance(answers, Sequence) else None
+    if found is None or len(found) != len(questions):
+        got = type(answers).__name__ if found is None else f"{len(found)} answers"
+        raise ConfigError(f"the system returned {got} for {len(questions)} questions; expected one Answer a question")
+    return [_checked_one(answer, question) for question, answer in zip(questions, found, strict=True)]
+
+
+def _checked_one(answer: Any, question: Question) -> Answer:
+    where = f"question '{question.id}': the system's answer"
+    found = as_recorded(answer, Answer, where)
+    usage = found.usage
+    counts = (usage.context_positions, usage.context_text_tokens, usage.prompt_tokens, usage.generated_tokens)
+    if min(*counts, *usage.seconds.values()) < 0:
+        raise ConfigError(f"{where} has a usage below zero: {usage}")
+    strange = {ranked.passage_id for ranked in found.retrieved} - set(question.candidates)
+    if question.candidates and strange:
+        raise ConfigError(f"{where} names passage '{min(strange)}', which is not among the question's candidates")
+    return found
+
+
+def as_recorded(value: Any, kind: type[T], what: str) -> T:
+    """A value from a plug-in as it will be read from a file: numpy's numbers made plain, lists made tuples.
+
+    Raises:
+        ConfigError: `what` is not of that kind, or holds what a file cannot.
+    """
+    if not isinstance(value, kind):
+        raise ConfigError(f"{what} is of type {type(value).__name__}, expected clara_bench.{kind.__name__}")
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_number), type=kind)
+    except msgspec.ValidationError as error:
+        said = plain_message(error).replace("got null", "got NaN, infinity or None")
+        raise ConfigError(f"{what}: {said}") from error
+    except TypeError as error:
+        raise ConfigError(f"{what} cannot be written to a file: {error}") from error
+
+
+def plain(value: Any) -> Any:
+    """Dicts, lists, strings and numbers, the same in every process.
+
+    Raises:
+        TypeError: the value holds something else.
+    """
+    return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_number)
+
+
+def _number(value: Any) -> Any:
+    if callable(getattr(value, "item", None)):  # a number of numpy's or torch's
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain value")
