@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from clara_bench import Answer, BackendError, ConfigError, IndexStats, Question, Ranked, Usage
+from clara_bench.answering import answer_batch, as_recorded, plain
+
+QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
+
+
+class Says:
+    """A system that gives one value to every question."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def index(self, corpus: object) -> IndexStats:
+        return IndexStats(0, 0.0, 0)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        return [self.value() if callable(self.value) else self.value for _ in questions]
+
+
+def raising(error: BaseException) -> Callable[[], Answer]:
+    def fail() -> Answer:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "the system's answer is of type NoneType, expected clara_bench.Answer"),
+        ("Oslo", "the system's answer is of type str, expected clara_bench.Answer"),
+        (Answer(None), "expected str at $.text"),
+        (Answer("x", status="banana"), "invalid enum value 'banana' at $.status"),
+        (Answer("x", usage=None), "expected object at $.usage"),
+        (Answer("x", usage=Usage(1.5)), "expected int at $.usage.context_positions"),
+        (Answer("x", usage=Usage(-1)), "has a usage below zero"),
+        (Answer("x", usage=Usage(seconds={"read": -0.1})), "has a usage below zero"),
+        (Answer("x", usage=Usage(seconds={"read": math.nan})), "got NaN, infinity or None"),
+        (Answer("x", retrieved=("p1",)), "expected array at $.retrieved[0], got str"),
+        (Answer("x", retrieved=None), "expected array at $.retrieved"),
+        (Answer("x", retrieved=(r for r in ())), "generator is no plain value"),
+        (Answer("x", (Ranked("p1", math.inf),)), "expected float at $.retrieved[0][1], got NaN, infinity or None"),
+        (Answer("x", (Ranked("p3", 1.0),)), "names passage 'p3', which is not among the question's candidates"),
+        (Answer("x", support="Oslo"), "expected array | null at $.support, got str"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_no_record_can_hold_stops_the_run_by_name(value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        answer_batch(Says(value), QUESTIONS)
+    assert str(caught.value).startswith("question 'q1': ")
+    assert message in str(caught.value)
+
+
+def test_numbers_of_numpy_and_plain_lists_are_taken_as_what_they_are() -> None:
+    given = Answer("x", [["p1", np.float32(0.5)]], Usage(np.int64(4)))
+    assert answer_batch(Says(given), QUESTIONS[:1]) == [Answer("x", (Ranked("p1", 0.5),), Usage(4))]
+
+
+@pytest.mark.parametrize("returned", [None, (Answer("x") for _ in "ab"), {"q1": Answer("x")}, Answer("x"), []], ids=str)
+def test_anything_but_one_answer_a_question_is_refused(returned: object) -> None:
+    system = Says(None)
+    system.answer = lambda questions: returned
+    with pytest.raises(ConfigError, match="for 2 questions; expected one Answer a question"):
+        answer_batch(system, QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SystemExit(0), r"SystemExit: 0 \(test_answering.py:\d+\)"),
+        (ValueError("two\nlines"), r"ValueError: two lines \(test_answering.py:\d+\)"),
+        (ValueError("half a pair \ud800"), r"ValueError: half a pair \\ud800 \(test_answering.py:\d+\)"),
+        (KeyError(), r"KeyError \(test_answering.py:\d+\)"),
+    ],
+    ids=["exit", "lines", "surrogate", "silent"],
+)
+def test_a_question_fails_with_what_was_raised_and_where(error: BaseException, said: str) -> None:
+    for answer in answer_batch(Says(raising(error)), QUESTIONS):
+        assert answer.status == "error"
+        assert re.fullmatch(said, answer.error or "")
+
+
+def test_a_text_that_is_no_unicode_fails_its_question_alone() -> None:
+    texts = iter(["fine", "half a pair \ud800", "fine", "half a pair \ud800"])
+    first, second = answer_batch(Says(lambda: Answer(next(texts))), QUESTIONS)
+    assert (first.text, first.status) == ("fine", "ok")
+    assert (second.text, second.status) == ("", "error")
+
+
+@pytest.mark.parametrize("error", [BackendError("the server is gone"), KeyboardInterrupt()], ids=["backend", "ctrl-c"])
+def test_a_backend_that_is_gone_and_ctrl_c_end_the_run(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        answer_batch(Says(raising(error)), QUESTIONS)
+
+
+def test_what_a_plugin_says_of_itself_is_plain_and_the_same_in_every_process() -> None:
+    assert plain({"b": {"z", "y", "x"}, 1: np.float64(0.5)}) == {"b": ["x", "y", "z"], "1": 0.5}
+    with pytest.raises(TypeError, match="object is no plain value"):
+        plain({"a": object()})
+
+
+def test_a_value_of_another_kind_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"the value of index\(\) is of type dict, expected clara_bench.IndexStats"):
+        as_recorded({"passages": 1}, IndexStats, "the value of index()")
