@@ -16,7 +16,7 @@ from clara_bench.types import Setting
 SCHEMA = 1
 """Version of the layout of a run's files; a reader refuses any other."""
 
-FolderName = Annotated[str, msgspec.Meta(pattern=r"^[^./\\][^/\\]*$")]
+FolderName = Annotated[str, msgspec.Meta(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
 """A name that stays where it is put: a manifest may come from a stranger."""
 
 

@@ -16,7 +16,7 @@ import fcntl
 import gzip
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ import msgspec
 
 from clara_bench.cache import digest, disk_errors, write_atomic
 from clara_bench.datasets.files import plain_message
-from clara_bench.errors import BackendError, DataError
+from clara_bench.errors import BackendError, BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
 from clara_bench.types import FAILURES, Example, Record
 
@@ -82,18 +82,35 @@ def open_run(path: Path) -> Run:
     return Run(path, read_manifest(path / "manifest.json"))
 
 
-def find_runs(root: Path) -> list[Run]:
+def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) -> list[Run]:
     """Every run below a folder (or the folder itself), in a stable order.
 
+    Args:
+        root: the folder.
+        left_out: told of each run that cannot be read, which is then left out; None to raise.
+
     Raises:
-        DataError: the folder is not there or holds no run.
+        DataError: the folder is not there or holds no run, or a run cannot be read.
     """
     if not root.exists():
         raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
     files = sorted(root.rglob("manifest.json"))
     if not files:
         raise DataError(f"{root} holds no runs (no manifest.json below it). Make some with: clara-bench run")
-    return [open_run(file.parent) for file in files]
+    if left_out is None:
+        return [open_run(file.parent) for file in files]
+    readable = []
+    for file in files:
+        try:
+            run = open_run(file.parent)
+            run.records()
+        except BenchError as error:
+            left_out(error)
+        else:
+            readable.append(run)
+    if not readable:
+        raise DataError(f"{root}: none of its {len(files)} runs can be read")
+    return readable
 
 
 def questions_hash(examples: Sequence[Example]) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -181,3 +183,114 @@ def test_lists_show_what_there_is() -> None:
         code, text = invoke(*command)
         assert code == 0, text
         assert expected in text
+
+
+HOSTILE = """
+from clara_bench import Answer, IndexStats, Traits
+
+
+class Hostile:
+    traits = Traits(backbone="\\x1b[2J[bold]")
+
+    def index(self, corpus):
+        return IndexStats(len(corpus), 0.0, 0)
+
+    def answer(self, questions):
+        if questions[0].id == "q1":
+            raise RuntimeError("\\x1b]0;title\\x07[red]")
+        return [Answer("[bold]Oslo[/] <script> \\x1b[31m") for _ in questions]
+"""
+
+
+@pytest.fixture
+def hostile(capitals: Path) -> Path:
+    """A run whose answers, errors and traits are full of markup and control characters."""
+    file = capitals.with_name("hostile.py")
+    file.write_text(HOSTILE, encoding="utf-8")
+    out = capitals.with_name("hostile")
+    code, text = invoke("run", "-t", str(capitals), "-s", f"{file}:Hostile", "--batch", "1", "--out", str(out))
+    assert code == 0, text
+    [manifest] = out.rglob("manifest.json")
+    return manifest.parent
+
+
+def test_nothing_a_model_wrote_commands_the_terminal(hostile: Path) -> None:
+    shown = invoke("inspect", str(hostile))[1] + invoke("leaderboard", str(hostile))[1]
+    assert "[bold]Oslo[/] <script>" in shown
+    assert "RuntimeError: \ufffd]0;title\ufffd[red]" in shown
+    assert not {"\x1b", "\x07"} & set(shown)
+
+
+def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    monkeypatch.setattr("clara_bench.cli.output.console", lambda: Console(width=60))
+    code, text = invoke("leaderboard", str(hostile), "-m", "em", "-m", "f1", "-m", "seconds")
+    assert code == 0
+    assert "too narrow for: f1, seconds, backbone" in text
+    assert "hostile-Hostile †1" in text
+
+
+def test_a_broken_run_is_named_and_left_out_of_the_leaderboard(hostile: Path, capitals: Path, oracle: str) -> None:
+    assert invoke("run", "-t", str(capitals), "-s", oracle, "--out", str(hostile), "--label", "whole")[0] == 0
+    (hostile / "questions.jsonl").write_text("")
+    code, text = invoke("leaderboard", str(hostile), "--format", "markdown")
+    assert code == 0
+    assert f"warning: left out: {hostile / 'questions.jsonl'}: not the 10 questions that were asked" in text
+    assert "| whole |" in text
+    assert "hostile-Hostile" not in text.partition("###")[2]
+
+
+def test_a_folder_of_broken_runs_alone_is_refused(hostile: Path) -> None:
+    (hostile / "records.jsonl").write_text("[]\n")
+    code, text = invoke("leaderboard", str(hostile))
+    assert code == 2
+    assert "none of its 1 runs can be read" in text
+
+
+def test_scores_are_made_anew_when_a_run_is_published(hostile: Path, tmp_path: Path) -> None:
+    before = (hostile / "scores.json").read_bytes()
+    (hostile / "scores.json").write_text('{"em": 1.0}')
+    code, text = invoke("publish", str(hostile), "--to", str(tmp_path / "results"))
+    assert code == 0
+    assert (Path(text.strip()) / "scores.json").read_bytes() == before
+
+
+def bench(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "clara_bench", *arguments]
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(hostile: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(bench("leaderboard", str(hostile)), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: standard output: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_the_output_in_silence(hostile: Path) -> None:
+    with subprocess.Popen(bench("inspect", str(hostile)), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        started.stdout.close()
+        assert started.stderr is not None
+        assert started.stderr.read() == b""
+
+
+def test_ctrl_c_says_that_nothing_is_lost_and_exits_130(capitals: Path) -> None:
+    file = capitals.with_name("slow.py")
+    file.write_text(HOSTILE.replace("        if", "        import time; time.sleep(9)\n        if"), encoding="utf-8")
+    out = capitals.with_name("stopped")
+    command = bench("run", "-t", str(capitals), "-s", f"{file}:Hostile", "--out", str(out))
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
+    while not list(out.rglob("manifest.json")):
+        assert started.poll() is None
+        time.sleep(0.02)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate()
+    assert started.returncode == 130
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+
+
+def interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

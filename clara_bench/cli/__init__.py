@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import errno
 import warnings
 from typing import Any
 
@@ -14,6 +15,7 @@ from clara_bench import __version__
 from clara_bench.cli.board import leaderboard
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import metrics, systems, tasks
+from clara_bench.cli.output import printable
 from clara_bench.cli.publish import publish
 from clara_bench.cli.run import run
 from clara_bench.cli.score import score
@@ -43,7 +45,11 @@ class Commands(click.Group):
                 warnings.showwarning = _one_line
                 return super().invoke(ctx)
         except BenchError as error:
-            raise BadInput(" ".join(str(error).split())) from error
+            raise BadInput(printable(" ".join(str(error).split()))) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head` has seen enough; click ends in silence
+                raise
+            raise BadInput(f"{error.filename or 'standard output'}: {error.strerror}. Check the path") from error
         except KeyboardInterrupt:
             raise Stopped("stopped. Nothing that was written is lost; the same command goes on from there") from None
 

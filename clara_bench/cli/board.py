@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clara_bench.errors import BenchError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> None:
     """Rank the runs below ROOT; only rows that saw equal candidates stand in one section.
 
+    A run whose files cannot be read is named on stderr and left out.
+
     \b
     Examples:
       clara-bench leaderboard runs
@@ -31,11 +35,15 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
     from clara_bench import leaderboard as library
     from clara_bench.results import find_runs
 
-    found = library.boards(find_runs(root), names, seed)
+    found = library.boards(find_runs(root, _left_out), names, seed)
     if kind == "rich":
         print_boards(found, names)
     else:
         click.echo(library.FORMATS[kind](found, names), nl=False)
+
+
+def _left_out(error: BenchError) -> None:
+    click.echo(f"warning: left out: {error}", err=True)
 
 
 def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
@@ -46,10 +54,11 @@ def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
     from clara_bench.leaderboard import NOTE, table, title
 
     screen = console()
+    unbounded = screen.options.update(max_width=10**6)
     for board in found:
         head, rows = table(board, names)
         shown = head
-        while len(shown) > 4 and screen.measure(_rich(shown, rows)).maximum > screen.width:
+        while len(shown) > 4 and screen.measure(_rich(shown, rows), options=unbounded).maximum > screen.width:
             shown = shown[:-1]
         screen.print(Text(title(board), style="bold"))
         screen.print(_rich(shown, rows))
@@ -62,8 +71,10 @@ def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from clara_bench.cli.output import printable
+
     table = Table(*head)
     for number, row in enumerate(rows):
         last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
-        table.add_row(*(Text(value, no_wrap=True) for value in row[: len(head)]), end_section=last)
+        table.add_row(*(Text(printable(value), no_wrap=True) for value in row[: len(head)]), end_section=last)
     return table

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from clara_bench.cli.output import printable
 from clara_bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -67,25 +69,29 @@ def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
     from rich.panel import Panel
     from rich.text import Text
 
+    body = Text.assemble(*((printable(text), style) for text, style in _parts(one, depth, corpus)))
+    question, gold = one.example.question, one.example.gold
+    return Panel(
+        body, title=Text(printable(question.id)), subtitle=Text(printable(gold.kind or "")), title_align="left"
+    )
+
+
+def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
+    """What is said of a question, each part with its style."""
     from clara_bench.inspection import ranked_lines
 
-    question, gold, record = one.example.question, one.example.gold, one.record
-    body = Text()
-    body.append(question.text + "\n", style="bold")
-    body.append(f"gold    {' | '.join(gold.answers)}\n", style="green")
-    if record is None:
-        body.append("never answered\n", style="red")
+    yield f"{one.example.question.text}\n", "bold"
+    yield f"gold    {' | '.join(one.example.gold.answers)}\n", "green"
+    if one.record is None:
+        yield "never answered\n", "red"
     else:
-        answer = record.answer
-        body.append(f"answer  {answer.text!r}\n", style="green" if one.em else "yellow")
-        body.append(f"status  {answer.status}{': ' + answer.error if answer.error else ''}")
-        body.append(
-            f"   em {_value(one.em)}  f1 {_value(one.f1)}   context positions {answer.usage.context_positions}\n"
-        )
+        answer = one.record.answer
+        yield f"answer  {answer.text!r}\n", "green" if one.em else "yellow"
+        yield f"status  {answer.status}{': ' + answer.error if answer.error else ''}", ""
+        yield f"   em {_value(one.em)}  f1 {_value(one.f1)}   context positions {answer.usage.context_positions}\n", ""
     for rank, is_gold, passage_id, text in ranked_lines(one, depth, corpus):
-        body.append(f"{rank:3d} {'*' if is_gold else ' '} {passage_id}  ", style="green" if is_gold else "dim")
-        body.append(f"{text[:300]}\n")
-    return Panel(body, title=Text(question.id), subtitle=Text(gold.kind or ""), title_align="left")
+        yield f"{rank:3d} {'*' if is_gold else ' '} {passage_id}  ", "green" if is_gold else "dim"
+        yield f"{text[:300]}\n", ""
 
 
 def _value(value: float | None) -> str:

@@ -1,7 +1,8 @@
-"""How tables reach a terminal, a pipe or a file."""
+"""How text reaches a terminal, a pipe or a file: nothing that data or a model wrote commands the terminal."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +15,17 @@ def console() -> Console:
     """The terminal; lines are not cut to a width where there is none."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=1000)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Console() if on_terminal else Console(width=1000)
+
+
+def printable(text: str) -> str:
+    r"""The text without control characters, which could move the cursor or recolour what follows; lines stay.
+
+    >>> printable("a\x1b[31mred\tb\nc")
+    'a�[31mred b\nc'
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -24,5 +35,5 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*head, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(value) for value in row))
+        table.add_row(*(Text(printable(value)) for value in row))
     console().print(table)
