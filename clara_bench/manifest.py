@@ -41,6 +41,7 @@ class DataPart(TypedDict):
     """What a manifest says of the data."""
 
     provenance: dict[str, Any]
+    corpus_hash: str
 
 
 class CandidatesPart(TypedDict):

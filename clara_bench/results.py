@@ -201,12 +201,14 @@ def publish(run: Run, root: Path) -> Path:
     """Copy a run to results/, large files gzipped (without a time stamp, so the bytes are stable).
 
     Raises:
-        DataError: the run is not finished.
+        DataError: the run is not finished, or it lies where its copy would.
     """
     asked, answered = len(run.examples), len(run.records())
     if answered < asked:
         raise DataError(f"{run.path}: {answered} of {asked} questions are answered. Finish the run first")
     target = root / str(run.manifest["task"]["name"]) / str(run.manifest["system"]["label"]) / run.path.name
+    if (target / "records.jsonl").exists():
+        raise DataError(f"{target} holds a run that is not published. Choose another folder with --to")
     for name in ("questions.jsonl", "records.jsonl"):
         write_atomic(target / f"{name}.gz", gzip.compress(read_bytes(run.path / name), mtime=0))
     for name in ("scores.json", "manifest.json"):  # the manifest last: it makes the folder a run

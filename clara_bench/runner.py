@@ -11,7 +11,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -230,7 +230,10 @@ def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], sec
 
 
 def _label(request: Request) -> str:
-    label = request.label or str(request.system).replace(".py:", "-")
+    system = request.system
+    if ".py:" in system.name:
+        system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
+    label = request.label or str(system)
     return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import msgspec
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
+from clara_bench.datasets.files import plain_message
 from clara_bench.errors import DataError
 from clara_bench.manifest import json_bytes
 from clara_bench.metrics import Metric
@@ -161,9 +164,9 @@ class ForeignRow(msgspec.Struct, forbid_unknown_fields=True):
     """One row of a stranger's jsonl."""
 
     answer: str
-    id: str | None = None
+    id: str | int | None = None
     question: str | None = None
-    retrieved: list[str] | None = None
+    retrieved: list[str | int] | None = None
     """Ids of the passages, best first; a title or (MuSiQue) a paragraph index is understood too."""
     support: list[tuple[str, int]] | None = None
     evidences: list[tuple[str, str, str]] | None = None
@@ -175,13 +178,11 @@ def read_foreign(path: Path, examples: Sequence[Example], corpus: Mapping[str, P
     Raises:
         DataError: no such file, a row of the wrong shape, a question that is not in the data, or one answered twice.
     """
-    if not path.exists() or path.is_dir():  # a pipe will do
-        raise DataError(f"no such file: {path}. Expected jsonl rows of id and answer")
     by_id = {example.question.id: example for example in examples}
     by_text = {example.question.text: example for example in examples}
     titles = _unique_titles(corpus)
     records: dict[str, Record] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_foreign_bytes(path).split(b"\n"), 1):
         if not line.strip():
             continue
         where = f"{path}: row {number}"
@@ -195,21 +196,33 @@ def read_foreign(path: Path, examples: Sequence[Example], corpus: Mapping[str, P
     return list(records.values())
 
 
-def _foreign_row(line: str, where: str) -> ForeignRow:
+def _foreign_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)  # a pipe will do
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}. Expected a file of jsonl rows of id and answer") from error
+
+
+def _foreign_row(line: bytes, where: str) -> ForeignRow:
     try:
         return msgspec.json.decode(line, type=ForeignRow, strict=False)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8: {error}. Save the file as UTF-8") from error
     except msgspec.DecodeError as error:
         raise DataError(
-            f"{where}: {error}. Expected id, answer, and optionally retrieved, support, evidences"
+            f"{where}: {plain_message(error)}. Expected id, answer, and optionally retrieved, support, evidences"
         ) from error
 
 
 def _asked(row: ForeignRow, by_id: Mapping[str, Example], by_text: Mapping[str, Example], where: str) -> Example:
     if row.id is None and row.question is None:
         raise DataError(f"{where}: neither id nor question")
-    example = by_id.get(row.id) if row.id is not None else by_text.get(row.question or "")
+    named = row.question if row.id is None else str(row.id)
+    example = (by_text if row.id is None else by_id).get(named or "")
     if example is None:
-        raise DataError(f"{where}: question '{row.id or row.question}' is not in the data scored against")
+        raise DataError(f"{where}: question '{named}' is not in the data scored against")
+    if row.question not in (None, example.question.text):
+        raise DataError(f"{where}: id '{row.id}' is the question '{example.question.text}', not '{row.question}'")
     return example
 
 
@@ -217,7 +230,7 @@ def _foreign_record(
     row: ForeignRow, example: Example, corpus: Mapping[str, Passage], titles: Mapping[str, str], where: str
 ) -> Record:
     given = row.retrieved or []
-    ids = [_passage_id(name, example.question.candidates, corpus, titles, where) for name in given]
+    ids = [_passage_id(str(name), example.question.candidates, corpus, titles, where) for name in given]
     answer = Answer(
         text=row.answer,
         retrieved=tuple(Ranked(pid, float(-rank)) for rank, pid in enumerate(ids)),
@@ -236,7 +249,7 @@ def _passage_id(
     own = [pid for pid in candidates if corpus[pid].title == name]
     if len(own) == 1:
         return own[0]
-    if name.isdecimal() and int(name) < len(candidates):
+    if re.fullmatch("[0-9]{1,9}", name) and int(name) < len(candidates):
         return candidates[int(name)]
     if name in titles:
         return titles[name]

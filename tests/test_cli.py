@@ -69,7 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "no.py:X"], "no such file no.py"),
         (["run", "-t", "nq", "-s", "rag", "-s", "closed-book", "--label", "x"], "--label names one system"),
         (["score", "nowhere"], "no such run"),
-        (["score", "nq", "nowhere.jsonl"], "no such file: nowhere.jsonl"),
+        (["score", "nq", "nowhere.jsonl"], "nowhere.jsonl: No such file or directory. Expected a file of jsonl rows"),
         (["leaderboard", "nowhere"], "no such folder: nowhere"),
         (["inspect", "nowhere"], "nowhere is not a run"),
         (["publish", "nowhere"], "no such folder: nowhere"),
@@ -122,16 +122,89 @@ def test_a_strangers_ranking_is_scored_by_passage_id_or_title(capitals: Path) ->
     assert json.loads(text)["recall@2"]["mean"] == pytest.approx(0.2)
 
 
+def test_a_strangers_row_may_hold_any_character_and_numbers_as_ids(capitals: Path) -> None:
+    rows = [{"id": "q0", "answer": "Oslo\u2028\u0085"}, {"id": "q1", "answer": "Rome", "retrieved": [1, "p2"]}]
+    assert score(capitals, rows, "--setting", "distractor")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'\xef\xbb\xbf{"id": "q0", "answer": "Oslo"}\n', b'\r\n{"id": "q0", "answer": "Oslo"}\r\n \r\n'],
+    ids=["byte order mark", "windows lines"],
+)
+def test_a_file_saved_on_windows_is_read(capitals: Path, content: bytes) -> None:
+    answers = capitals.with_name("answers.jsonl")
+    answers.write_bytes(content)
+    code, text = invoke("score", str(capitals), str(answers), "--json")
+    assert code == 0, text
+    assert json.loads(text)["em"]["mean"] == 0.1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_file_in_another_encoding_is_refused_by_row(capitals: Path, encoding: str) -> None:
+    answers = capitals.with_name("answers.jsonl")
+    answers.write_bytes('{"id": "q0", "answer": "Zürich"}\n'.encode(encoding))
+    code, text = invoke("score", str(capitals), str(answers))
+    assert code == 2
+    assert "answers.jsonl: row 1: " in text
+
+
+def test_options_that_a_run_directory_settles_are_refused(hostile: Path) -> None:
+    for option in ("--limit", "2"), ("--data", "x"), ("--setting", "closed"):
+        code, text = invoke("score", str(hostile), *option)
+        assert code == 2
+        assert f"{option[0]} cannot be used with a run directory" in text
+
+
+def test_a_metric_that_does_not_apply_is_said_so(hostile: Path) -> None:
+    assert "not applicable to these answers: recall@3" in invoke("score", str(hostile), "-m", "em", "-m", "recall@3")[1]
+
+
+def test_a_negative_seed_is_refused(hostile: Path) -> None:
+    for command in "score", "leaderboard":
+        code, text = invoke(command, str(hostile), "--seed", "-1")
+        assert code == 2
+        assert "-1 is not in the range x>=0" in text
+
+
+def test_passages_of_other_data_are_not_shown_as_those_of_the_run(hostile: Path, capitals: Path) -> None:
+    other = capitals.with_name("other.jsonl")
+    other.write_text(capitals.with_name("capitals.jsonl").read_text().replace("is the capital", "was the capital"))
+    text = invoke("inspect", str(hostile), "--data", str(other))[1]
+    assert "are not those of the run" in text
+    assert "was the capital" not in text
+
+
+def test_a_run_is_never_published_into_itself(hostile: Path) -> None:
+    code, text = invoke("publish", str(hostile), "--to", str(hostile.parents[2]))
+    assert code == 2
+    assert "holds a run that is not published" in text
+    assert not list(hostile.glob("*.gz"))
+
+
+@pytest.mark.parametrize("name", ["class", "os", "answer", "ranked", "index-stats", "_", ""])
+def test_a_name_that_would_break_the_skeleton_is_refused(name: str, tmp_path: Path) -> None:
+    code, text = invoke("systems", "new", name, "--folder", str(tmp_path))
+    assert code == 2
+    assert "cannot be a module name" in text
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([{"id": "q77", "answer": "x"}], "row 1: question 'q77' is not in the data"),
         ([ROWS[0], ROWS[0]], "row 2: a second answer to question 'q0'"),
-        ([{"id": "q0"}], "row 1: Object missing required field `answer`"),
-        ([{"id": "q0", "answer": 3}], "row 1: Expected `str`, got `int` - at `$.answer`"),
-        ([{"id": "q0", "answer": "x", "retreived": []}], "unknown field `retreived`"),
+        ([{"id": "q0"}], "row 1: object missing required field answer"),
+        ([{"id": "q0", "answer": 3}], "row 1: expected str at $.answer, got int"),
+        ([{"id": "q0", "answer": "x", "retreived": []}], "unknown field retreived"),
         ([{"id": "q0", "answer": "x", "retrieved": ["Atlantis"]}], "retrieved passage 'Atlantis'"),
         ([{"answer": "x"}], "row 1: neither id nor question"),
+        (
+            [{"id": "q0", "question": "Why?", "answer": "x"}],
+            "row 1: id 'q0' is the question 'What is the capital of Nor",
+        ),
+        ([{"id": "q0", "answer": "x", "retrieved": ["9" * 5000]}], "row 1: retrieved passage '999"),
         ([], "no rows"),
     ],
 )
@@ -224,10 +297,10 @@ def test_nothing_a_model_wrote_commands_the_terminal(hostile: Path) -> None:
 def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr("clara_bench.cli.output.console", lambda: Console(width=60))
+    monkeypatch.setattr("clara_bench.cli.output.console", lambda: Console(width=70))
     code, text = invoke("leaderboard", str(hostile), "-m", "em", "-m", "f1", "-m", "seconds")
     assert code == 0
-    assert "too narrow for: f1, seconds, backbone" in text
+    assert "too narrow for: seconds, backbone" in text
     assert "hostile-Hostile †1" in text
 
 

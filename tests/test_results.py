@@ -40,7 +40,7 @@ def manifest(examples: Sequence[Example]) -> dict[str, Any]:
         "task": task,
         "setting": "corpus",
         "questions": {"count": len(examples), "hash": results.questions_hash(examples)},
-        "data": {"provenance": {}},
+        "data": {"provenance": {}, "corpus_hash": ""},
         "candidates": {"hash": ""},
         "system": {"label": "s"},
         "traits": {},

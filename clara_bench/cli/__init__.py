@@ -49,7 +49,9 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head` has seen enough; click ends in silence
                 raise
-            raise BadInput(f"{error.filename or 'standard output'}: {error.strerror}. Check the path") from error
+            raise BadInput(
+                f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
+            ) from error
         except KeyboardInterrupt:
             raise Stopped("stopped. Nothing that was written is lost; the same command goes on from there") from None
 

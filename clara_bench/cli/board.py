@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @click.option("-f", "--format", "kind", default="rich", show_default=True,
               type=click.Choice(["rich", "markdown", "csv", "latex", "json"]), help="How to print it.")  # fmt: skip
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC", help="A column; repeatable.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the intervals.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Seed of the intervals.")  # fmt: skip
 def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> None:
     """Rank the runs below ROOT; only rows that saw equal candidates stand in one section.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clara_bench.cli.output import printable
-from clara_bench.errors import BenchError
+from clara_bench.errors import BenchError, DataError
 
 if TYPE_CHECKING:
     from rich.panel import Panel
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 @click.option("-q", "--question", metavar="ID", help="This question alone.")
 @click.option("--only", default="all", show_default=True, type=click.Choice(["all", "wrong", "right", "failed"]),
               help="Which questions.")  # fmt: skip
-@click.option("--limit", default=10, show_default=True, help="How many questions at most.")
-@click.option("--depth", default=5, show_default=True, help="How many passages of each.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1),
+              help="How many questions at most.")  # fmt: skip
+@click.option("--depth", default=5, show_default=True, type=click.IntRange(min=0),
+              help="How many passages of each.")  # fmt: skip
 @click.option("--data", metavar="SOURCE", help="Where the passages are, if not where the run had them.")
 def inspect(path: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
     """Show questions of RUN with the passages found, the answer given and the gold.
@@ -58,7 +60,10 @@ def _passages(run: Run, data: str | None) -> Any:
     request = as_request(run.manifest, str(run.path))
     source = request.source if data is None else replace(request.source, data=data)
     try:
-        return sources.load(tasks.load(request.task), source).corpus
+        found = sources.load(tasks.load(request.task), source)
+        if found.corpus_hash != run.manifest["data"]["corpus_hash"]:
+            raise DataError(f"the passages in '{source.data}' are not those of the run. Name theirs with --data")
+        return found.corpus
     except BenchError as error:
         click.echo(f"passages are not shown: {error}", err=True)
         return {}

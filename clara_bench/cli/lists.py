@@ -70,7 +70,7 @@ def show_system(name: str, kind: Any) -> None:
         click.echo("It takes no options.")
         return
     docs = _attribute_docs(options)
-    rows = [[field.name, str(field.type), _default(field), docs.get(field.name, "")]
+    rows = [[field.name, getattr(field.type, "__name__", str(field.type)), _default(field), docs.get(field.name, "")]
             for field in dataclasses.fields(options)]  # fmt: skip
     print_table(["option", "type", "default", "meaning"], rows)
 

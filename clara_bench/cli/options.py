@@ -57,3 +57,21 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
             raise ConfigError(f"{option} {key} is given twice: '{found[key]}' and '{value}'")
         found[key] = value
     return found
+
+
+def changed(ctx: click.Context) -> set[str]:
+    """Parameters the user gave, rather than left to their defaults."""
+    from click.core import ParameterSource
+
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+
+
+def refuse_others(ctx: click.Context, allowed: set[str], what: str) -> None:
+    """Refuse parameters that would be passed over in silence.
+
+    Raises:
+        ConfigError: one that is not `allowed` was given.
+    """
+    for name in sorted(changed(ctx) - allowed):
+        option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
+        raise ConfigError(f"{option} cannot be used with {what}, which says it already")

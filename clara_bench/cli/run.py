@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.cli.options import data_options, pairs, source_from
+from clara_bench.cli.options import changed, data_options, pairs, refuse_others, source_from
 from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,36 +107,23 @@ def check_setting(name: str) -> Any:
     return name
 
 
-def _changed(ctx: click.Context) -> set[str]:
-    """Parameters the user gave, rather than left to their defaults."""
-    from click.core import ParameterSource
-
-    return {name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
-
-
-def _refuse(ctx: click.Context, allowed: set[str], what: str) -> None:
-    for name in sorted(_changed(ctx) - allowed):
-        option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
-        raise ConfigError(f"{option} cannot be used with {what}, which says it already")
-
-
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench import suites
 
-    _refuse(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
+    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
     requests = suites.load(name).requests()
-    changed = {key: given[key] for key in ("limit", "batch") if key in _changed(ctx)}
-    return [replace(request, **changed) for request in requests]
+    overrides = {key: given[key] for key in ("limit", "batch") if key in changed(ctx)}
+    return [replace(request, **overrides) for request in requests]
 
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
     from clara_bench.manifest import read_manifest
     from clara_bench.runner import as_request
 
-    _refuse(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
+    refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
     found = read_manifest(path / "manifest.json" if path.is_dir() else path)
     request = as_request(found, str(path))
-    places = {key: given[key] for key in ("data", "corpus", "aliases") if key in _changed(ctx)}
+    places = {key: given[key] for key in ("data", "corpus", "aliases") if key in changed(ctx)}
     return replace(request, source=replace(request.source, **places)), found
 
 

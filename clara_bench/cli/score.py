@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.cli.options import data_options, source_from
+from clara_bench.cli.options import data_options, refuse_others, source_from
 from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,11 +21,22 @@ if TYPE_CHECKING:
               help="A metric; repeatable; by default the task's own.")  # fmt: skip
 @click.option("--setting", metavar="SETTING", help="Setting the answers were made in; by default the task's own.")
 @click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the intervals and of the sample.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Seed of the intervals and of the sample.")  # fmt: skip
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print {metric: {mean, ci95, n, unscored, failed}}.")
 @data_options
-def score(what: str, answers: Path | None, names: tuple[str, ...], seed: int, as_json: bool, **given: Any) -> None:
+@click.pass_context
+def score(
+    ctx: click.Context,
+    /,
+    what: str,
+    answers: Path | None,
+    names: tuple[str, ...],
+    seed: int,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Score a run directory, or a jsonl of answers to a task's questions.
 
     WHAT is a run directory, or a task followed by ANSWERS: jsonl rows of id and answer and, if there
@@ -36,11 +47,18 @@ def score(what: str, answers: Path | None, names: tuple[str, ...], seed: int, as
       clara-bench score runs/nq/rag/corpus-0123456789ab
       clara-bench score hotpotqa answers.jsonl --data hotpot_dev_distractor_v1.json --setting distractor --json
     """
-    scores = _run_scores(Path(what), names, seed) if answers is None else _foreign(what, answers, names, seed, given)
+    if answers is None:
+        refuse_others(ctx, {"what", "names", "seed", "as_json"}, "a run directory")
+        scores = _run_scores(Path(what), names, seed)
+    else:
+        scores = _foreign(what, answers, names, seed, given)
     if as_json:
         _print_json(scores)
     else:
         _print_table(scores)
+    missing = [name for name in names if name not in scores.metrics]
+    if missing:
+        click.echo(f"not applicable to these answers: {', '.join(missing)}", err=True)
 
 
 def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
 from pathlib import Path
 
 from clara_bench.cache import write_atomic
@@ -52,6 +54,10 @@ def test_the_passage_that_shares_most_words_comes_first():
 """
 
 
+TAKEN = {*keyword.kwlist, *sys.stdlib_module_names, "answer", "index_stats", "ranked"}
+"""Names that would hide something the skeleton needs."""
+
+
 def write_skeleton(name: str, folder: Path) -> list[Path]:
     """Write NAME.py and test_NAME.py.
 
@@ -59,8 +65,10 @@ def write_skeleton(name: str, folder: Path) -> list[Path]:
         ConfigError: the name is no Python module name, or a file is there already.
     """
     module = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", module):
-        raise ConfigError(f"'{name}' cannot be a module name. Use lower-case letters, digits and _")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", module) or module in TAKEN:
+        raise ConfigError(
+            f"'{name}' cannot be a module name. Use lower-case letters, digits and _; no word of Python's"
+        )
     title = "".join(part.capitalize() for part in module.split("_") if part)
     files = {folder / f"{module}.py": SYSTEM, folder / f"test_{module}.py": TEST}
     for path in files:
