@@ -89,5 +89,8 @@ def building(target: Path) -> Iterator[Path]:
         scratch = Path(name) / "content"
         scratch.mkdir()
         yield scratch
-        with contextlib.suppress(FileExistsError, OSError) if target.exists() else contextlib.nullcontext():
+        try:
             scratch.replace(target)
+        except OSError:
+            if not target.exists():  # else another process was first, with the same content
+                raise

@@ -145,13 +145,15 @@ def first_stage_run(
     if stage.depth < 1:
         raise ConfigError(f"--depth must be at least 1, got {stage.depth}")
     questions = [replace(example.question, candidates=()) for example in examples]
-    options = msgspec.json.encode(effective_options("retriever", stage.retriever), order="deterministic")
+    retriever = create("retriever", stage.retriever)
+    with plugin_errors(f"retriever '{stage.retriever.name}'"):
+        models = retriever.describe() if hasattr(retriever, "describe") else {}
+    chosen = msgspec.json.encode((effective_options("retriever", stage.retriever), models), order="deterministic")
     key = digest(
-        [data.corpus_hash, stage.retriever.name, options, str(stage.depth), *(f"{q.id}\n{q.text}" for q in questions)]
+        [data.corpus_hash, stage.retriever.name, chosen, str(stage.depth), *(f"{q.id}\n{q.text}" for q in questions)]
     )
     path = cache_dir("candidates") / f"{data.task.name}-{stage.retriever.name}-{key[:16]}.trec.gz"
     if not path.is_file():
-        retriever = create("retriever", stage.retriever)
         with plugin_errors(f"retriever '{stage.retriever.name}'"):
             retriever.index(MappingProxyType(data.corpus))
             found = retriever.retrieve(questions, stage.depth)
