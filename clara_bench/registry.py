@@ -142,12 +142,7 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if _nests(hints[name]):
-            chosen = flat.get(name) or _default_name(field)
-            values[name] = Component(chosen, nested.get(name, {})) if chosen else None
-            if not chosen and name in nested:
-                raise ConfigError(
-                    f"{where}: options for '{name}' are given but no {name} is chosen: add -o {name}=NAME"
-                )
+            values[name] = _component(field, flat.get(name), nested.get(name, {}), where)
         elif name in nested:
             raise ConfigError(f"{where}: option '{name}' is not a component, so '{name}.…' cannot be set")
         elif name in flat:
@@ -158,6 +153,20 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
         return options_class(**values)
     except (ValueError, TypeError) as error:  # an Options may check itself in __post_init__
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _component(
+    field: dataclasses.Field[Any], name: str | None, options: Mapping[str, str], where: str
+) -> Component | None:
+    default = field.default.name if isinstance(field.default, Component) else None
+    chosen = name or default
+    if chosen:
+        return Component(chosen, options)
+    if options:
+        raise ConfigError(
+            f"{where}: options for '{field.name}' are given but no {field.name} is chosen: add -o {field.name}=NAME"
+        )
+    return None
 
 
 def _split(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
@@ -174,10 +183,6 @@ def _split(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str
 
 def _nests(hint: Any) -> bool:
     return hint is Component or Component in getattr(hint, "__args__", ())
-
-
-def _default_name(field: dataclasses.Field[Any]) -> str | None:
-    return field.default.name if isinstance(field.default, Component) else None
 
 
 def _convert(text: str, hint: Any, where: str) -> Any:

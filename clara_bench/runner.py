@@ -264,7 +264,7 @@ def _refuse_other_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     if changed:
         raise ConfigError(
             f"this run differs from its manifest in: {', '.join(changed)}. "
-            "The same data is needed: name it with --data and --corpus"
+            "The same data (name them with --data and --corpus), models and plug-ins are needed"
         )
 
 

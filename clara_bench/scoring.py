@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -67,8 +66,10 @@ def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
 
 
 def write_scores(run: Run, scores: Scores) -> None:
-    """Write scores.json; the same records always give the same bytes."""
-    write_atomic(run.path / "scores.json", json_bytes({"schema": 1, **msgspec.to_builtins(scores)}))
+    """Write scores.json; the same records always give the same bytes, and a file that has them is left alone."""
+    file, content = run.path / "scores.json", json_bytes({"schema": 1, **msgspec.to_builtins(scores)})
+    if not file.is_file() or file.read_bytes() != content:
+        write_atomic(file, content)
 
 
 def score(
@@ -264,11 +265,6 @@ def _unique_titles(corpus: Mapping[str, Passage]) -> dict[str, str]:
             twice.add(passage.title)
         titles[passage.title] = passage.id
     return {title: pid for title, pid in titles.items() if title not in twice}
-
-
-def summaries_json(summaries: Mapping[str, Summary], only: Collection[str] = ()) -> dict[str, Any]:
-    """{metric: {mean, ci95, n, unscored, failed}} as plain values."""
-    return {name: msgspec.to_builtins(s) for name, s in summaries.items() if not only or name in only}
 
 
 def with_status(answer: Answer) -> Answer:

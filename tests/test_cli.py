@@ -294,6 +294,19 @@ def test_nothing_a_model_wrote_commands_the_terminal(hostile: Path) -> None:
     assert not {"\x1b", "\x07"} & set(shown)
 
 
+def test_a_run_says_how_many_questions_failed_and_why_the_first(capitals: Path, oracle: str) -> None:
+    out = str(capitals.with_name("runs"))
+    code, text = invoke("run", "-t", str(capitals), "-s", oracle, "-o", "fail=q2", "--out", out)
+    assert code == 0
+    assert "1 of 10 questions failed, the first with: RuntimeError: no answer today (oracle.py:" in text
+
+
+def test_a_run_scored_again_is_not_written_to(hostile: Path) -> None:
+    before = (hostile / "scores.json").stat()
+    assert invoke("score", str(hostile))[0] == 0
+    assert (hostile / "scores.json").stat() == before
+
+
 def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 

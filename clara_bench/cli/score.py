@@ -92,9 +92,7 @@ def _foreign(what: str, answers: Path, names: tuple[str, ...], seed: int, given:
 def _print_json(scores: Scores) -> None:
     import msgspec
 
-    from clara_bench.scoring import summaries_json
-
-    click.echo(msgspec.json.format(msgspec.json.encode(summaries_json(scores.metrics)), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(scores.metrics), indent=2).decode())
 
 
 def _print_table(scores: Scores) -> None:
