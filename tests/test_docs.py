@@ -99,7 +99,8 @@ def test_published_scores_are_those_of_the_published_records(path: Path) -> None
     run = open_run(path)
     committed = msgspec.json.decode((path / "scores.json").read_bytes())
     seed = run.manifest["request"]["seed"]
-    assert msgspec.to_builtins(score_run(run, seed=seed)) == {k: v for k, v in committed.items() if k != "schema"}
+    scores = msgspec.json.decode(msgspec.json.encode(score_run(run, seed=seed)))
+    assert scores == {key: value for key, value in committed.items() if key != "schema"}
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
