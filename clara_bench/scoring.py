@@ -21,11 +21,6 @@ from clara_bench.results import Run
 from clara_bench.text import contains_answer
 from clara_bench.types import FAILURES, Answer, Example, Fact, Gold, Passage, Ranked, Record, Triple
 
-SUPPORT_METRICS = (
-    "support_em", "support_f1", "support_precision", "support_recall", "joint_em", "joint_f1"
-)  # fmt: skip
-EVIDENCE_METRICS = ("evidence_em", "evidence_f1")
-
 
 @dataclass(frozen=True, slots=True)
 class Scores:
