@@ -1,0 +1,210 @@
+"""What a model is and how a stage trains: one dataclass a concern, read from TOML, unknown keys refused.
+
+A config file may start from another one (`base = "tiny.toml"`) and then holds only the differences.
+Defaults are those of the paper (Table 10) where it names one, and of its released code otherwise.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from clara_bench import ConfigError
+
+Role = Literal["compressor", "reasoner", "generator"]
+ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
+StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
+
+
+class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
+
+    hidden_size: int = 128
+    intermediate_size: int = 384
+    layers: int = 4
+    heads: int = 4
+    vocabulary: int = 4096
+    """Largest number of word pieces of the tokenizer."""
+    identity_init: bool = True
+    """Start query, key, value and output projections near the identity (mimetic initialisation)."""
+
+
+class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The causal language model that plays every role."""
+
+    model: str = ""
+    """Hub id, folder or GGUF file; "" builds `scratch`."""
+    revision: str | None = None
+    scratch: Scratch | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    template: Literal["plain", "chat"] = "plain"
+    """How prompts are worded: bare text, or the tokenizer's chat template (as in the paper)."""
+
+
+class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a role differs from the backbone: LoRA adapters over shared weights, or a full copy."""
+
+    kind: Literal["lora", "full"] = "lora"
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.1
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a document becomes memory vectors."""
+
+    rate: int = 16
+    """Nominal compression rate; the number of memory vectors is floor(document_tokens / rate)."""
+    document_tokens: int = 256
+    """Longest document, in tokens; longer ones are cut."""
+    count: Literal["nominal", "length"] = "nominal"
+    """`nominal`: every document gets the same number; `length`: ceil(its own tokens / rate), at most the nominal one."""
+    similarity: Literal["flattened", "mean"] = "flattened"
+    """Cosine over all memory vectors laid end to end (paper, section 3), or over their mean."""
+    layout: Literal["bucketed", "padded"] = "bucketed"
+    """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
+
+    @property
+    def slots(self) -> int:
+        """Memory vectors of the longest document."""
+        return self.document_tokens // self.rate
+
+
+class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that decides what the weights mean; kept beside them."""
+
+    backbone: Backbone = Backbone()
+    adapters: Adapters = Adapters()
+    memory: Memory = Memory()
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How documents are chosen in joint training."""
+
+    k: int = 5
+    temperature: float = 0.02
+    estimator: Literal["straight-through", "gumbel", "soft", "reinforce"] = "straight-through"
+    mask: Literal["infinite", "leaky"] = "infinite"
+    """`leaky` adds log(1e-8) to what is taken, as the released code does."""
+
+
+class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """AdamW and its schedule (paper, Table 10)."""
+
+    learning_rate: float = 1e-4
+    reasoner_factor: float = 1.0
+    """The reasoner's learning rate as a share of the others'."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_fraction: float = 0.03
+    floor_fraction: float = 0.1
+    """Where the cosine ends, as a share of the peak."""
+    clip: float = 1.0
+
+
+class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How DeepSpeed spreads the work."""
+
+    zero: Literal[0, 1, 2, 3] = 0
+    offload: bool = False
+    """Keep optimiser states in main memory (ZeRO 1 to 3)."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    micro_batch: int = 8
+    """Rows a rank takes through the model at once."""
+    activation_checkpointing: bool = False
+
+
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One stage of training."""
+
+    stage: StageName = "pretrain"
+    start: str = ""
+    """Checkpoint folder to start from; "" starts from the backbone."""
+    steps: int = 1000
+    """Optimiser steps."""
+    batch: int = 128
+    """Rows a step, over all ranks."""
+    seed: int = 0
+    mse_weight: float = 0.1
+    mse_form: Literal["mean", "sum"] = "mean"
+    """Mean over hidden dimensions (released code), or their sum (paper, eq. 2.1)."""
+    mse_detach: bool = False
+    """Stop the gradient on the document's side."""
+    ce_form: Literal["token", "micro-batch"] = "token"
+    """Weigh every target token of the global batch alike, or average the means of micro-batches (released code)."""
+    question_weight: float = 1.0
+    """Weight of the questions' tokens where they are part of the target (`pretrain`; paper: 1)."""
+    freeze: tuple[Role, ...] = ()
+    """Roles that do not learn, beyond those the stage freezes anyway."""
+    reasoner_start: Literal["compressor", "random"] = "compressor"
+    generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
+    """`fresh` starts the generator anew, as the released code does between pretraining and instruction tuning."""
+    evaluate_every: int = 0
+    """Steps between evaluations through the harness; 0: only at the end."""
+    save_every: int = 500
+    """Steps between checkpoints from which training can resume."""
+    selection: Selection = Selection()
+    optimiser: Optimiser = Optimiser()
+    parallel: Parallel = Parallel()
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A config file: the model, its stages by name, and where their data come from."""
+
+    schema: Literal[1] = 1
+    base: str = ""
+    description: str = ""
+    model: ModelConfig = ModelConfig()
+    stages: dict[str, TrainConfig] = {}
+    data: dict[str, dict[str, Any]] = {}
+    """For each stage, the options of its data source (see data.py)."""
+
+
+def load(path: Path) -> Config:
+    """Read a config file, laid over the one it starts from.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.
+    """
+    try:
+        config = msgspec.convert(_tables(path), Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for name, stage in config.stages.items():
+        if stage.batch % stage.parallel.micro_batch:
+            raise ConfigError(
+                f"{path}: stages.{name}.batch is {stage.batch}, expected a multiple of its parallel.micro_batch "
+                f"({stage.parallel.micro_batch})"
+            )
+    if config.model.memory.slots < 1:
+        memory = config.model.memory
+        raise ConfigError(
+            f"{path}: model.memory.rate {memory.rate} leaves no memory vector for {memory.document_tokens} tokens; "
+            "expected a rate of at most document_tokens"
+        )
+    return config
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Expected a config file (TOML)") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    base = tables.get("base")
+    return _over(_tables(path.parent / base), tables) if isinstance(base, str) and base else tables
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
