@@ -1,0 +1,136 @@
+"""Where every token, memory vector and target lies in a batch: index arithmetic in numpy, ahead of any tensor work.
+
+A document row is [opening] bos text eos followed by its memory slots. Two layouts:
+`bucketed` starts every row at column 0 and pads behind the memory, which a causal model cannot see, so that no
+attention mask is needed and rows of like length waste little; `padded` left-pads to document_tokens + 3 columns and
+puts the memory in the last ones, as the released code does. Both give the same memories.
+
+Shapes: B rows, T columns, M memory slots, P places in the flattened (B*T) batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MEMORY = -1
+"""Stands in a list of ids for a memory vector."""
+SEPARATOR = -2
+"""Stands in a list of ids for the vector that closes a document's memories."""
+IGNORED = -100
+"""Stands in a list of labels where nothing is to be predicted."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Documents(NamedTuple):
+    """A batch of documents."""
+
+    ids_BT: Ints
+    """0 where there is no token."""
+    text_BT: Bools
+    """Where the document is: its opening and specials included, memories and padding not."""
+    memory_BT: Bools
+    slots_BM: Bools
+    """Which memory slots each document has."""
+    padded_left: bool
+
+    @property
+    def opening_P(self) -> Ints:
+        """Places of the opening vector, one a row."""
+        return self.text_BT.argmax(1) + np.arange(len(self.text_BT)) * self.text_BT.shape[1]
+
+    @property
+    def memory_P(self) -> Ints:
+        """Places of the memory vectors, row by row."""
+        return np.flatnonzero(self.memory_BT)
+
+    @property
+    def attended_BT(self) -> Bools | None:
+        """The attention mask; None when padding lies behind what is looked at."""
+        return self.text_BT | self.memory_BT if self.padded_left else None
+
+
+def documents(rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, left: int | None = None) -> Documents:
+    """Lay out documents.
+
+    Args:
+        rows: ids of each document with its specials, the opening not included.
+        counts: memory vectors of each document.
+        slots: most memory vectors of a document, M.
+        left: columns before the memory in the padded layout; None for the bucketed one.
+    """
+    lengths_B1 = np.array([[len(row) + 1] for row in rows])
+    counts_B1 = np.array(counts)[:, None]
+    starts_B1 = np.zeros_like(lengths_B1) if left is None else left - lengths_B1
+    ends_B1 = starts_B1 + lengths_B1
+    columns_1T = np.arange(int((lengths_B1 + counts_B1).max()) if left is None else left + slots)[None]
+    text_BT = (columns_1T >= starts_B1) & (columns_1T < ends_B1)
+    ids_BT = np.zeros(text_BT.shape, np.int64)
+    ids_BT[text_BT & (columns_1T > starts_B1)] = np.fromiter((token for row in rows for token in row), np.int64)
+    memory_BT = (columns_1T >= ends_B1) & (columns_1T < ends_B1 + counts_B1)
+    return Documents(ids_BT, text_BT, memory_BT, np.arange(slots)[None] < counts_B1, left is not None)
+
+
+def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:
+    """Rows as one array (B, T), padded to the longest."""
+    lengths_B1 = np.array([[len(row)] for row in rows])
+    width = int(lengths_B1.max())
+    columns_1T = np.arange(width)[None]
+    out_BT = np.full((len(rows), width), value, np.int64)
+    inside_BT = columns_1T >= width - lengths_B1 if left else columns_1T < lengths_B1
+    out_BT[inside_BT] = np.fromiter((token for row in rows for token in row), np.int64)
+    return out_BT
+
+
+class Targets(NamedTuple):
+    """What a batch of rows is asked to predict."""
+
+    places_P: Ints
+    """In the flattened batch, the positions whose next token is a target."""
+    labels_P: Ints
+    weights_P: NDArray[np.float32]
+    rows_P: Ints
+
+
+def targets(labels: Sequence[Sequence[int]], weights: Sequence[Sequence[float]], width: int) -> Targets:
+    """Targets of rows that start at column 0 of a batch `width` columns wide; IGNORED labels are none."""
+    rows = [np.flatnonzero(np.asarray(row[1:], np.int64) != IGNORED) for row in labels]
+    pick = [np.asarray(values[1:])[at] for values, at in zip(labels, rows, strict=True)]
+    weigh = [np.asarray(values[1:], np.float32)[at] for values, at in zip(weights, rows, strict=True)]
+    places = [at + number * width for number, at in enumerate(rows)]
+    numbers = [np.full(len(at), number) for number, at in enumerate(rows)]
+    return Targets(
+        np.concatenate(places).astype(np.int64),
+        np.concatenate(pick).astype(np.int64),
+        np.concatenate(weigh).astype(np.float32),
+        np.concatenate(numbers).astype(np.int64),
+    )
+
+
+def parts(lengths: Sequence[int], rows_a_part: int = 16, most: int = 4) -> list[list[int]]:
+    """Rows of like length, in equal parts whose number depends on the number of rows alone.
+
+    Under ZeRO-3 every rank must run the same number of forward passes, whatever the lengths are.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    number = max(1, min(most, len(order) // rows_a_part))
+    edges = [round(len(order) * part / number) for part in range(number + 1)]
+    return [order[start:end] for start, end in pairwise(edges)]
+
+
+def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Rows of like length, longest first, in batches of at most `tokens` with their padding."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,0 +1,381 @@
+"""CLaRa: documents compressed to memory vectors, found and read in one latent space (arXiv 2511.18659, section 3).
+
+One backbone plays three roles (roles.py). The compressor reads a document followed by trained memory embeddings; its
+final states at those places, after the last normalisation, are the document's memory. The query reasoner does the
+same to a question. The generator reads memories in the place of token embeddings, behind them the question in words.
+
+Shapes: B rows, T tokens, M memory slots, H hidden, E = M*H, S memory vectors of a row, P places, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reference import layout
+from reference.backbone import Loaded
+from reference.config import ModelConfig
+from reference.prompts import Encoded, Prompter
+from reference.roles import Role, copy_role, make_role, state
+
+
+class Memories(NamedTuple):
+    """What became of a batch of documents or questions."""
+
+    states_BMH: Tensor
+    """Memory vectors; zero where a short document has none."""
+    mask_BM: Tensor
+    """True where there is a memory vector."""
+    summary_BH: Tensor
+    """Mean of the final states over the document's own tokens, opening and specials included; float32."""
+
+
+class Predictions(NamedTuple):
+    """What the generator makes of the positions whose next token is a target, row by row."""
+
+    logits_PV: Tensor
+    labels_P: Tensor
+    weights_P: Tensor
+    """float32."""
+    rows_P: Tensor
+    """The row of the batch that each position belongs to."""
+
+
+class Generated(NamedTuple):
+    """One answer."""
+
+    text: str
+    ids: tuple[int, ...]
+    """Generated tokens, without the one that ended them."""
+    prefill_seconds: float
+    """Shared among the rows of a batch by their length."""
+    decode_seconds: float
+    truncated: bool
+    """Whether the answer was still going on at `max_new_tokens`."""
+
+
+class Clara(nn.Module):
+    """Compressor, reasoner and generator over one backbone, with the vectors that belong to no vocabulary."""
+
+    def __init__(
+        self, backbone: Loaded, config: ModelConfig, roles: Sequence[str] = ("compressor", "generator"), seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = backbone.tokenizer
+        self.prompter = Prompter(backbone.tokenizer, config.backbone.template)
+        self.backbone_fingerprint = backbone.fingerprint
+        self._backbone = (backbone.model,)  # a tuple keeps it out of this module's own parameters
+        self.roles = nn.ModuleDict()
+        for name in roles:
+            self.add_role(name, seed=seed)
+        embeddings_VH = backbone.model.get_input_embeddings().weight
+        drawn_XH = _like(embeddings_VH, config.memory.slots + 2, seed)
+        learn_markers = config.adapters.kind == "full"
+        self.memory = nn.Parameter(drawn_XH[2:].clone())
+        """Embeddings that ask for the memory vectors (M, H), float32."""
+        self.opening = nn.Parameter(drawn_XH[0].clone(), requires_grad=learn_markers)
+        """Opens what is to be compressed; with LoRA it stays as drawn, as in the released code."""
+        self.separator = nn.Parameter(drawn_XH[1].clone(), requires_grad=learn_markers)
+        """Stands behind each document's memories in a prompt; with LoRA it stays as drawn."""
+        self.eval()
+
+    def add_role(self, name: str, like: str | None = None, seed: int = 0) -> None:
+        """Give the model a role, or start one anew: from the backbone, or as an exact copy of the role `like`."""
+        role = make_role(self._backbone[0], self.config.adapters, name, seed)
+        if like is not None:
+            copy_role(self.role(like), role)
+        if self.roles:
+            role.to(self.device)
+        self.roles[name] = role.train(self.training)
+
+    def role(self, name: str) -> Role:
+        """The role of that name.
+
+        Raises:
+            UnknownName: the model has no such role.
+        """
+        if name not in self.roles:
+            from clara_bench.errors import UnknownName
+
+            raise UnknownName("role", name, self.roles)
+        return self.roles[name]  # type: ignore[return-value]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.roles.parameters()).device
+
+    def checkpoint_activations(self, enabled: bool = True) -> None:
+        """Trade time for memory in training: recompute activations in the backward pass."""
+        for name in self.roles:
+            self.role(name).checkpoint_activations(enabled)
+
+    def slots_of(self, documents: Sequence[Sequence[int]]) -> list[int]:
+        """How many memory vectors each document gets."""
+        memory = self.config.memory
+        if memory.count == "nominal":
+            return [memory.slots] * len(documents)
+        return [min(memory.slots, max(1, -(-len(ids) // memory.rate))) for ids in documents]
+
+    def encode(self, role: str, documents: Sequence[Sequence[int]]) -> Memories:
+        """Memories of documents (token ids without specials), with gradients where the module's parameters have them.
+
+        Rows of like length go through the backbone together, in a number of passes that depends on the number of rows
+        alone. Longer documents than the config allows are cut, and then lose their closing token, as in the released
+        code.
+        """
+        rows, counts = [self._framed(ids) for ids in documents], self.slots_of(documents)
+        if self.config.memory.layout == "padded":
+            groups = [list(range(len(rows)))]
+        else:
+            groups = layout.parts([len(row) + count for row, count in zip(rows, counts, strict=True)])
+        done = [self._encode(self.role(role), [rows[r] for r in rows_], [counts[r] for r in rows_]) for rows_ in groups]
+        if len(groups) == 1 and groups[0] == sorted(groups[0]):
+            return done[0]
+        back_B = torch.tensor([row for group in groups for row in group], device=self.device).argsort()
+        return Memories(*(torch.cat(parts).index_select(0, back_B) for parts in zip(*done, strict=True)))
+
+    def _framed(self, ids: Sequence[int]) -> list[int]:
+        start, end = self.prompter.start, self.tokenizer.eos_token_id
+        row = [*start, *ids[: self.config.memory.document_tokens + 2]]
+        return (row if end is None else [*row, end])[: self.config.memory.document_tokens + 2]
+
+    def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
+        memory = self.config.memory
+        left = memory.document_tokens + 3 if memory.layout == "padded" else None
+        return layout.documents(rows, counts, memory.slots, left)
+
+    def _encode(self, role: Role, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
+        where = self._layout(rows, counts)
+        slots_P = self._tensor(np.flatnonzero(where.slots_BM))
+        embeddings_BTH = role.embed(self._tensor(where.ids_BT))
+        places_P = self._tensor(np.concatenate([where.opening_P, where.memory_P]))
+        asked_PH = self.memory.repeat(len(rows), 1).index_select(0, slots_P)
+        vectors_PH = torch.cat([self.opening.expand(len(rows), -1), asked_PH])
+        states_BTH = self._states(role, _fill(embeddings_BTH, places_P, vectors_PH), where.attended_BT)
+        flat_PH = states_BTH.flatten(0, 1).index_select(0, self._tensor(where.memory_P))
+        if not where.slots_BM.all():
+            flat_PH = flat_PH.new_zeros(where.slots_BM.size, flat_PH.shape[1]).index_copy(0, slots_P, flat_PH)
+        text_BT = self._tensor(where.text_BT).float()
+        summary_BH = torch.einsum("bt,bth->bh", text_BT / text_BT.sum(1, keepdim=True), states_BTH.float())
+        states_BMH = flat_PH.view(len(rows), -1, flat_PH.shape[1])
+        return Memories(states_BMH, self._tensor(where.slots_BM), summary_BH)
+
+    def _states(self, role: Role, embeddings_BTH: Tensor, attended_BT: Any) -> Tensor:
+        if attended_BT is None:
+            return role(embeddings_BTH)[0]
+        mask_BT = self._tensor(attended_BT).long()
+        return role(embeddings_BTH, mask_BT, (mask_BT.cumsum(1) - 1).clamp(min=0))[0]
+
+    def _tensor(self, array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    @torch.no_grad()
+    def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
+        """Memories (m, H) of documents, one a text and in their order; always in evaluation mode, without gradients.
+
+        Args:
+            texts: title and text of each document.
+            batch_tokens: most positions in one pass, padding included.
+            role: who compresses.
+        """
+        ids = self.prompter.documents(texts)
+        rows, counts = [self._framed(row) for row in ids], self.slots_of(ids)
+        lengths = [len(row) + count + 1 for row, count in zip(rows, counts, strict=True)]
+        if self.config.memory.layout == "padded":
+            lengths = [self.config.memory.document_tokens + 3 + self.config.memory.slots] * len(rows)
+        out: dict[int, Tensor] = {}
+        with self._evaluating(role):
+            for batch in layout.batches(lengths, batch_tokens):
+                states_BMH = self._encode(self.role(role), [rows[r] for r in batch], [counts[r] for r in batch])[0]
+                out |= {r: states_MH[: counts[r]] for r, states_MH in zip(batch, states_BMH, strict=True)}
+        return [out[row].clone() for row in range(len(rows))]
+
+    def query(self, questions: Sequence[str] | Sequence[Sequence[int]], role: str = "reasoner") -> Memories:
+        """Memories of questions by the reasoner, with gradients."""
+        texts = [question for question in questions if isinstance(question, str)]
+        ids = self.prompter.documents(texts) if texts else questions
+        return self.encode(role, ids)  # type: ignore[arg-type]
+
+    def flatten(self, memories: Memories | Sequence[Tensor]) -> Tensor:
+        """What cosine compares: all memory vectors end to end (B, M*H), zero where there are none, or their mean (B, H).
+
+        Args:
+            memories: of a batch, or what `compress` gave.
+        """
+        if not isinstance(memories, Memories):
+            counts = [len(states_MH) for states_MH in memories]
+            states_BMH = nn.utils.rnn.pad_sequence(list(memories), batch_first=True)
+            return self._flat(states_BMH, torch.tensor(counts, device=states_BMH.device))
+        return self._flat(memories.states_BMH, memories.mask_BM.sum(1))
+
+    def _flat(self, states_BMH: Tensor, counts_B: Tensor) -> Tensor:
+        if self.config.memory.similarity == "mean":
+            return states_BMH.sum(1) / counts_B[:, None].to(states_BMH.dtype)
+        missing = self.config.memory.slots - states_BMH.shape[1]
+        return nn.functional.pad(states_BMH, (0, 0, 0, missing)).flatten(1)
+
+    def read(
+        self, rows: Sequence[Encoded], memories: Sequence[Tensor] | Tensor | None = None, role: str = "generator"
+    ) -> Predictions:
+        """Predict the targets of rows; scores are made at positions whose next token is a target, and nowhere else.
+
+        Args:
+            rows: prompts with their targets.
+            memories: for each row, the vectors (S, H) for its memory places in order, or one tensor (B, S, H) for all;
+                None for rows of plain text.
+            role: who reads.
+
+        Raises:
+            ValueError: a row has more or fewer memory places than vectors.
+        """
+        groups = layout.parts([len(row.ids) for row in rows])
+        done = [self._read(self.role(role), rows, memories, group) for group in groups]
+        if len(done) == 1 and groups[0] == sorted(groups[0]):
+            return done[0]
+        joined = Predictions(*(torch.cat(parts) for parts in zip(*done, strict=True)))
+        back_P = joined.rows_P.argsort(stable=True)
+        return Predictions(*(part.index_select(0, back_P) for part in joined))
+
+    def _read(self, role: Role, rows: Sequence[Encoded], memories: Any, group: list[int]) -> Predictions:
+        chosen = [rows[row] for row in group]
+        ids_BT = layout.pad([row.ids for row in chosen])
+        aim = layout.targets([row.labels for row in chosen], [row.weights for row in chosen], ids_BT.shape[1])
+        states_BTH = role(self._filled(role, ids_BT, memories, group))[0]
+        logits_PV = role.logits(states_BTH.flatten(0, 1).index_select(0, self._tensor(aim.places_P)))
+        rows_P = np.asarray(group)[aim.rows_P]
+        return Predictions(logits_PV, self._tensor(aim.labels_P), self._tensor(aim.weights_P), self._tensor(rows_P))
+
+    def _filled(self, role: Role, ids_BT: layout.Ints, memories: Any, group: Sequence[int]) -> Tensor:
+        """Embeddings of prompts, with memories and separators in their places; nothing is written in place."""
+        given = [memories[row] for row in group] if memories is not None else []
+        needed = (ids_BT == layout.MEMORY).sum(1).tolist()
+        for row, count, vectors in zip(group, needed, given or [()] * len(needed), strict=True):
+            if count != len(vectors):
+                raise ValueError(f"row {row} has {count} memory places, {len(vectors)} memory vectors are given")
+        embeddings_BTH = role.embed(self._tensor(np.maximum(ids_BT, 0)))
+        if given and sum(needed):
+            places_P = self._tensor(np.flatnonzero(ids_BT == layout.MEMORY))
+            embeddings_BTH = _fill(embeddings_BTH, places_P, torch.cat(given).to(self.device))
+        separators_P = np.flatnonzero(ids_BT == layout.SEPARATOR)
+        if len(separators_P):
+            vectors_PH = self.separator.expand(len(separators_P), -1)
+            embeddings_BTH = _fill(embeddings_BTH, self._tensor(separators_P), vectors_PH)
+        return embeddings_BTH
+
+    @torch.no_grad()
+    def answer(
+        self,
+        prompts: Sequence[Sequence[int]],
+        memories: Sequence[Tensor] | Tensor | None = None,
+        max_new_tokens: int = 32,
+        batch_tokens: int = 16384,
+        role: str = "generator",
+    ) -> list[Generated]:
+        """Continue prompts greedily, in evaluation mode, in batches of like length padded on the left.
+
+        Args:
+            prompts: ids, with MEMORY and SEPARATOR where vectors go.
+            memories: as for `read`.
+            max_new_tokens: at least 1.
+            batch_tokens: most prompt positions in one batch, padding included.
+            role: who answers.
+
+        Raises:
+            ValueError: a prompt has more or fewer memory places than vectors.
+        """
+        out: dict[int, Generated] = {}
+        with self._evaluating(role):
+            for batch in layout.batches([len(prompt) for prompt in prompts], batch_tokens):
+                out |= zip(batch, self._answer(self.role(role), prompts, memories, batch, max_new_tokens), strict=True)
+        return [out[row] for row in range(len(prompts))]
+
+    def _answer(self, role: Role, prompts: Any, memories: Any, batch: list[int], most: int) -> list[Generated]:
+        start = self._clock()
+        rows = [prompts[row] for row in batch]
+        embeddings_BTH = self._filled(role, layout.pad(rows, left=True), memories, batch)
+        mask_BT = self._tensor(layout.pad([[1] * len(row) for row in rows], left=True))
+        next_B, cache = _step(role, embeddings_BTH, mask_BT, None)
+        tokens: list[list[int]] = [[] for _ in rows]
+        alive, ended, seconds = list(range(len(rows))), [False] * len(rows), [0.0] * len(rows)
+        prefill = (self._clock() - start) / sum(map(len, rows))
+        while alive:
+            start, going = self._clock(), []
+            for place, (row, token) in enumerate(zip(alive, next_B.tolist(), strict=True)):
+                ended[row] = token in self.prompter.ends
+                if not ended[row]:
+                    tokens[row].append(token)
+                    if len(tokens[row]) < most:
+                        going.append(place)
+            if going and len(going) < len(alive):
+                kept_B = torch.tensor(going, device=self.device)
+                cache.reorder_cache(kept_B)
+                next_B, mask_BT = next_B[kept_B], mask_BT[kept_B]
+            alive = [alive[place] for place in going]
+            if alive:
+                mask_BT = nn.functional.pad(mask_BT, (0, 1), value=1)
+                next_B, cache = _step(role, role.embed(next_B[:, None]), mask_BT, cache)
+                spent = (self._clock() - start) / len(alive)
+                for row in alive:
+                    seconds[row] += spent
+        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [
+            Generated(texts[r].strip(), tuple(tokens[r]), prefill * len(rows[r]), seconds[r], not ended[r])
+            for r in range(len(rows))
+        ]
+
+    def fingerprint(self, role: str = "compressor") -> str:
+        """SHA-256 of everything that decides a document's memory, except what the text itself is."""
+        memory = self.config.memory
+        parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
+        parts += [str(memory.rate), str(memory.document_tokens), memory.count]
+        seen = hashlib.sha256("\n".join(parts).encode())
+        tensors = {**state(self.role(role)), "memory": self.memory, "opening": self.opening}
+        for name in sorted(tensors):
+            seen.update(name.encode())
+            seen.update(tensors[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return seen.hexdigest()
+
+    @contextlib.contextmanager
+    def _evaluating(self, role: str) -> Iterator[None]:
+        """Evaluation mode for a role, and afterwards every module's own mode again."""
+        modes = [(module, module.training) for module in self.role(role).modules()]
+        self.role(role).eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    def _clock(self) -> float:
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).synchronize()
+        return time.perf_counter()
+
+
+def _fill(embeddings_BTH: Tensor, places_P: Tensor, vectors_PH: Tensor) -> Tensor:
+    flat_PH = embeddings_BTH.flatten(0, 1).index_copy(0, places_P, vectors_PH.to(embeddings_BTH.dtype))
+    return flat_PH.view_as(embeddings_BTH)
+
+
+def _step(role: Role, embeddings_BTH: Tensor, mask_BT: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    """The likeliest next token of each row, and the attention cache."""
+    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -embeddings_BTH.shape[1] :]
+    states_BTH, cache = role(embeddings_BTH, mask_BT, positions_BT, cache, use_cache=True)
+    return role.logits(states_BTH[:, -1]).argmax(-1), cache
+
+
+def _like(embeddings_VH: Tensor, number: int, seed: int) -> Tensor:
+    """New rows with the mean and spread of the old ones in every dimension, float32."""
+    generator = torch.Generator().manual_seed(seed)
+    known_VH = embeddings_VH.detach().float().cpu()
+    noise_XH = torch.randn(number, known_VH.shape[1], generator=generator)
+    return known_VH.mean(0) + known_VH.std(0) * noise_XH

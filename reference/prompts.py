@@ -1,0 +1,316 @@
+"""Every prompt of training and answering, as token ids with places for memory vectors.
+
+Readers of text and of memories get the same words; only the blocks between them differ: a document's tokens, or
+MEMORY times its number of vectors and one SEPARATOR. Two templates: `plain` (bare text, for small models from
+scratch) and `chat` (the tokenizer's chat template, as in the paper). The wording is ours.
+
+Rendering a template is slow, so each is rendered once with marks in the place of what varies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol
+
+from clara_bench import ConfigError
+from reference.layout import IGNORED, MEMORY, SEPARATOR
+
+__all__ = ["MEMORY", "SEPARATOR", "Encoded", "Prompter", "memory_block"]
+
+Use = Literal["question", "cover", "paraphrase"]
+CHAIN = " ; "
+"""Between the reasoning that a target may open with and its answer."""
+_BLOCKS, _QUESTION, _ANSWER = "\ue000", "\ue001", "\ue002"  # private-use characters: in no real text
+
+SYSTEM: dict[Use, str] = {
+    "question": "Answer the question from the background that you are given, in as few words as you can.",
+    "cover": "Ask short questions that together cover all that the background says, and answer each of them.",
+    "paraphrase": "Do with the background what you are asked to, and lose no fact.",
+}
+USER: dict[Use, str] = {
+    "question": f"Background:\n{_BLOCKS}\n\nQuestion: {_QUESTION}",
+    "cover": f"Background:\n{_BLOCKS}",
+    "paraphrase": _QUESTION,
+}
+CLOSED_BOOK = f"Question: {_QUESTION}"
+PARAPHRASES = (
+    f"{_BLOCKS}\nThe same in other words:",
+    f"{_BLOCKS}\nTell this again in a new way:",
+    f"{_BLOCKS}\nWrite down once more, differently, what the text above says:",
+    f"{_BLOCKS}\nA new wording of this background:",
+    f"{_BLOCKS}\nWhat was said above, rewritten:",
+    f"{_BLOCKS}\nRephrase the passage:",
+)
+
+
+class _Turn(Protocol):
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+    @property
+    def chain(self) -> str: ...
+
+
+class _Row(Protocol):
+    @property
+    def turns(self) -> Sequence[_Turn]: ...
+    @property
+    def kind(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt and its target; three lists of one length."""
+
+    ids: list[int]
+    """Token ids, MEMORY or SEPARATOR."""
+    labels: list[int]
+    """The id itself where it is a target, else -100; position t is predicted from what lies before t."""
+    weights: list[float]
+    """Of each target in the loss; 0 elsewhere."""
+
+
+class _Frame(NamedTuple):
+    """The words around blocks and question, and around the answer."""
+
+    head: str
+    middle: str
+    """From the blocks to the answer; holds the question's mark if there is a question."""
+    lead: str
+    """Between the prompt that is given and the answer's first word, such as a space."""
+
+
+class _Span(NamedTuple):
+    text: str
+    weight: float
+
+
+def memory_block(count: int) -> list[int]:
+    """The ids that stand for one document's memory."""
+    return [MEMORY] * count + [SEPARATOR]
+
+
+class Prompter:
+    """Turns questions, rows and blocks into ids for one tokenizer and template.
+
+    Raises:
+        ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
+    """
+
+    def __init__(self, tokenizer: Any, template: Literal["plain", "chat"] = "plain") -> None:
+        self.tokenizer = tokenizer
+        self.template = template
+        if template == "chat" and not tokenizer.chat_template:
+            raise ConfigError('the tokenizer has no chat template: set model.backbone.template = "plain"')
+        bos = tokenizer.bos_token_id
+        self.start: list[int] = [] if bos is None else [bos]
+        """What opens a text of its own: the tokenizer's bos, if it has one."""
+        self._frames: dict[tuple[Use, bool, int], _Frame] = {}
+        self._newline = self._ids("\n")
+
+    @cached_property
+    def end(self) -> int:
+        """The token that closes an answer: what the chat template puts there, else eos."""
+        closing = self._rendered("question", CLOSED_BOOK, answer=True).partition(_ANSWER)[2].strip()
+        ids = self._ids(closing)
+        end = ids[0] if self.template == "chat" and ids else self.tokenizer.eos_token_id
+        if end is None:
+            raise ConfigError("the tokenizer has no eos token, so that nothing can end an answer: give it one")
+        return int(end)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end an answer when they are generated."""
+        return frozenset({self.end, self.tokenizer.eos_token_id} - {None})
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 of the tokenizer's vocabulary and rules."""
+        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+    def document(self, text: str) -> list[int]:
+        """Ids of one document (title, line break, text), without specials; a special token spelt out in it is plain text."""
+        return self.documents([text])[0]
+
+    def documents(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `document`, many at once."""
+        if not texts:
+            return []
+        settings = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+        return [list(ids) for ids in self.tokenizer(list(texts), **settings)["input_ids"]]
+
+    def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> list[int]:
+        """The prompt that a reader answers: blocks and the question; without blocks, the question alone."""
+        frame = self._frame("question", bool(blocks))
+        return self._opened(frame, blocks) + self._ids(frame.middle.replace(_QUESTION, question))
+
+    def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> list[int]:
+        """A prompt for the blocks in other words; the seed picks one of several wordings."""
+        frame = self._frame("paraphrase", True, seed % len(PARAPHRASES))
+        return self._opened(frame, blocks) + self._ids(frame.middle)
+
+    def encode(
+        self,
+        row: _Row,
+        blocks: Sequence[Sequence[int]],
+        stage: str,
+        question_weight: float = 1.0,
+        seed: int = 0,
+    ) -> Encoded:
+        """A training row as prompt and target.
+
+        In the stages `text` and `pretrain` the questions of a row are part of the target (paper, section 3.1), in the
+        others they are given. The plain template packs all turns of a row, one behind the other, each as it would be
+        asked alone; the chat template holds one question in the stages where questions are given.
+
+        Args:
+            row: turns; for a paraphrase the answer of the first.
+            blocks: what stands for the row's documents.
+            stage: name of the training stage.
+            question_weight: of question tokens that are part of the target; 0 makes them no target.
+            seed: picks the wording of paraphrase prompts.
+
+        Raises:
+            ValueError: several questions in one chat.
+        """
+        covering = stage in ("text", "pretrain")
+        if row.kind == "paraphrase":
+            frame = self._frame("paraphrase", True, seed % len(PARAPHRASES))
+            return self._joined(self._opened(frame, blocks), frame, [_Span(row.turns[0].answer, 1.0)])
+        if self.template == "plain":
+            return self._packed(row.turns, blocks, question_weight if covering else 0.0)
+        if covering:
+            frame = self._frame("cover", True)
+            return self._joined(self._opened(frame, blocks), frame, _listed(row.turns, question_weight))
+        if len(row.turns) != 1:
+            raise ValueError(f"a chat holds one question in stage '{stage}', the row has {len(row.turns)}")
+        frame = self._frame("question", bool(blocks))
+        frame = frame._replace(middle=frame.middle.replace(_QUESTION, row.turns[0].question))
+        return self._joined(self._opened(frame, blocks), frame, [_Span(_target(row.turns[0]), 1.0)])
+
+    def _packed(self, turns: Sequence[_Turn], blocks: Sequence[Sequence[int]], question_weight: float) -> Encoded:
+        frame = self._frame("question", bool(blocks))
+        start = self._opened(frame, blocks)
+        ids, weights = list(start), [0.0] * len(start)
+        asked = [frame.middle.replace(_QUESTION, turn.question) for turn in turns]
+        for given, target in self._continued(asked, frame.lead, turns):
+            ids += [*given, *target, self.end]
+            weights += [question_weight] * len(given) + [1.0] * (len(target) + 1)
+        return _encoded(ids, weights)
+
+    def _continued(self, asked: Sequence[str], lead: str, turns: Sequence[_Turn]) -> list[tuple[list[int], list[int]]]:
+        """Ids of prompts, and of their answers as they continue them."""
+        answers = [_target(turn) for turn in turns]
+        given = self._many(asked)
+        whole = self._many([text + lead + answer for text, answer in zip(asked, answers, strict=True)])
+        return [
+            (prompt, joint[len(prompt) :] if joint[: len(prompt)] == prompt else self._ids(answer))
+            for prompt, joint, answer in zip(given, whole, answers, strict=True)
+        ]
+
+    def _joined(self, start: list[int], frame: _Frame, spans: Sequence[_Span]) -> Encoded:
+        """Prompt and target when the target is one text of several spans of different weight."""
+        given = self._ids(frame.middle)
+        text = frame.middle + frame.lead
+        edges = []
+        for span in spans:
+            text += span.text
+            edges.append(len(text))
+        ids, places = self._placed(text)
+        if ids[: len(given)] != given:  # answer and prompt merge at the border: take the target by itself
+            shift = len(frame.middle + frame.lead)
+            ids, places = self._placed(text[shift:])
+            ids, places = given + ids, [0] * len(given) + [place + shift for place in places]
+        weights = [0.0] * (len(start) + len(given))
+        for place in places[len(given) :]:
+            weights.append(next((span.weight for span, edge in zip(spans, edges, strict=True) if place < edge), 1.0))
+        return _encoded([*start, *ids, self.end], [*weights, 1.0])
+
+    def _opened(self, frame: _Frame, blocks: Sequence[Sequence[int]]) -> list[int]:
+        """Ids up to the end of the blocks; a block of text is followed by a new line, one of memories is not."""
+        ids = [] if self.template == "chat" else list(self.start)
+        ids += self._ids(frame.head) if frame.head else []
+        for block in blocks:
+            ids += block
+            if not block or block[-1] != SEPARATOR:
+                ids += self._newline
+        return ids
+
+    def _frame(self, use: Use, background: bool, variant: int = 0) -> _Frame:
+        key = (use, background, variant)
+        if key not in self._frames:
+            user = USER[use] if background or use != "question" else CLOSED_BOOK
+            self._frames[key] = self._framed(
+                use, user.replace(_QUESTION, PARAPHRASES[variant]) if use == "paraphrase" else user
+            )
+        return self._frames[key]
+
+    def _framed(self, use: Use, user: str) -> _Frame:
+        if self.template == "plain":
+            return self._plain(use, user)
+        prompt = self._rendered(use, user, answer=False)
+        whole = self._rendered(use, user, answer=True).partition(_ANSWER)[0]
+        head, mark, middle = prompt.partition(_BLOCKS)
+        head, middle = (head, middle) if mark else ("", prompt)
+        return _Frame(head, middle, whole.removeprefix(prompt) if whole.startswith(prompt) else "")
+
+    def _plain(self, use: Use, user: str) -> _Frame:
+        if use == "paraphrase":
+            return _Frame("", user.partition(_BLOCKS)[2], " ")
+        return _Frame("", f"Question: {_QUESTION}\nAnswer:", " ")
+
+    def _rendered(self, use: Use, user: str, answer: bool) -> str:
+        if self.template == "plain":
+            return user + _ANSWER * answer
+        from jinja2 import TemplateError
+
+        try:
+            return self._chat([{"role": "system", "content": SYSTEM[use]}, {"role": "user", "content": user}], answer)
+        except TemplateError:  # templates without a system role refuse one (Mistral's, Gemma's)
+            return self._chat([{"role": "user", "content": f"{SYSTEM[use]}\n{user}"}], answer)
+
+    def _chat(self, turns: list[dict[str, str]], answer: bool) -> str:
+        turns = [*turns, {"role": "assistant", "content": _ANSWER}] if answer else turns
+        settings = {"tokenize": False, "add_generation_prompt": not answer, "enable_thinking": False}
+        return str(self.tokenizer.apply_chat_template(turns, **settings))
+
+    def _ids(self, text: str) -> list[int]:
+        return self._many([text])[0]
+
+    def _many(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def _placed(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids, and where in the text each one begins."""
+        out = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return list(out["input_ids"]), [end - 1 for _, end in out["offset_mapping"]]
+
+
+def final(text: str) -> str:
+    """The answer without the reasoning that it may open with.
+
+    >>> final("Ada Lovelace ; London")
+    'London'
+    """
+    return text.rpartition(CHAIN)[2]
+
+
+def _target(turn: _Turn) -> str:
+    return f"{turn.chain}{CHAIN}{turn.answer}" if turn.chain else turn.answer
+
+
+def _listed(turns: Sequence[_Turn], question_weight: float) -> list[_Span]:
+    spans = []
+    for number, turn in enumerate(turns):
+        spans += [_Span("\n" * bool(number) + f"Question: {turn.question}\nAnswer: ", question_weight)]
+        spans += [_Span(_target(turn), 1.0)]
+    return spans
+
+
+def _encoded(ids: list[int], weights: list[float]) -> Encoded:
+    labels = [token if weight else IGNORED for token, weight in zip(ids, weights, strict=True)]
+    return Encoded(ids, labels, weights)
