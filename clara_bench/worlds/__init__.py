@@ -8,21 +8,29 @@
 Modules, in the order in which a world is made: config, draw (seeded choices), names, ontology (types and
 relations), encyclopaedia and facts (what is true), templates and prose (passages), drafts, chains and
 comparisons (questions before they have words), phrases and asking (words), candidates, rows and schemas
-(the raw forms), forms (symbols), world; then diagnostics (what a guesser scores; a test of reading) and
-lessons (questions about every fact of a passage, and paraphrases: material for training compressors).
+(the raw forms), forms (symbols), world; then diagnostics (what a guesser scores; a test of reading),
+lessons (questions about every fact of a passage, and paraphrases: material for training compressors), and
+scene, further, complexes and scenes (passages with questions over all of them, without end: for training readers).
 """
 
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate
 from clara_bench.worlds.forms import Fact, Form, Step
 from clara_bench.worlds.lessons import Lesson, paraphrase, questions_about
+from clara_bench.worlds.scene import Asked, Scene, SceneConfig, Told
+from clara_bench.worlds.scenes import Scenes
 from clara_bench.worlds.world import World, generate
 
 __all__ = [
+    "Asked",
     "Fact",
     "Form",
     "Lesson",
+    "Scene",
+    "SceneConfig",
+    "Scenes",
     "Step",
+    "Told",
     "World",
     "WorldConfig",
     "coin_flip",

@@ -1,0 +1,220 @@
+"""Training rows made from worlds: readings for readers, studies for compressors, choices for retrievers.
+
+All are endless, and a row depends on its position and the options alone. The options are those of `[data.<stage>]`
+in a config file:
+
+    text, instruct                  `Readings`: one to five passages, several questions over all of them
+    pretrain                        `Studies`: one passage; simple questions, complex ones, or a paraphrase
+    joint, supervised, reinforce    `Choices`: one question, 20 candidates, and which of them it needs
+
+or `{ path = "rows.jsonl" }` for rows from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, WorldConfig
+from reference.data import Lines, Row, Turn
+from reference.stream import Source
+
+VOICES = 8
+"""Different paraphrases of a passage."""
+CACHED_WORLDS = 2
+
+Chain = Literal["none", "values", "titles"]
+
+
+class Worlds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which worlds rows are made from, and what a target holds."""
+
+    seed: int = 0
+    worlds: int = 0
+    """As many different worlds, over and over with new questions; 0: new worlds without end."""
+    rows_per_world: int = 4000
+    """Rows in a row from one world."""
+    passages: int = 2000
+    """Of each world."""
+    tier: Literal["easy", "hard"] = "hard"
+    split: Literal["train", "dev"] = "train"
+    """No name of a dev world occurs in a train world; dev is for rows to judge by."""
+    chain: Chain = "none"
+    """What `Turn.chain` holds. values: what is found out before the answer, "Ann Lee ; 1960" or, where two are
+    compared, "1960 , 1972". titles: every fact with the passage it is from, "Ann Lee : 1960"."""
+
+
+class Readings(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Several passages and questions over all of them; see `clara_bench.worlds.SceneConfig`."""
+
+    documents: tuple[float, ...] = (1, 1, 1, 1, 1)
+    """Weight of one passage, of two, and so on."""
+    questions: int = 6
+    first: dict[str, float] | None = None
+    further: dict[str, float] | None = None
+    others: dict[str, float] | None = None
+    contested: float = 0.7
+
+
+class Studies(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One passage: the three kinds of the paper's salient compressor pretraining."""
+
+    questions: int = 6
+    """At most as many a row."""
+    simple: float = 1.0
+    """Weight of rows with questions for one fact each."""
+    complex: float = 1.0
+    """Weight of rows with questions for two facts, or for one fact of what another one tells."""
+    paraphrase: float = 1.0
+    """Weight of rows whose target is the passage in other words."""
+
+
+class Choices(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One question and its candidates."""
+
+    candidates: int = 20
+    first: dict[str, float] | None = None
+    """Weight of each kind of question; see `clara_bench.worlds.SceneConfig`."""
+
+
+OPTIONS: dict[str, type[Worlds]] = {
+    "text": Readings,
+    "pretrain": Studies,
+    "instruct": Readings,
+    "joint": Choices,
+    "supervised": Choices,
+    "reinforce": Choices,
+}
+
+
+def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -> Source:
+    """The rows of a stage.
+
+    Args:
+        stage: one of `OPTIONS`.
+        options: the table `[data.<stage>]`: `path` alone for a file, else the options of the stage's rows.
+        folder: what a relative path starts from.
+
+    Raises:
+        ConfigError: an unknown stage or option, or one out of its range.
+        DataError: the file cannot be read or has a bad line.
+    """
+    if stage not in OPTIONS:
+        raise ConfigError(f"data.{stage}: no such stage. Known: {', '.join(OPTIONS)}")
+    if set(options) == {"path"}:
+        form = {"text": "instruct", "supervised": "joint", "reinforce": "joint"}.get(stage, stage)
+        return Lines(folder / str(options["path"]), form)
+    try:
+        return WorldRows(msgspec.convert(dict(options), OPTIONS[stage], strict=False))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"data.{stage}: {error}") from error
+
+
+class WorldRows:
+    """Rows made from worlds, without end."""
+
+    size = None
+
+    def __init__(self, options: Worlds) -> None:
+        """Builds the first world, so that options that cannot be met are refused at once.
+
+        Raises:
+            ConfigError: an option out of its range.
+        """
+        if options.rows_per_world < 1 or options.worlds < 0:
+            raise ConfigError(
+                f"data: rows_per_world is {options.rows_per_world} and worlds {options.worlds}, "
+                "expected at least 1 and 0"
+            )
+        self.options = options
+        self._scene_config = _scene_config(options)
+        self._scenes = lru_cache(maxsize=CACHED_WORLDS)(self._world)
+        self._scenes(0)
+
+    def __getitem__(self, position: int) -> Row:
+        """The row at a position from 0."""
+        options = self.options
+        number = position // options.rows_per_world
+        scenes = self._scenes(number % options.worlds if options.worlds else number)
+        name = f"{options.split}-{options.seed}-{position}"
+        if isinstance(options, Studies):
+            return self._study(scenes, options, position, name)
+        if isinstance(options, Choices):
+            return self._row(scenes, scenes.offer(position, options.candidates), name)
+        return self._row(scenes, scenes.scene(position), name)
+
+    def documents(self) -> Iterator[str]:
+        """Every passage that rows may hold, world by world.
+
+        Raises:
+            ConfigError: there is no end of them.
+        """
+        if not self.options.worlds:
+            raise ConfigError("data: worlds is 0, so there is no end of passages: set worlds to 1 or more")
+        for number in range(self.options.worlds):
+            scenes = self._scenes(number)
+            yield from map(scenes.document, scenes.documents)
+
+    def _world(self, number: int) -> Scenes:
+        options = self.options
+        digest = hashlib.sha256(f"{options.seed} {number}".encode()).digest()
+        seed = int.from_bytes(digest[:7], "big")
+        config = WorldConfig(seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier)
+        return Scenes(config, self._scene_config)
+
+    def _row(self, scenes: Scenes, scene: Scene, name: str) -> Row:
+        documents = tuple(map(scenes.document, scene.passages))
+        turns = tuple(Turn(one.question, one.answer, chain(one, self.options.chain)) for one in scene.asked)
+        positives = tuple(sorted({place for one in scene.asked for place in one.gold}))
+        return Row(name, documents, turns, positives=positives)
+
+    def _study(self, scenes: Scenes, options: Studies, position: int, name: str) -> Row:
+        chance = random.Random(f"{options.seed} {position}")
+        point = chance.random() * (options.simple + options.complex + options.paraphrase)
+        if point >= options.simple + options.complex:
+            passage = scenes.documents[int(chance.random() * len(scenes.documents))]
+            other = scenes.paraphrase(passage, 1 + int(chance.random() * VOICES))
+            return Row(name, (scenes.document(passage),), (Turn("", other),), "paraphrase", (0,))
+        asked = {"single": 1.0} if point < options.simple else {"both": 1.0, "described": 1.0}
+        return self._row(scenes, scenes.study(position, asked), name)
+
+
+def chain(asked: Asked, form: Chain) -> str:
+    """What a reader may write before the answer.
+
+    >>> from clara_bench.worlds import Told
+    >>> film, ann = Told("The Red Kite", "Ann Lee"), Told("Ann Lee", "1960")
+    >>> asked = Asked("When was its director born?", "1960", "bridge", "value", ((film,), (ann,)), (0, 1))
+    >>> chain(asked, "values"), chain(asked, "titles")
+    ('Ann Lee', 'The Red Kite : Ann Lee ; Ann Lee : 1960')
+    """
+    if form == "none":
+        return ""
+    if form == "titles":
+        return " ; ".join(" , ".join(f"{told.title} : {told.value}" for told in step) for step in asked.steps)
+    steps = asked.steps[:-1] if asked.ask == "value" else asked.steps
+    return " ; ".join(" , ".join(told.value for told in step) for step in steps)
+
+
+def _scene_config(options: Worlds) -> SceneConfig:
+    given: dict[str, Any] = {}
+    if isinstance(options, Readings):
+        given = {"passages": options.documents, "questions": options.questions, "contested": options.contested}
+        given |= {"first": options.first, "further": options.further, "others": options.others}
+    elif isinstance(options, Choices):
+        given = {"first": options.first, "passages": (0, 0, 0, 1)}
+    elif isinstance(options, Studies):
+        given = {"questions": options.questions}
+        weights = (options.simple, options.complex, options.paraphrase)
+        if min(weights) < 0 or sum(weights) <= 0:
+            raise ConfigError(
+                f"data: simple, complex, paraphrase are {weights}, expected none below 0 and one above it"
+            )
+    return SceneConfig(**{name: value for name, value in given.items() if value is not None})
