@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from clara_bench import ConfigError
 from reference import layout
 from reference.backbone import Loaded
 from reference.config import ModelConfig
@@ -89,7 +90,7 @@ class Clara(nn.Module):
 
     def add_role(self, name: str, like: str | None = None, seed: int = 0) -> None:
         """Give the model a role, or start one anew: from the backbone, or as an exact copy of the role `like`."""
-        role = make_role(self._backbone[0], self.config.adapters, name, seed)
+        role = make_role(self.backbone, self.config.adapters, name, seed)
         if like is not None:
             copy_role(self.role(like), role)
         if self.roles:
@@ -100,13 +101,20 @@ class Clara(nn.Module):
         """The role of that name.
 
         Raises:
-            UnknownName: the model has no such role.
+            ConfigError: the model has no such role.
         """
         if name not in self.roles:
-            from clara_bench.errors import UnknownName
-
-            raise UnknownName("role", name, self.roles)
+            raise ConfigError(f"the model has no role '{name}', only {', '.join(self.roles)}: load or add it first")
         return self.roles[name]  # type: ignore[return-value]
+
+    @property
+    def backbone(self) -> Any:
+        """The model of transformers under all roles; with LoRA its parameters are the roles' own, shared."""
+        return self._backbone[0]
+
+    def vectors(self) -> dict[str, nn.Parameter]:
+        """The vectors that belong to no vocabulary and no role."""
+        return {"memory": self.memory, "opening": self.opening, "separator": self.separator}
 
     @property
     def device(self) -> torch.device:
@@ -206,7 +214,7 @@ class Clara(nn.Module):
         return self.encode(role, ids)  # type: ignore[arg-type]
 
     def flatten(self, memories: Memories | Sequence[Tensor]) -> Tensor:
-        """What cosine compares: all memory vectors end to end (B, M*H), zero where there are none, or their mean (B, H).
+        """What cosine compares: all memory vectors end to end (B, M*H), zeros for missing ones, or their mean (B, H).
 
         Args:
             memories: of a batch, or what `compress` gave.

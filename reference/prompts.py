@@ -133,7 +133,7 @@ class Prompter:
         return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
     def document(self, text: str) -> list[int]:
-        """Ids of one document (title, line break, text), without specials; a special token spelt out in it is plain text."""
+        """Ids of one document (title, line break, text), no specials added; one spelt out in it is plain text."""
         return self.documents([text])[0]
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clara_bench import DataError
 from reference.config import Adapters
 
 
@@ -158,8 +159,6 @@ def load_state(role: Role, tensors: Mapping[str, Tensor], where: str = "role wei
     Raises:
         DataError: a tensor is missing, unexpected or has another shape.
     """
-    from clara_bench import DataError
-
     parameters = {_filed(name): parameter for name, parameter in role.trainable().items()}
     missing, unexpected = sorted(parameters.keys() - tensors), sorted(tensors.keys() - parameters)
     if missing or unexpected:

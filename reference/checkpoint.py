@@ -1,0 +1,282 @@
+"""Weights on disk: one safetensors file a role, one for the memory embeddings, and a manifest that says what they are.
+
+    manifest.json         schema, settings, backbone, memory slots, checksums, package versions, how it was trained
+    compressor.safetensors, reasoner.safetensors, generator.safetensors    adapters (PEFT's names) or full copies
+    memory.safetensors    memory embeddings, opening and separator
+    tokenizer/            for a backbone from scratch: its tokenizer, and with adapters its weights
+    backbone.safetensors
+
+Nothing of a pretrained backbone is saved. A folder is written under another name and renamed when it is complete.
+Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from clara_bench import ConfigError, DataError
+from reference import backbone as backbones
+from reference.backbone import Loaded
+from reference.config import ModelConfig
+from reference.model import Clara
+from reference.roles import load_state, state
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "transformers", "peft", "safetensors", "clara-bench")
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a checkpoint holds."""
+
+    schema: Literal[1] = 1
+    model: ModelConfig
+    backbone: str
+    """Fingerprint of the backbone that the weights belong to."""
+    slots: int
+    """Memory vectors of the longest document."""
+    roles: tuple[str, ...]
+    parameters: dict[str, int]
+    """How many each role has of its own."""
+    sha256: dict[str, str]
+    """Of every file of weights."""
+    packages: dict[str, str]
+    training: dict[str, Any] = {}
+    """How the weights came about: command, stage, seed, step, data; whatever the one who saves wants to keep."""
+
+
+def save(
+    model: Clara,
+    folder: Path,
+    training: Mapping[str, Any] | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+) -> None:
+    """Write a checkpoint, in the place of an older one if there is one.
+
+    Under ZeRO-3 call it on rank 0 inside `deepspeed.zero.GatheredParameters`.
+
+    Args:
+        model: what to save.
+        folder: where; its parent must exist.
+        training: kept in the manifest.
+        dtype: number format in the files; None keeps each tensor's own.
+    """
+    scratch = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    scratch.mkdir()
+    try:
+        files: dict[str, Mapping[str, Tensor]] = {
+            f"{name}.safetensors": state(model.role(name)) for name in model.roles
+        }
+        files["memory.safetensors"] = model.vectors()
+        if model.config.backbone.scratch is not None:
+            backbones.save_tokenizer(model.tokenizer, scratch / "tokenizer")
+            if model.config.adapters.kind == "lora":
+                files["backbone.safetensors"] = dict(model.backbone.named_parameters())
+        for name, tensors in files.items():
+            save_file(_stored(tensors, dtype), scratch / name)
+        manifest = _described(model, {name: _digest(scratch / name) for name in files}, training or {})
+        text = json.dumps(msgspec.to_builtins(manifest), indent=1, ensure_ascii=False)
+        (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _described(model: Clara, digests: dict[str, str], training: Mapping[str, Any]) -> Manifest:
+    return Manifest(
+        model=model.config,
+        backbone=model.backbone_fingerprint,
+        slots=model.config.memory.slots,
+        roles=tuple(model.roles),
+        parameters={name: sum(p.numel() for p in model.role(name).trainable().values()) for name in model.roles},
+        sha256=digests,
+        packages={name: version(name) for name in PACKAGES},
+        training=dict(training),
+    )
+
+
+def _stored(tensors: Mapping[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
+    to = getattr(torch, dtype) if dtype else None
+    return {name: tensor.detach().to("cpu", to).contiguous() for name, tensor in tensors.items()}
+
+
+def _replace(scratch: Path, folder: Path) -> None:
+    """Put a finished folder in its place; a folder cannot be renamed over one that holds files."""
+    old = scratch.with_name(f"{scratch.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    scratch.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a checkpoint folder says of itself.
+
+    Raises:
+        ConfigError: no checkpoint, not one of this schema, or its settings are not valid.
+    """
+    path = folder / MANIFEST
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"{folder}: no checkpoint ({MANIFEST}: {reason}). Expected a folder from training") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from error
+    found = tables.get("schema") if isinstance(tables, dict) else None
+    if found != SCHEMA:
+        raise ConfigError(f"{path}: schema {found}, this version reads {SCHEMA}. Train or export it again")
+    try:
+        return msgspec.convert(tables, Manifest)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_backbone(folder: Path) -> Loaded:
+    """The backbone that a checkpoint's weights belong to: its own from scratch, or the pretrained one that it names.
+
+    Raises:
+        ConfigError: see `read_manifest`; or the pretrained backbone's files are not those of training.
+        DataError: a file is damaged.
+        BackendError: the pretrained backbone cannot be found.
+    """
+    manifest = read_manifest(folder)
+    config = manifest.model.backbone
+    if config.model:
+        loaded = backbones.load(config)
+        _check_backbone(folder, manifest, loaded)
+        return loaded
+    loaded = backbones.load(config, tokenizer=_tokenizer(folder))
+    if "backbone.safetensors" in manifest.sha256:
+        _fill(dict(loaded.model.named_parameters()), _read(folder, manifest, "backbone.safetensors"), folder)
+    return loaded._replace(fingerprint=manifest.backbone)
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        return PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / 'tokenizer'}: no tokenizer can be read: {error}") from error
+
+
+def load(
+    folder: Path,
+    roles: Iterable[str] | None = None,
+    rate: int | None = None,
+    backbone: Loaded | None = None,
+) -> Clara:
+    """The model in a checkpoint, in evaluation mode, on the CPU.
+
+    Args:
+        folder: from `save`.
+        roles: which; None for all that it holds.
+        rate: the compression rate that is wanted; None for whatever it has.
+        backbone: to share one that is loaded already.
+
+    Raises:
+        ConfigError: it is another schema, rate or backbone than expected, or has no such role.
+        DataError: a file is damaged, or holds other tensors than the settings ask for.
+        BackendError: the pretrained backbone cannot be found.
+    """
+    manifest = read_manifest(folder)
+    wanted = tuple(roles) if roles is not None else manifest.roles
+    _check_roles(folder, manifest, wanted)
+    found = manifest.model.memory.rate
+    if rate is not None and rate != found:
+        raise ConfigError(f"{folder}: trained at compression rate {found}, {rate} is asked for. Choose another folder")
+    backbone = read_backbone(folder) if backbone is None else backbone
+    _check_backbone(folder, manifest, backbone)
+    model = Clara(backbone, manifest.model, wanted)
+    restore(model, folder)
+    return model
+
+
+def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vectors: bool = True) -> None:
+    """Overwrite a model's weights by those of a checkpoint, whose other settings may differ.
+
+    So a text reader's generator starts a compressor of any rate, and a stage starts from the one before.
+
+    Args:
+        model: over the checkpoint's backbone, with adapters of the same kind.
+        folder: from `save`.
+        roles: which; None for all that the model has.
+        vectors: memory embeddings, opening and separator too; they must then be as many.
+
+    Raises:
+        ConfigError: another schema or backbone, a role or number of memory vectors that it has not.
+        DataError: a file is damaged, or holds other tensors than the model.
+    """
+    manifest = read_manifest(folder)
+    wanted = tuple(roles) if roles is not None else tuple(model.roles)
+    _check_roles(folder, manifest, wanted)
+    found = (manifest.backbone, manifest.model.adapters.kind)
+    if found != (model.backbone_fingerprint, model.config.adapters.kind):
+        raise ConfigError(
+            f"{folder}: weights of {found[1]} roles over backbone {found[0]}, "
+            f"the model has {model.config.adapters.kind} roles over {model.backbone_fingerprint}"
+        )
+    if vectors and manifest.slots != model.config.memory.slots:
+        slots = model.config.memory.slots
+        raise ConfigError(f"{folder}: {manifest.slots} memory vectors a document, the model has {slots}")
+    for name in wanted:
+        file = f"{name}.safetensors"
+        load_state(model.role(name), _read(folder, manifest, file), str(folder / file))
+    if vectors:
+        _fill(model.vectors(), _read(folder, manifest, "memory.safetensors"), folder / "memory.safetensors")
+
+
+def _check_roles(folder: Path, manifest: Manifest, wanted: Iterable[str]) -> None:
+    for name in wanted:
+        if name not in manifest.roles:
+            raise ConfigError(
+                f"{folder}: has no role '{name}', only {', '.join(manifest.roles)}. Train that stage first"
+            )
+
+
+def _check_backbone(folder: Path, manifest: Manifest, backbone: Loaded) -> None:
+    if backbone.fingerprint != manifest.backbone:
+        raise ConfigError(
+            f"{folder}: trained over backbone {manifest.backbone}, this one is {backbone.fingerprint}. "
+            "Name the revision that it was trained with"
+        )
+
+
+def _read(folder: Path, manifest: Manifest, name: str) -> dict[str, Tensor]:
+    path = folder / name
+    try:
+        if _digest(path) != manifest.sha256.get(name):
+            raise DataError(f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}. Copy it again")
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _fill(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: Path) -> None:
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != shapes:
+        raise DataError(f"{where}: holds {found}, expected {shapes}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])
