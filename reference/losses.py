@@ -124,18 +124,10 @@ def reinforce(log_prob_B: Tensor | None, reward_B: Tensor, baseline: Tensor | fl
     Args:
         log_prob_B: of the documents drawn; see `topk.Selected`.
         reward_B: how good the answer from them was; no gradient passes.
-        baseline: what to expect without knowing the draw, a number or (B,); see `leave_one_out`.
+        baseline: what to expect without knowing the draw, a number or (B,).
     """
     assert log_prob_B is not None, "no log-probability: select with estimator 'reinforce' and training=True"
     return -((reward_B - baseline).detach() * log_prob_B).mean()
-
-
-def leave_one_out(reward_B: Tensor) -> Tensor:
-    """A baseline that keeps the gradient unbiased and needs no memory of past batches: each row's is the others' mean.
-
-    A row alone gets 0.
-    """
-    return (reward_B.sum() - reward_B) / max(len(reward_B) - 1, 1)
 
 
 def _exact(values: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ Tests with a number answer to the same number in the list of what a faithful imp
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from reference.losses import (
     contrastive,
     cross_entropy_sum,
-    leave_one_out,
     masked_mean,
     mse,
     reinforce,
@@ -248,20 +246,3 @@ def test_reinforce_makes_draws_above_the_baseline_likelier_and_others_less_likel
     assert reward_B.grad is None
     with pytest.raises(AssertionError, match="training=True"):
         reinforce(None, reward_B)
-
-
-def test_leave_one_out_is_the_others_mean_and_keeps_the_gradient_unbiased():
-    assert leave_one_out(torch.tensor([1.0, 0.0, 0.5])).tolist() == [0.25, 0.75, 0.5]
-    assert leave_one_out(torch.tensor([1.0])).tolist() == [0.0]
-    # Two rows that draw 0 or 1 with probability p, rewarded by 3 and 1: d(mean reward)/d(logit) = 2 p (1 - p).
-    logit = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
-    log_probs = torch.nn.functional.logsigmoid(torch.stack([-logit, logit]))
-    rewards = torch.tensor([1.0, 3.0], dtype=torch.float64)
-    expected_loss = torch.zeros((), dtype=torch.float64)
-    for draw in itertools.product((0, 1), repeat=2):
-        drawn = torch.tensor(draw)
-        loss = reinforce(log_probs[drawn], rewards[drawn], leave_one_out(rewards[drawn]))
-        expected_loss = expected_loss + log_probs[drawn].sum().exp().detach() * loss
-    expected_loss.backward()
-    p = torch.sigmoid(logit.detach())
-    torch.testing.assert_close(-logit.grad, 2 * p * (1 - p))
