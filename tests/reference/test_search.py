@@ -1,0 +1,160 @@
+"""Short vectors find the candidates, full memories decide; what is lost on the way is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from clara_bench import ConfigError, DataError
+from reference.config import Memory, ModelConfig
+from reference.model import Clara
+from reference.search import Reduction, Searcher
+from reference.store import Store
+from reference.topk import cosine
+
+KINDS = ("mean", "random", "pca")
+
+
+@pytest.fixture
+def model(tiny):
+    return Clara(tiny, ModelConfig(memory=Memory(rate=16, document_tokens=64)), roles=("compressor", "generator"))
+
+
+@pytest.fixture
+def texts(world_texts):
+    return world_texts[:150]
+
+
+@pytest.fixture
+def store(model, texts, tmp_path):
+    store = Store.create(tmp_path / "store", model)
+    store.build(model, reversed(texts))  # rows of the store are not positions among the texts
+    return store
+
+
+@pytest.fixture
+def queries(model, texts):
+    """What documents cut in half are compressed to: near some memories, equal to none."""
+    return model.flatten(model.compress([text[: len(text) // 2] for text in texts[::5]]))
+
+
+def by_hand(model, store, texts, queries, k):
+    """Cosines of everything with everything, in float64."""
+    memories = model.flatten(store.get(texts, torch.float32)).double()
+    scores = cosine(queries.double(), memories.expand(len(queries), -1, -1)).float().numpy()
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+def recall(found, truth):
+    return np.mean(
+        [len(set(one.rows_K) & set(best.rows_K)) / len(best.rows_K) for one, best in zip(found, truth, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_every_document_in_the_first_stage_the_search_is_brute_force(model, store, texts, queries, kind):
+    searcher = Searcher(model, store, texts, Reduction(kind=kind, dimension=8))
+    rows, scores = by_hand(model, store, texts, queries, 10)
+    for found in (searcher.search(queries, 10, depth=len(texts)), searcher.exact(queries, 10)):
+        assert np.array_equal([one.rows_K for one in found], rows)
+        assert np.allclose([one.scores_K for one in found], scores, atol=1e-6)
+
+
+def test_scores_are_exact_however_few_candidates_the_first_stage_returns(model, store, texts, queries):
+    searcher = Searcher(model, store, texts, Reduction(kind="random", dimension=2))
+    everything = searcher.exact(queries, len(texts))
+    for found, truth in zip(searcher.search(queries, 3, depth=5), everything, strict=True):
+        full = dict(zip(truth.rows_K.tolist(), truth.scores_K.tolist(), strict=True))
+        assert found.scores_K.tolist() == [full[row] for row in found.rows_K.tolist()]
+        assert (np.diff(found.scores_K) <= 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_of_the_reduced_search_grows_with_depth_and_beats_chance(model, store, texts, queries, kind):
+    searcher = Searcher(model, store, texts, Reduction(kind=kind, dimension=16))
+    truth = searcher.exact(queries, 5)
+    recalls = [recall(searcher.search(queries, 5, depth), truth) for depth in (5, 20, 60, len(texts))]
+    assert recalls == sorted(recalls)
+    assert recalls[-1] == 1.0
+    assert recalls[1] > 0.6, f"chance is {20 / len(texts):.2f}"
+
+
+def test_principal_directions_need_fewer_numbers_than_random_ones(model, store, texts, queries):
+    def found(kind):
+        searcher = Searcher(model, store, texts, Reduction(kind=kind, dimension=16))
+        return recall(searcher.search(queries, 5, 10), searcher.exact(queries, 5))
+
+    assert found("pca") > found("random")
+
+
+def test_as_many_directions_as_documents_lose_nothing(model, store, texts, queries):
+    searcher = Searcher(model, store, texts, Reduction(kind="pca", dimension=len(texts)))
+    rows, _ = by_hand(model, store, texts, queries, 5)
+    assert np.array_equal([found.rows_K for found in searcher.search(queries, 5, depth=8)], rows)
+
+
+def test_a_document_finds_itself_first(model, store, texts):
+    found = Searcher(model, store, texts).search(model.flatten(store.get(texts[:20], torch.float32)), 1)
+    assert [int(one.rows_K[0]) for one in found] == list(range(20))
+    assert all(abs(one.scores_K[0] - 1) < 1e-6 for one in found)
+
+
+def test_equal_documents_come_in_the_order_given(model, store, texts):
+    twice = [texts[0], texts[1], texts[0], texts[2], texts[0]]
+    (found,) = Searcher(model, store, twice).search(model.flatten(store.get(texts[:1], torch.float32)), 4)
+    assert found.rows_K[:3].tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("similarity", ["flattened", "mean"])
+def test_memories_of_any_length_and_their_means_can_be_searched(tiny, texts, tmp_path, similarity):
+    memory = Memory(rate=8, document_tokens=64, count="length", similarity=similarity)
+    model = Clara(tiny, ModelConfig(memory=memory), roles=("compressor",))
+    store = Store.create(tmp_path / "store", model)
+    texts = ["One", *texts[:40]]
+    store.build(model, texts)
+    queries = model.flatten(model.compress([text[:60] for text in texts[:5]]))
+    rows, _ = by_hand(model, store, texts, queries, 5)
+    for kind in KINDS:
+        searcher = Searcher(model, store, texts, Reduction(kind=kind, dimension=16))
+        assert np.array_equal([found.rows_K for found in searcher.search(queries, 5, depth=len(texts))], rows)
+
+
+@pytest.mark.parametrize("index", ["HNSW16", "IVF4,Flat", "IVF4,PQ4x4np"])
+def test_approximate_indexes_of_faiss_can_stand_first(model, store, texts, queries, index, capfd):
+    searcher = Searcher(model, store, texts, Reduction(dimension=16, index=index))
+    truth = searcher.exact(queries, 5)
+    assert recall(searcher.search(queries, 5, depth=60), truth) > 0.8
+    capfd.readouterr()  # FAISS writes on the screen that it would like more documents to learn from
+
+
+def test_the_index_is_kept_for_next_time_and_for_these_documents_only(model, store, texts, queries, tmp_path):
+    folder = tmp_path / "index"
+    first = Searcher(model, store, texts, folder=folder).search(queries, 5, depth=10)
+    stamp = (folder / "index.faiss").stat().st_mtime_ns
+    again = Searcher(model, store, texts, folder=folder)
+    assert (folder / "index.faiss").stat().st_mtime_ns == stamp
+    for one, other in zip(first, again.search(queries, 5, depth=10), strict=True):
+        assert np.array_equal(one.rows_K, other.rows_K)
+        assert np.array_equal(one.scores_K, other.scores_K)
+    fewer = Searcher(model, store, texts[:20], folder=folder)
+    assert len(fewer) == 20 and (folder / "index.faiss").stat().st_mtime_ns != stamp
+    assert all((found.rows_K < 20).all() for found in fewer.search(queries, 5))
+    (folder / "index.faiss").write_bytes(b"nothing of use")
+    with pytest.raises(DataError, match="the index is damaged"):
+        Searcher(model, store, texts[:20], folder=folder)
+
+
+def test_what_cannot_be_searched_is_an_error_in_words(tiny, model, store, texts, queries):
+    with pytest.raises(ConfigError, match="no document"):
+        Searcher(model, store, [])
+    with pytest.raises(ConfigError, match="'Flatt' is none that FAISS can make"):
+        Searcher(model, store, texts, Reduction(index="Flatt"))
+    with pytest.raises(DataError, match="not stored"):
+        Searcher(model, store, [*texts, "Nowhere"])
+    with pytest.raises(ConfigError, match="k is 0"):
+        Searcher(model, store, texts).search(queries, 0)
+    other = Clara(tiny, ModelConfig(memory=Memory(rate=32, document_tokens=64)), roles=("compressor",))
+    with pytest.raises(ConfigError, match="built by another model"):
+        Searcher(other, store, texts)
