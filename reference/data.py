@@ -4,14 +4,16 @@ A file holds the rows of one stage, one a line (clara's dataset card and loader)
 
     pretrain    data_type "qa" or "paraphrase", question: [..], answers: [..] (as many), docs: [one]
     instruct    question, answer, docs: [..]
-    joint       question, answer, docs: [..] (the candidates), pos_index: [positions of the supporting ones]
+    joint       the same, docs being the candidates, and pos_index: [positions of the supporting ones]
 
-Lines may carry two keys of ours: `id`, and `chain` (see `Turn.chain`; a list in pretraining files).
+Lines may carry two keys of ours: `id`, and `chain` (see `Turn.chain`; a list in pretraining files). Instruction files
+may say `pos_index` too.
 """
 
 from __future__ import annotations
 
 import gzip
+import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -162,7 +164,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             yield from stream
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Expected JSON, one row a line, or that as .gz") from error
 
 
@@ -173,6 +175,8 @@ def _write(rows: Iterable[Row], path: Path, form: _Form) -> int:
     try:
         with unfinished.open("wb") as raw, _packed(raw, path) as stream:
             for row in rows:
+                if not row.turns:
+                    raise DataError(f"{path}: row {row.id!r} cannot be written: it has no turns")
                 for line in form.lines(row):
                     _writable(form, line, row, path)
                     stream.write(msgspec.json.encode(line) + b"\n")
@@ -200,28 +204,21 @@ def _pretrain_row(line: _Pretrain, default: str) -> Row:
         questions, answers = [""], answers[:1]
     _expect(len(answers) > 0, "`answers` is empty, expected one at least")
     _expect(len(questions) == len(answers), f"{len(questions)} in `question`, {len(answers)} in `answers`")
-    _expect(
-        line.chain == [] or len(line.chain) == len(answers), f"{len(line.chain)} in `chain`, {len(answers)} answers"
-    )
+    _expect(len(line.chain) in (0, len(answers)), f"{len(line.chain)} in `chain`, {len(answers)} in `answers`")
     _expect(len(line.docs) == 1, f"`docs` holds {len(line.docs)}, expected one")
     chains = line.chain or [""] * len(answers)
     turns = tuple(Turn(*turn) for turn in zip(questions, answers, chains, strict=True))
     return _sound(Row(line.id or default, tuple(line.docs), turns, line.data_type or "qa"))
 
 
-def _instruct_row(line: _Single, default: str) -> Row:
+def _single_row(line: _Single, default: str) -> Row:
     documents = line.docs or line.context or line.content
     _expect(len(documents) > 0, "no `docs`, expected one at least")
-    turn = Turn(line.question, _answer(line), line.chain)
-    return _sound(Row(line.id or default, tuple(documents), (turn,)))
-
-
-def _joint_row(line: _Single, default: str) -> Row:
-    row = _instruct_row(line, default)
-    found, count = line.pos_index, len(row.documents)
-    _expect(all(0 <= place < count for place in found), f"`pos_index` is {found}, expected 0 to {count - 1}")
+    found, last = line.pos_index, len(documents) - 1
+    _expect(all(0 <= place <= last for place in found), f"`pos_index` is {found}, expected 0 to {last}")
     _expect(len(set(found)) == len(found), f"`pos_index` is {found}, expected no place twice")
-    return Row(row.id, row.documents, row.turns, positives=tuple(found))
+    turn = Turn(line.question, _answer(line), line.chain)
+    return _sound(Row(line.id or default, tuple(documents), (turn,), positives=tuple(found)))
 
 
 def _answer(line: _Single) -> str:
@@ -251,20 +248,15 @@ def _pretrain_lines(row: Row) -> Iterator[_Pretrain]:
     yield _Pretrain(row.kind, list(questions), list(answers), list(row.documents), kept, row.id)
 
 
-def _instruct_lines(row: Row) -> Iterator[_Single]:
-    for turn in row.turns:
-        yield _Single(turn.question, list(row.documents), turn.answer, [], turn.chain, row.id)
-
-
-def _joint_lines(row: Row) -> Iterator[_Single]:
+def _single_lines(row: Row) -> Iterator[_Single]:
     for turn in row.turns:
         yield _Single(turn.question, list(row.documents), turn.answer, list(row.positives), turn.chain, row.id)
 
 
 FORMS: dict[str, _Form] = {
     "pretrain": _Form(_Pretrain, _pretrain_row, _pretrain_lines),
-    "instruct": _Form(_Single, _instruct_row, _instruct_lines),
-    "joint": _Form(_Single, _joint_row, _joint_lines),
+    "instruct": _Form(_Single, _single_row, _single_lines),
+    "joint": _Form(_Single, _single_row, _single_lines),
 }
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +148,7 @@ class WorldRows:
         if isinstance(options, Studies):
             return self._study(scenes, options, position, name)
         if isinstance(options, Choices):
-            return self._row(scenes, scenes.offer(position, options.candidates), name)
+            return self._row(scenes, scenes.offer(position), name)
         return self._row(scenes, scenes.scene(position), name)
 
     def documents(self) -> Iterator[str]:
@@ -167,6 +168,8 @@ class WorldRows:
         digest = hashlib.sha256(f"{options.seed} {number}".encode()).digest()
         seed = int.from_bytes(digest[:7], "big")
         config = WorldConfig(seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier)
+        if isinstance(options, Choices):
+            config = replace(config, candidates=options.candidates)
         return Scenes(config, self._scene_config)
 
     def _row(self, scenes: Scenes, scene: Scene, name: str) -> Row:
@@ -181,9 +184,9 @@ class WorldRows:
         if point >= options.simple + options.complex:
             passage = scenes.documents[int(chance.random() * len(scenes.documents))]
             other = scenes.paraphrase(passage, 1 + int(chance.random() * VOICES))
-            return Row(name, (scenes.document(passage),), (Turn("", other),), "paraphrase", (0,))
+            return Row(name, (scenes.document(passage),), (Turn("", other),), "paraphrase")
         asked = {"single": 1.0} if point < options.simple else {"both": 1.0, "described": 1.0}
-        return self._row(scenes, scenes.study(position, asked), name)
+        return replace(self._row(scenes, scenes.study(position, asked), name), positives=())
 
 
 def chain(asked: Asked, form: Chain) -> str:

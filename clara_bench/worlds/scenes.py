@@ -29,7 +29,7 @@ class Scenes:
     """The scenes of one world."""
 
     def __init__(self, world: WorldConfig, config: SceneConfig | None = None) -> None:
-        """Builds the world; `world.questions` and `world.candidates` are not used.
+        """Builds the world; `world.questions` is not used.
 
         Raises:
             ConfigError: a kind of first question that the tier does not have.
@@ -72,17 +72,17 @@ class Scenes:
         draw = self._start(number)
         count = self._count()
         fit = {kind: weight for kind, weight in self.config.first.items() if KINDS[kind].passages <= count}
-        draft = self._drafted(pick(draw, fit))
+        draft, question = self._first(pick(draw, fit))
         passages = Passages(self._clerk, draw.shuffled(self._around(draft, count)))
-        asked = self._further(passages, [passages.asked(draft, self._clerk.asker.word(draft))])
+        asked = self._further(passages, [passages.asked(draft, question)])
         return Scene(tuple(passages.places), tuple(draw.shuffled(asked)))
 
-    def offer(self, number: int, count: int = 20) -> Scene:
-        """One question with as many candidates, as the data sets offer them, in random order."""
-        draw = self._start(number)
-        draft = self._drafted(pick(draw, self.config.first))
+    def offer(self, number: int) -> Scene:
+        """One question with the world's number of candidates, as the data sets offer them, in random order."""
+        draw, count = self._start(number), self._press.world.config.candidates
+        draft, question = self._first(pick(draw, self.config.first))
         passages = Passages(self._clerk, candidates(self._press.world, draft, count, draw))
-        return Scene(tuple(passages.places), (passages.asked(draft, self._clerk.asker.word(draft)),))
+        return Scene(tuple(passages.places), (passages.asked(draft, question),))
 
     def study(self, number: int, kinds: Mapping[str, float]) -> Scene:
         """Any one passage, and up to `questions` questions of the given kinds (single, both, described) about it."""
@@ -99,12 +99,14 @@ class Scenes:
         weights = {str(count): weight for count, weight in enumerate(self.config.passages, 1)}
         return int(pick(self._draw, weights))
 
-    def _drafted(self, kind: str) -> Draft:
+    def _first(self, kind: str) -> tuple[Draft, str]:
+        """A draft and its words."""
         turn = self._draw.below(8)  # decides which answer a comparison is to have
         for _ in range(ATTEMPTS):
             draft = KINDS[kind].draft(self._desk, turn)
-            if draft is not None:
-                return draft
+            question = self._clerk.asker.word(draft) if draft is not None else ""
+            if draft is not None and (draft.options or draft.answer.lower() not in question.lower()):
+                return draft, question
         passages = self._press.world.config.passages
         raise ConfigError(f"scene: no question of kind {kind} is found in a world of {passages} passages: ask for more")
 
