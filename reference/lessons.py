@@ -7,7 +7,7 @@ in a config file:
     pretrain                        `Studies`: one passage; simple questions, complex ones, or a paraphrase
     joint, supervised, reinforce    `Choices`: one question, 20 candidates, and which of them it needs
 
-or `{ path = "rows.jsonl" }` for rows from a file.
+or `{ path = "rows.jsonl" }` for a file of rows, or `{ official = "hotpot_train_v1.1.json" }` for a data set's own file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import msgspec
 from clara_bench import ConfigError
 from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, WorldConfig
 from reference.data import Lines, Row, Turn
-from reference.stream import Source
+from reference.official import read_official
+from reference.stream import Held, Source
 
 VOICES = 8
 """Different paraphrases of a passage."""
@@ -100,7 +101,7 @@ def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -
 
     Args:
         stage: one of `OPTIONS`.
-        options: the table `[data.<stage>]`: `path` alone for a file, else the options of the stage's rows.
+        options: the table `[data.<stage>]`: `path` or `official` alone, or the options of the stage's rows.
         folder: what a relative path starts from.
 
     Raises:
@@ -112,6 +113,8 @@ def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -
     if set(options) == {"path"}:
         form = {"text": "instruct", "supervised": "joint", "reinforce": "joint"}.get(stage, stage)
         return Lines(folder / str(options["path"]), form)
+    if set(options) == {"official"} and stage != "pretrain":
+        return Held(read_official(folder / str(options["official"])))
     try:
         return WorldRows(msgspec.convert(dict(options), OPTIONS[stage], strict=False))
     except msgspec.ValidationError as error:
