@@ -69,6 +69,11 @@ class Clara(nn.Module):
         self, backbone: Loaded, config: ModelConfig, roles: Sequence[str] = ("compressor", "generator"), seed: int = 0
     ) -> None:
         super().__init__()
+        if config.memory.rate < 1 or config.memory.slots < 1:
+            raise ConfigError(
+                f"model.memory.rate {config.memory.rate} leaves no memory vector for {config.memory.document_tokens} "
+                "tokens; expected 1 to document_tokens"
+            )
         self.config = config
         self.tokenizer = backbone.tokenizer
         self.prompter = Prompter(backbone.tokenizer, config.backbone.template)

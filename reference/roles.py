@@ -71,10 +71,12 @@ class Role(nn.Module):
 
     def checkpoint_activations(self, enabled: bool = True) -> None:
         """Recompute activations in the backward pass instead of keeping them (in training mode only)."""
+        new = hasattr(self.lm, "activation_checkpointing_enable")  # its name since transformers 5.23
+        name = "activation_checkpointing" if new else "gradient_checkpointing"
         if enabled:
-            self.lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            getattr(self.lm, f"{name}_enable")({"use_reentrant": False})
         else:
-            self.lm.gradient_checkpointing_disable()
+            getattr(self.lm, f"{name}_disable")()
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Role:
         """Convert, but leave rotary frequencies in float32: rounded to bfloat16 they misplace far tokens."""

@@ -126,9 +126,9 @@ def test_states_with_missing_unexpected_or_misshapen_tensors_are_refused(lora):
     name = sorted(weights)[0]
     whole = dict(weights)
     del weights[name]
-    with pytest.raises(DataError, match=f"1 tensors missing .*{name}"):
+    with pytest.raises(DataError, match=rf"1 tensors missing .*{name}"):
         load_state(lora["reasoner"], weights)
-    with pytest.raises(DataError, match="1 tensors unexpected .*intruder"):
+    with pytest.raises(DataError, match=r"1 tensors unexpected .*intruder"):
         load_state(lora["reasoner"], {**whole, "intruder": torch.zeros(1)})
     with pytest.raises(DataError, match="has shape"):
         load_state(lora["reasoner"], {**whole, name: torch.zeros(1)})
