@@ -1,0 +1,87 @@
+"""What is written and shown while training goes on: a JSONL log, TensorBoard, a line on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from clara_bench import MissingDependency
+
+SHOWN = ("loss", "recall@1")
+
+
+class Record:
+    """A run's log; one process writes it."""
+
+    def __init__(self, out: Path, name: str, done: int, steps: int, progress: bool) -> None:
+        """Open the log behind step `done`; what a killed run wrote beyond it is dropped, and will come again.
+
+        Raises:
+            MissingDependency: tensorboard is not installed.
+        """
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingDependency("training", "tensorboard", "reference") from error
+        path = out / "log.jsonl"
+        _keep(path, done)
+        self._log = path.open("a", encoding="utf-8", buffering=1)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=done + 1)
+        self._bar, self._task = _bar(name, done, steps) if progress else (None, None)
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Note a training step."""
+        self._write({"step": step, **values}, "train", step, values)
+        if self._bar is not None:
+            shown = "  ".join(f"{key} {values[key]:.3f}" for key in SHOWN if key in values)
+            self._bar.update(self._task, completed=step, shown=shown)
+
+    def evaluation(self, step: int, values: Mapping[str, float]) -> None:
+        """Note what an evaluation found."""
+        self._write({"step": step, "evaluation": dict(values)}, "evaluation", step, values)
+
+    def _write(self, line: dict[str, Any], group: str, step: int, values: Mapping[str, float]) -> None:
+        self._log.write(json.dumps(line) + "\n")
+        for key, value in values.items():
+            self._board.add_scalar(f"{group}/{key}", value, step)
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._log.close()
+        self._board.close()
+
+
+def _keep(path: Path, done: int) -> None:
+    """Drop the lines after a step, and a last one that a kill cut off."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n") or json.loads(line)["step"] > done:
+            break
+        kept.append(line)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text("".join(kept), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _bar(name: str, done: int, steps: int) -> tuple[Any, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+    bar = Progress(
+        *columns, TimeRemainingColumn(), console=console, refresh_per_second=2, disable=not console.is_terminal
+    )
+    bar.start()
+    return bar, bar.add_task(name, total=steps, completed=done, shown="")

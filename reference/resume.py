@@ -1,0 +1,211 @@
+"""Stopping and going on: what a run is, how far it has come, and everything needed to take the next step.
+
+    OUT/stage.json          what is trained, and from what
+    OUT/resume/state.json   how far it has come; written last, so it never names a folder that is not whole
+    OUT/resume/step-N/      weights that learn, optimiser and schedule, as DeepSpeed writes them
+
+Weights that do not learn are not written: they are where the stage started, and stage.json holds their fingerprints.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+from torch import distributed
+
+from clara_bench import BackendError, ConfigError, DataError
+from reference.config import TrainConfig
+from reference.deepspeed import Process
+from reference.stages import Stage
+
+MAY_CHANGE = (
+    "evaluate_every",
+    "save_every",
+    "parallel.micro_batch",
+    "parallel.offload",
+    "parallel.activation_checkpointing",
+)
+"""Settings that do not decide what the run computes."""
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far a run has come."""
+
+    schema: Literal[1] = 1
+    step: int = 0
+    """Optimiser steps done."""
+    ranks: int = 0
+    """Processes that wrote the folder; 0 when there is none yet."""
+    best_step: int = 0
+    best_score: float | None = None
+    finished: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Of DeepSpeed's files, within OUT/resume."""
+        return f"step-{self.step:07d}"
+
+
+def seed(settings: TrainConfig, step: int, rank: int) -> None:
+    """Set every generator of random numbers by the step and the rank, so that there is no state of theirs to keep."""
+    number = int.from_bytes(sha256(f"{settings.seed} {step} {rank}".encode()).digest()[:8], "big")
+    torch.manual_seed(number)
+    np.random.seed(number % 2**32)
+    random.seed(number)
+
+
+def open_run(out: Path, stage: Stage, name: str, process: Process, resume: bool) -> State:
+    """Start a run in a folder, or find out how far the one in it has come.
+
+    Raises:
+        ConfigError: the folder holds a run of something else, or holds one at all and `resume` is False.
+        DataError: a file in it is damaged.
+    """
+    ours, path = _identity(stage, name), out / "stage.json"
+    begun = path.exists()
+    if begun and not resume:
+        raise ConfigError(f"{out}: training was begun here. Resume it, choose another folder, or delete this one")
+    if begun:
+        _same(_read(path, dict), ours, out)
+    barrier(process)  # nobody may look after the first has written
+    if not begun and process.rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(path, msgspec.json.format(msgspec.json.encode(ours), indent=2))
+    state_path = out / "resume" / "state.json"
+    return _read(state_path, State) if state_path.exists() else State()
+
+
+def save(engine: Any, out: Path, state: State, process: Process) -> None:
+    """Write everything that the next step needs; a kill at any moment leaves the last save whole.
+
+    Raises:
+        BackendError: the disk is full, or not writable.
+    """
+    folder = out / "resume"
+    try:
+        if process.rank == 0:
+            shutil.rmtree(folder / state.folder, ignore_errors=True)
+        barrier(process)
+        engine.save_checkpoint(folder, tag=state.folder, save_latest=False, exclude_frozen_parameters=True)
+        if process.rank == 0:
+            for file in (folder / state.folder).iterdir():
+                _sync(file)
+            _write(folder / "state.json", msgspec.json.encode(state))
+            for other in folder.iterdir():
+                if other.is_dir() and other.name != state.folder:
+                    shutil.rmtree(other)
+        barrier(process)
+    except OSError as error:
+        raise BackendError(
+            f"{folder}: cannot save ({error}). Make room and start again: it goes on at the last save"
+        ) from error
+
+
+def convert(out: Path, state: State, process: Process) -> str:
+    """Make the last save one that any number of processes can load; the name of its folder within OUT/resume.
+
+    Raises:
+        BackendError: DeepSpeed's converter failed.
+    """
+    folder, name = out / "resume", f"{state.folder}-universal"
+    if process.rank == 0 and not (folder / name).exists():
+        unfinished = folder / f"{name}.part"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+        command += ["--input_folder", str(folder / state.folder), "--output_folder", str(unfinished)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**_without_launcher(), "DS_ACCELERATOR": "cpu"}, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise BackendError(
+                f"{folder / state.folder}: not converted for {process.ranks} processes: {' '.join(last)}"
+            )
+        unfinished.rename(folder / name)
+    barrier(process)
+    return name
+
+
+def restore(engine: Any, out: Path, folder: str) -> None:
+    """Put a save into an engine.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    path = out / "resume"
+    try:
+        loaded, _ = engine.load_checkpoint(path, tag=folder, load_module_strict=False)
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise DataError(f"{path / folder}: cannot be resumed from ({error}). Delete {path} to start over") from error
+    if loaded is None:
+        raise DataError(f"{path / folder}: nothing to resume from. Delete {path} to start over")
+
+
+def barrier(process: Process) -> None:
+    """Wait until every process has come here."""
+    if process.ranks > 1:
+        distributed.barrier()
+
+
+def _identity(stage: Stage, name: str) -> dict[str, Any]:
+    model, config = stage.model, stage.config
+    return {
+        "schema": 1,
+        "name": name,
+        "settings": msgspec.to_builtins(config),
+        "model": msgspec.to_builtins(model.config),
+        "backbone": model.backbone_fingerprint,
+        "start": {role: model.fingerprint(role) for role in model.roles},
+    }
+
+
+def _same(theirs: dict[str, Any], ours: dict[str, Any], out: Path) -> None:
+    before, now = _flat(theirs), _flat(msgspec.json.decode(msgspec.json.encode(ours)))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and key.removeprefix("settings.") not in MAY_CHANGE:
+            raise ConfigError(
+                f"{out}: another run was begun here: {key} is {before.get(key)!r}, not {now.get(key)!r}. "
+                "Choose another folder, or delete this one"
+            )
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _without_launcher() -> dict[str, str]:
+    from reference.deepspeed import LAUNCHER
+
+    return {name: value for name, value in os.environ.items() if name not in LAUNCHER}
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Delete {path.parent} to start over") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(content)
+    _sync(unfinished)
+    unfinished.replace(path)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

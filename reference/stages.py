@@ -1,0 +1,394 @@
+"""What each stage of training learns from a batch, which weights may move, and how a stage starts from the one before.
+
+    text        the generator reads documents as text: what a small model from scratch must do before it can compress
+    pretrain    S1: compressor and generator on one document; cross-entropy + mse_weight * MSE (CLaRa, eq. 2.1)
+    instruct    S1b: the same with k documents a question
+    joint       S2: reasoner and generator, from the answers alone; documents' memories do not change any more
+    supervised  its twin with relevance labels: the reasoner alone, contrastive
+    reinforce   its twin by policy gradient: documents are drawn, and rewarded by how much of the answer comes out right
+
+A stage returns sums and the weights to divide them by, not means: the loop counts over all micro-batches and ranks
+first, so that every target token of a step weighs the same however the step is cut up.
+
+Shapes: B rows, D documents of all rows together, M memory slots, H hidden, E = M*H, N candidates, K chosen, S vectors
+of a row, P target positions.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from clara_bench import ConfigError, DataError
+from reference import losses
+from reference.config import StageName, TrainConfig
+from reference.data import Row
+from reference.layout import MEMORY, SEPARATOR
+from reference.losses import WeightedSum
+from reference.model import Clara, Predictions
+from reference.prompts import Encoded, memory_block
+from reference.topk import Selected, cosine, gather, select
+
+LEARNING: dict[StageName, tuple[str, ...]] = {
+    "text": ("generator",),
+    "pretrain": ("compressor", "generator"),
+    "instruct": ("compressor", "generator"),
+    "joint": ("reasoner", "generator"),
+    "supervised": ("reasoner",),
+    "reinforce": ("reasoner", "generator"),
+}
+"""The roles that learn."""
+RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
+"""Stages that choose among candidates whose memories stand."""
+
+Remembered = Callable[[Sequence[str]], list[Tensor]]
+"""Memories (m, H) of documents by their text: a store's `get`, or `Kept`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A micro-batch in token ids, made without the model."""
+
+    rows: list[Row]
+    documents: list[list[int]]
+    """Token ids of all rows' documents, in order; none where memories are looked up by text."""
+    encoded: list[Encoded]
+    """Prompts with their targets; in stages that choose documents, a SEPARATOR stands for each that will be chosen."""
+    weight: float
+    """Of all targets together."""
+    extra_weight: float
+    """Documents that the MSE counts, or questions that the retrieval loss does."""
+
+
+class StageLoss(NamedTuple):
+    """What a micro-batch adds to its step."""
+
+    cross_entropy: WeightedSum
+    extra: WeightedSum
+    """The stage's other term, times its own weight in the loss; 0 of 0 where there is none."""
+    logs: dict[str, WeightedSum]
+    """What else is worth knowing, without gradients."""
+
+
+class Kept:
+    """Memories of the documents met so far, each compressed once and kept in main memory."""
+
+    def __init__(self, model: Clara, most: int = 100_000) -> None:
+        """Args: `most` documents are kept; then the ones kept longest make room."""
+        self._model, self._most = model, most
+        self._memories: dict[str, Tensor] = {}
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        """The memories of these texts, in their order."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._memories))
+        found = {text: self._memories[text] for text in set(texts) - set(new)}
+        if new:
+            found |= zip(new, (memory.cpu() for memory in self._model.compress(new)), strict=True)
+            self._memories |= found
+            for text in list(self._memories)[: max(0, len(self._memories) - self._most)]:
+                del self._memories[text]
+        return [found[text] for text in texts]
+
+
+def set_out(model: Clara, config: TrainConfig) -> Clara:
+    """Give a model the roles that the stage needs, where it does not have them yet.
+
+    The compressor starts as the generator if that has learned to read text, the reasoner as the compressor
+    (`reasoner_start`), and the generator anew if so asked (`generator_start`).
+
+    Raises:
+        ConfigError: the stage builds on a role that only an earlier stage can train.
+    """
+    if config.generator_start == "fresh" or "generator" not in model.roles:
+        model.add_role("generator", seed=config.seed)
+    if config.stage in RETRIEVING and "compressor" not in model.roles:
+        raise ConfigError(f"stage '{config.stage}' needs a trained compressor: set `start` to a checkpoint with one")
+    if config.stage != "text" and "compressor" not in model.roles:
+        model.add_role("compressor", like="generator")
+    if config.stage in RETRIEVING and "reasoner" not in model.roles:
+        like = "compressor" if config.reasoner_start == "compressor" else None
+        model.add_role("reasoner", like=like, seed=config.seed)
+    return model
+
+
+class Stage(nn.Module):
+    """A model in one stage of its training; what DeepSpeed trains."""
+
+    def __init__(self, model: Clara, config: TrainConfig, remembered: Remembered | None = None) -> None:
+        """A stage around a model that has the roles it needs (see `set_out`).
+
+        Args:
+            model: is changed: weights that do not learn are frozen, and stay in evaluation mode.
+            config: of the stage.
+            remembered: memories of candidate documents; None compresses each once and keeps it.
+        """
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.remembered: Remembered = remembered if remembered is not None else Kept(model)
+        self.selection = config.selection
+        if config.stage == "reinforce":
+            self.selection = msgspec.structs.replace(config.selection, estimator="reinforce", mask="infinite")
+        self.learning = tuple(role for role in LEARNING[config.stage] if role not in config.freeze)
+        if not self.learning:
+            raise ConfigError(f"stage '{config.stage}': `freeze` leaves nothing that learns")
+        self._freeze()
+        if config.parallel.activation_checkpointing:
+            model.checkpoint_activations()
+        self.train()
+
+    def _freeze(self) -> None:
+        """The memory embeddings and the opening learn with the compressor, the separator with the generator.
+
+        With LoRA the two markers stay as they were drawn, as in the released code.
+        """
+        model, markers = self.model, self.model.config.adapters.kind == "full"
+        for name in model.roles:
+            model.role(name).freeze(name not in self.learning)
+        compressing = "compressor" in self.learning
+        model.memory.requires_grad_(compressing)
+        model.opening.requires_grad_(compressing and markers)
+        reads_memories = self.config.stage != "text" and "generator" in self.learning
+        model.separator.requires_grad_(reads_memories and markers)
+
+    def train(self, mode: bool = True) -> Stage:
+        """Training mode for what learns; the rest never leaves evaluation mode, so that memories have no dropout."""
+        super().train(mode)
+        for name in self.model.roles:
+            if name not in self.learning:
+                self.model.role(name).eval()
+        return self
+
+    def trainable_groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of the optimiser: the reasoner at its share of the learning rate, all else at the whole."""
+        rate, factor = self.config.optimiser.learning_rate, self.config.optimiser.reasoner_factor
+        reasoner = set(self.model.role("reasoner").trainable().values()) if "reasoner" in self.learning else set()
+        every = list(self.parameters())
+        learning = [parameter for parameter in every if parameter.requires_grad]
+        frozen = [parameter for parameter in every if not parameter.requires_grad]
+        groups = [
+            {"params": [parameter for parameter in learning if parameter not in reasoner], "lr": rate},
+            {"params": [parameter for parameter in learning if parameter in reasoner], "lr": rate * factor},
+        ]
+        grouped = [parameter for group in groups for parameter in group["params"]]
+        counts = len(set(grouped)), len(grouped), len(set(grouped) | set(frozen)), len(every)
+        assert counts[0] == counts[1] and counts[2] == counts[3] == counts[1] + len(frozen), counts
+        return [group for group in groups if group["params"]]
+
+    def prepare(self, rows: Sequence[Row], step: int = 0) -> Batch:
+        """Rows as token ids; says how much they weigh before anything is computed.
+
+        Args:
+            rows: a micro-batch.
+            step: varies the wording of paraphrase prompts.
+
+        Raises:
+            DataError: a row with several questions in a stage that chooses documents for one.
+        """
+        rows, stage, prompter = list(rows), self.config.stage, self.model.prompter
+        if stage in RETRIEVING:
+            _one_question_each(rows, stage)
+            documents, blocks = [], [[[SEPARATOR]] * self.config.selection.k] * len(rows)
+        else:
+            flat = prompter.documents([document for row in rows for document in row.documents])
+            documents = [ids[: self.model.config.memory.document_tokens] for ids in flat]
+            given = documents if stage == "text" else [memory_block(m) for m in self.model.slots_of(documents)]
+            blocks = _grouped(given, [len(row.documents) for row in rows])
+        if stage == "supervised":
+            return Batch(rows, [], [], 0.0, float(sum(bool(row.positives) for row in rows)))
+        encoded = [
+            prompter.encode(row, block, stage, self.config.question_weight, self._draw(row, step))
+            for row, block in zip(rows, blocks, strict=True)
+        ]
+        # a row's first token has nothing to be predicted from
+        weight = sum(sum(row.weights[1:]) for row in encoded)
+        drawing = stage in RETRIEVING and self.selection.estimator == "reinforce"
+        return Batch(rows, documents, encoded, weight, float(len(rows) if drawing else len(documents)))
+
+    def _draw(self, row: Row, step: int) -> int:
+        return zlib.crc32(f"{self.config.seed} {step} {row.id}".encode())
+
+    def forward(self, batch: Batch | Sequence[Row]) -> StageLoss:
+        """The loss of a micro-batch, in sums."""
+        if not isinstance(batch, Batch):
+            batch = self.prepare(batch)
+        if self.config.stage == "text":
+            return StageLoss(_cross_entropy(self.model.read(batch.encoded)), self._none(), {})
+        if self.config.stage in RETRIEVING:
+            return self._retrieve(batch)
+        return self._compress(batch)
+
+    def _none(self) -> WeightedSum:
+        zero = torch.zeros((), device=self.model.device)
+        return WeightedSum(zero, zero)
+
+    def _compress(self, batch: Batch) -> StageLoss:
+        memories = self.model.encode("compressor", batch.documents)
+        counts = _grouped(self.model.slots_of(batch.documents), [len(row.documents) for row in batch.rows])
+        loss = _cross_entropy(self.model.read(batch.encoded, _vectors(memories.states_BMH, counts)))
+        memory_DH = losses.masked_mean(memories.states_BMH, memories.mask_BM)
+        mse = losses.mse(memory_DH, memories.summary_BH, self.config.mse_form, self.config.mse_detach)
+        documents = loss.weight.new_tensor(len(batch.documents))
+        total = mse * documents
+        logs = {"mse": WeightedSum(total.detach(), documents)}
+        return StageLoss(loss, WeightedSum(self.config.mse_weight * total, documents), logs)
+
+    def _retrieve(self, batch: Batch) -> StageLoss:
+        candidates = _Candidates.of(self.model, batch.rows, self.remembered)
+        query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]))
+        scores_BN = cosine(query_BE, candidates.keys_BNE)
+        selection = self.selection
+        if self.config.stage == "supervised":
+            mean = losses.contrastive(scores_BN, candidates.positives_BN, selection.temperature, candidates.mask_BN)
+            number = mean.new_tensor(batch.extra_weight)
+            greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
+            return StageLoss(self._none(), WeightedSum(mean * number, number), candidates.recall(greedy))
+        selected = select(scores_BN, selection, candidates.mask_BN, training=self.training)
+        read = self._read(batch, candidates, selected)
+        extra, logs = self._none(), candidates.recall(selected)
+        if selected.log_prob_B is not None:
+            greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
+            extra, rewards = self._reward(batch, candidates, selected, read, greedy)
+            logs = candidates.recall(greedy) | rewards
+        return StageLoss(_cross_entropy(read), extra, logs)
+
+    def _read(self, batch: Batch, candidates: _Candidates, selected: Selected) -> Predictions:
+        """The generator's predictions from the chosen documents, best first."""
+        dtype = self.model.separator.dtype
+        chosen_BKE = gather(selected, candidates.memories_BNE, dtype)
+        chosen_BKMH = chosen_BKE.unflatten(-1, (-1, len(self.model.separator)))
+        counts = candidates.counts_of(selected)
+        vectors = _vectors(chosen_BKMH.flatten(0, 1), counts)
+        encoded = [_with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
+        return self.model.read(encoded, vectors)
+
+    def _reward(
+        self, batch: Batch, candidates: _Candidates, drawn: Selected, read: Predictions, greedy: Selected
+    ) -> tuple[WeightedSum, dict[str, WeightedSum]]:
+        """Policy gradient; the reward is the share of the answer's tokens that come out right, one by one.
+
+        The baseline is what the best documents would have earned (self-critical; Rennie et al., CVPR 2017): it needs
+        no other row and no past step, so how a batch is cut up changes nothing.
+        """
+        rows = len(batch.rows)
+        with torch.no_grad():
+            baseline_B = _right_share(self._read(batch, candidates, greedy), rows)
+        reward_B = _right_share(read, rows)
+        number = reward_B.new_tensor(rows)
+        policy = losses.reinforce(drawn.log_prob_B, reward_B, baseline_B) * number
+        logs = {"reward": WeightedSum(reward_B.sum(), number), "reward_of_best": WeightedSum(baseline_B.sum(), number)}
+        return WeightedSum(policy, number), logs
+
+
+class _Candidates(NamedTuple):
+    """The documents among which each row of a batch chooses; rows with fewer are padded with zeros."""
+
+    memories_BNE: Tensor
+    keys_BNE: Tensor
+    """What the question is compared with: the memories, or their means (B, N, H)."""
+    mask_BN: Tensor | None
+    """False for padding; None where there is none."""
+    positives_BN: Tensor
+    counts: list[list[int]]
+    """Memory vectors of each row's documents."""
+    slots: int
+
+    @classmethod
+    def of(cls, model: Clara, rows: Sequence[Row], remembered: Remembered) -> _Candidates:
+        numbers = [len(row.documents) for row in rows]
+        dtype, device = model.separator.dtype, model.device
+        found = remembered([document for row in rows for document in row.documents])
+        memories = [memory.to(device, non_blocking=True) for memory in found]
+        slots = model.config.memory.slots
+        states_DMH = nn.utils.rnn.pad_sequence(memories, batch_first=True)
+        states_DMH = nn.functional.pad(states_DMH, (0, 0, 0, slots - states_DMH.shape[1]))
+        memories_BNE = _padded(states_DMH.flatten(1), numbers)
+        mean = model.config.memory.similarity == "mean"
+        keys_BNE = _padded(model.flatten(memories).to(dtype), numbers) if mean else memories_BNE
+        most = max(numbers)
+        there = torch.tensor([[n < number for n in range(most)] for number in numbers], device=device)
+        positives = [[n in row.positives for n in range(most)] for row in rows]
+        return cls(
+            memories_BNE,
+            keys_BNE,
+            None if min(numbers) == most else there,
+            torch.tensor(positives, device=device),
+            _grouped([len(memory) for memory in found], numbers),
+            slots,
+        )
+
+    def counts_of(self, selected: Selected) -> list[list[int]]:
+        """Memory vectors of each chosen document; a mixture has them all."""
+        if not selected.hard or all(count == self.slots for row in self.counts for count in row):
+            return [[self.slots] * selected.indices_BK.shape[1]] * len(self.counts)
+        chosen = selected.indices_BK.tolist()
+        return [[counts[n] for n in indices] for counts, indices in zip(self.counts, chosen, strict=True)]
+
+    def recall(self, selected: Selected) -> dict[str, WeightedSum]:
+        """Share of the relevant documents among the first and among all chosen, over rows where some are known."""
+        hits_BK = self.positives_BN.gather(1, selected.indices_BK).float()
+        relevant_B = self.positives_BN.sum(1).float()
+        known = (relevant_B > 0).sum().float()
+        depths = sorted({1, hits_BK.shape[1]})
+        shares = {k: hits_BK[:, :k].sum(1) / relevant_B.clamp_min(1) for k in depths}
+        return {f"recall@{k}": WeightedSum(share_B.sum(), known) for k, share_B in shares.items()}
+
+
+def _one_question_each(rows: Sequence[Row], stage: str) -> None:
+    for row in rows:
+        if len(row.turns) != 1 or row.kind != "qa":
+            raise DataError(
+                f"row {row.id!r}: {len(row.turns)} {row.kind} turns; stage '{stage}' takes one question a row"
+            )
+
+
+def _cross_entropy(read: Predictions) -> WeightedSum:
+    return losses.cross_entropy_sum(read.logits_PV, read.labels_P, read.weights_P)
+
+
+def _right_share(read: Predictions, rows: int) -> Tensor:
+    """Share of each row's target tokens that are the likeliest: (B,)."""
+    right_P = (read.logits_PV.detach().argmax(-1) == read.labels_P).float()
+    zero_B = right_P.new_zeros(rows)
+    return zero_B.index_add(0, read.rows_P, right_P) / zero_B.index_add(0, read.rows_P, torch.ones_like(right_P))
+
+
+def _grouped(items: Sequence[Any], numbers: Sequence[int]) -> list[list[Any]]:
+    """One flat list as lists of these lengths."""
+    return [list(items[start:end]) for start, end in pairwise(accumulate(numbers, initial=0))]
+
+
+def _padded(vectors_DE: Tensor, numbers: Sequence[int]) -> Tensor:
+    """Vectors of all rows' documents as (B, N, E), zeros where a row has fewer."""
+    if len(set(numbers)) == 1:
+        return vectors_DE.unflatten(0, (len(numbers), -1))
+    return nn.utils.rnn.pad_sequence(list(vectors_DE.split(list(numbers))), batch_first=True)
+
+
+def _vectors(states_DMH: Tensor, counts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Each row's memory vectors (S, H), one document behind the other, without the slots that a document lacks."""
+    slots = states_DMH.shape[1]
+    flat = [count for row in counts for count in row]
+    vectors_SH = states_DMH.flatten(0, 1)
+    if any(count != slots for count in flat):
+        places = [document * slots + slot for document, count in enumerate(flat) for slot in range(count)]
+        vectors_SH = vectors_SH.index_select(0, torch.tensor(places, device=vectors_SH.device))
+    return list(vectors_SH.split([sum(row) for row in counts]))
+
+
+def _with_memories(row: Encoded, counts: Sequence[int]) -> Encoded:
+    """Put each chosen document's memory places before its SEPARATOR."""
+    at = [place for place, token in enumerate(row.ids) if token == SEPARATOR]
+    ids, labels, weights = list(row.ids), list(row.labels), list(row.weights)
+    for place, count in reversed(list(zip(at, counts, strict=True))):
+        ids[place:place] = [MEMORY] * count
+        labels[place:place] = [losses.NO_TARGET] * count
+        weights[place:place] = [0.0] * count
+    return Encoded(ids, labels, weights)
