@@ -1,0 +1,86 @@
+"""What a synthesis run has done so far, on disk: one line for each document and kind, safe against a kill."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from clara_bench import ConfigError, DataError
+from reference.assignments import VERSION
+from reference.teacher import Written
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all lines of a journal have in common."""
+
+    model: str
+    rounds: int
+    temperature: float
+    max_tokens: int
+    prompts: int = VERSION
+    schema: int = 1
+
+
+class Done(msgspec.Struct, frozen=True):
+    """One line of a journal."""
+
+    number: int
+    """The document's place, from 0."""
+    text: str
+    """Digest of the document."""
+    written: Written
+
+
+def resume(path: Path, header: Header, documents: list[str]) -> dict[tuple[int, str], Written]:
+    """What a journal holds of these documents; a new one is begun, a line that was broken off is cut away.
+
+    Raises:
+        ConfigError: it was begun with other settings.
+        DataError: it is no journal, or one of other documents.
+    """
+    whole, _, broken = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    if not whole:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as journal:
+            note(journal, header)
+        return {}
+    lines = whole.split(b"\n")
+    try:
+        found = msgspec.json.decode(lines[0], type=Header)
+        done = [msgspec.json.decode(line, type=Done) for line in lines[1:]]
+    except ValueError as error:
+        raise DataError(f"{path}: not a journal ({error}). Move it away, or choose another file to write") from error
+    _agree(path, found, header)
+    for one in done:
+        if one.number < len(documents) and one.text != digest(documents[one.number]):
+            raise DataError(f"{path}: document {one.number} is another one than when the file was begun")
+    if broken:
+        with path.open("r+b") as journal:
+            journal.truncate(len(whole) + 1)
+    return {(one.number, one.written.kind): one.written for one in done if one.number < len(documents)}
+
+
+def _agree(path: Path, found: Header, wanted: Header) -> None:
+    differing = [
+        f"{name} {getattr(found, name)!r}, now {getattr(wanted, name)!r}"
+        for name in wanted.__struct_fields__
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{path}: begun with {'; '.join(differing)}. Choose another file to write, or the old setting"
+        )
+
+
+def note(journal: IO[bytes], line: msgspec.Struct) -> None:
+    """Add a line, at once."""
+    journal.write(msgspec.json.encode(line) + b"\n")
+    journal.flush()
+
+
+def digest(document: str) -> str:
+    """Names a document by its text."""
+    return hashlib.sha256(document.encode()).hexdigest()[:16]
