@@ -29,8 +29,8 @@ class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     heads: int = 4
     vocabulary: int = 4096
     """Largest number of word pieces of the tokenizer."""
-    identity_init: bool = True
-    """Start query, key, value and output projections near the identity (mimetic initialisation)."""
+    start: Literal["plain", "identity", "looking-back"] = "looking-back"
+    """How attention begins: as the library does it, near the identity, or with a first layer that looks back."""
 
 
 class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,7 +63,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     document_tokens: int = 256
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
-    """`nominal`: every document gets the same number; `length`: ceil(its own tokens / rate), at most the nominal one."""
+    """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
     similarity: Literal["flattened", "mean"] = "flattened"
     """Cosine over all memory vectors laid end to end (paper, section 3), or over their mean."""
     layout: Literal["bucketed", "padded"] = "bucketed"
