@@ -31,7 +31,7 @@ from torch import Tensor
 from clara_bench import ConfigError, DataError
 from reference import backbone as backbones
 from reference.backbone import Loaded
-from reference.config import ModelConfig
+from reference.config import Adapters, ModelConfig
 from reference.model import Clara
 from reference.roles import load_state, state
 
@@ -230,12 +230,10 @@ def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vect
     manifest = read_manifest(folder)
     wanted = tuple(roles) if roles is not None else tuple(model.roles)
     _check_roles(folder, manifest, wanted)
-    found = (manifest.backbone, manifest.model.adapters.kind)
-    if found != (model.backbone_fingerprint, model.config.adapters.kind):
-        raise ConfigError(
-            f"{folder}: weights of {found[1]} roles over backbone {found[0]}, "
-            f"the model has {model.config.adapters.kind} roles over {model.backbone_fingerprint}"
-        )
+    _check_backbone(folder, manifest, Loaded(model.backbone, model.tokenizer, model.backbone_fingerprint))
+    theirs, ours = _shape(manifest.model.adapters), _shape(model.config.adapters)
+    if theirs != ours:
+        raise ConfigError(f"{folder}: its roles are {theirs}, the model's are {ours}. Give the model those settings")
     if vectors and manifest.slots != model.config.memory.slots:
         slots = model.config.memory.slots
         raise ConfigError(f"{folder}: {manifest.slots} memory vectors a document, the model has {slots}")
@@ -244,6 +242,13 @@ def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vect
         load_state(model.role(name), _read(folder, manifest, file), str(folder / file))
     if vectors:
         _fill(model.vectors(), _read(folder, manifest, "memory.safetensors"), folder / "memory.safetensors")
+
+
+def _shape(adapters: Adapters) -> str:
+    """What must be the same for weights to mean the same."""
+    if adapters.kind == "full":
+        return "full copies"
+    return f"lora of rank {adapters.rank}, alpha {adapters.alpha}, on {adapters.targets}"
 
 
 def _check_roles(folder: Path, manifest: Manifest, wanted: Iterable[str]) -> None:

@@ -82,6 +82,8 @@ class _Frame(NamedTuple):
     """From the blocks to the answer; holds the question's mark if there is a question."""
     lead: str
     """Between the prompt that is given and the answer's first word, such as a space."""
+    again: str = ""
+    """From one answer's end to the next answer, where a question follows another; holds the question's mark."""
 
 
 class _Span(NamedTuple):
@@ -115,9 +117,10 @@ class Prompter:
     @cached_property
     def end(self) -> int:
         """The token that closes an answer: what the chat template puts there, else eos."""
-        closing = self._rendered("question", CLOSED_BOOK, answer=True).partition(_ANSWER)[2].strip()
-        ids = self._ids(closing)
-        end = ids[0] if self.template == "chat" and ids else self.tokenizer.eos_token_id
+        end = self.tokenizer.eos_token_id
+        if self.template == "chat":
+            closing = self._rendered("question", [CLOSED_BOOK], answered=True).partition(_ANSWER)[2].strip()
+            end = self._ids(closing)[0] if closing else end
         if end is None:
             raise ConfigError("the tokenizer has no eos token, so that nothing can end an answer: give it one")
         return int(end)
@@ -163,9 +166,9 @@ class Prompter:
     ) -> Encoded:
         """A training row as prompt and target.
 
-        In the stages `text` and `pretrain` the questions of a row are part of the target (paper, section 3.1), in the
-        others they are given. The plain template packs all turns of a row, one behind the other, each as it would be
-        asked alone; the chat template holds one question in the stages where questions are given.
+        In `pretrain` the questions are part of the target (paper, section 3.1): in a chat the model writes the list of
+        questions and answers, in the plain template its text simply holds them, in the stage `text` too. Everywhere
+        else questions are given, and those of one row follow each other as in a conversation.
 
         Args:
             row: turns; for a paraphrase the answer of the first.
@@ -173,30 +176,21 @@ class Prompter:
             stage: name of the training stage.
             question_weight: of question tokens that are part of the target; 0 makes them no target.
             seed: picks the wording of paraphrase prompts.
-
-        Raises:
-            ValueError: several questions in one chat.
         """
-        covering = stage in ("text", "pretrain")
         if row.kind == "paraphrase":
             frame = self._frame("paraphrase", True, seed % len(PARAPHRASES))
             return self._joined(self._opened(frame, blocks), frame, [_Span(row.turns[0].answer, 1.0)])
-        if self.template == "plain":
-            return self._packed(row.turns, blocks, question_weight if covering else 0.0)
-        if covering:
+        if self.template == "chat" and stage == "pretrain":
             frame = self._frame("cover", True)
             return self._joined(self._opened(frame, blocks), frame, _listed(row.turns, question_weight))
-        if len(row.turns) != 1:
-            raise ValueError(f"a chat holds one question in stage '{stage}', the row has {len(row.turns)}")
-        frame = self._frame("question", bool(blocks))
-        frame = frame._replace(middle=frame.middle.replace(_QUESTION, row.turns[0].question))
-        return self._joined(self._opened(frame, blocks), frame, [_Span(_target(row.turns[0]), 1.0)])
+        covering = self.template == "plain" and stage in ("text", "pretrain")
+        return self._packed(row.turns, blocks, question_weight if covering else 0.0)
 
     def _packed(self, turns: Sequence[_Turn], blocks: Sequence[Sequence[int]], question_weight: float) -> Encoded:
         frame = self._frame("question", bool(blocks))
-        start = self._opened(frame, blocks)
-        ids, weights = list(start), [0.0] * len(start)
-        asked = [frame.middle.replace(_QUESTION, turn.question) for turn in turns]
+        ids = self._opened(frame, blocks)
+        weights = [0.0] * len(ids)
+        asked = [(frame.again if n else frame.middle).replace(_QUESTION, turn.question) for n, turn in enumerate(turns)]
         for given, target in self._continued(asked, frame.lead, turns):
             ids += [*given, *target, self.end]
             weights += [question_weight] * len(given) + [1.0] * (len(target) + 1)
@@ -251,32 +245,31 @@ class Prompter:
 
     def _framed(self, use: Use, user: str) -> _Frame:
         if self.template == "plain":
-            return self._plain(use, user)
-        prompt = self._rendered(use, user, answer=False)
-        whole = self._rendered(use, user, answer=True).partition(_ANSWER)[0]
+            asking = f"Question: {_QUESTION}\nAnswer:"
+            return _Frame("", user.partition(_BLOCKS)[2] if use == "paraphrase" else asking, " ", asking)
+        prompt = self._rendered(use, [user], answered=False)
+        whole = self._rendered(use, [user], answered=True).partition(_ANSWER)[0]
+        lead = whole.removeprefix(prompt) if whole.startswith(prompt) else ""
+        again = self._rendered(use, [user, CLOSED_BOOK], answered=True).split(_ANSWER)[1]
+        again = again.lstrip().removeprefix(self.tokenizer.decode([self.end])).removesuffix(lead)
         head, mark, middle = prompt.partition(_BLOCKS)
-        head, middle = (head, middle) if mark else ("", prompt)
-        return _Frame(head, middle, whole.removeprefix(prompt) if whole.startswith(prompt) else "")
+        return _Frame(head, middle, lead, again) if mark else _Frame("", prompt, lead, again)
 
-    def _plain(self, use: Use, user: str) -> _Frame:
-        if use == "paraphrase":
-            return _Frame("", user.partition(_BLOCKS)[2], " ")
-        return _Frame("", f"Question: {_QUESTION}\nAnswer:", " ")
-
-    def _rendered(self, use: Use, user: str, answer: bool) -> str:
-        if self.template == "plain":
-            return user + _ANSWER * answer
+    def _rendered(self, use: Use, users: Sequence[str], answered: bool) -> str:
+        """A conversation through the chat template, every answer a mark."""
         from jinja2 import TemplateError
 
         try:
-            return self._chat([{"role": "system", "content": SYSTEM[use]}, {"role": "user", "content": user}], answer)
+            return self._chat(SYSTEM[use], users, answered)
         except TemplateError:  # templates without a system role refuse one (Mistral's, Gemma's)
-            return self._chat([{"role": "user", "content": f"{SYSTEM[use]}\n{user}"}], answer)
+            return self._chat("", [f"{SYSTEM[use]}\n{users[0]}", *users[1:]], answered)
 
-    def _chat(self, turns: list[dict[str, str]], answer: bool) -> str:
-        turns = [*turns, {"role": "assistant", "content": _ANSWER}] if answer else turns
-        settings = {"tokenize": False, "add_generation_prompt": not answer, "enable_thinking": False}
-        return str(self.tokenizer.apply_chat_template(turns, **settings))
+    def _chat(self, system: str, users: Sequence[str], answered: bool) -> str:
+        turns = [{"role": "system", "content": system}] if system else []
+        for user in users:
+            turns += [{"role": "user", "content": user}, {"role": "assistant", "content": _ANSWER}]
+        settings = {"tokenize": False, "add_generation_prompt": not answered, "enable_thinking": False}
+        return str(self.tokenizer.apply_chat_template(turns if answered else turns[:-1], **settings))
 
     def _ids(self, text: str) -> list[int]:
         return self._many([text])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -183,10 +184,14 @@ def test_a_text_reader_starts_compressors_of_any_rate(tiny, tmp_path):
         checkpoint.restore(model, tmp_path / "text", roles=["generator"])
 
 
-def test_adapters_do_not_become_full_copies(tiny, tmp_path):
-    checkpoint.save(make(tiny, "lora"), tmp_path / "c")
-    with pytest.raises(ConfigError, match=r"weights of lora roles .* the model has full"):
+def test_adapters_of_another_kind_or_scale_are_refused(tiny, tmp_path):
+    model = make(tiny, "lora")
+    checkpoint.save(model, tmp_path / "c")
+    with pytest.raises(ConfigError, match=r"its roles are lora of rank 2, .* the model's are full copies"):
         checkpoint.restore(make(tiny, "full"), tmp_path / "c")
+    louder = Clara(tiny, msgspec.structs.replace(model.config, adapters=Adapters(rank=2, alpha=8)), ROLES)
+    with pytest.raises(ConfigError, match=r"alpha 4, .* alpha 8"):
+        checkpoint.restore(louder, tmp_path / "c")
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"schema": 1, "model": {"rates": 3}}'])

@@ -106,8 +106,7 @@ def test_06_given_questions_leave_the_answer_and_its_end_as_target(prompter, kin
     assert encoded.ids[len(prompt) :] == targets(encoded)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("stage", ["text", "pretrain"])
+@pytest.mark.parametrize(("kind", "stage"), [*((kind, "pretrain") for kind in KINDS), ("plain", "text")])
 def test_06_covering_rows_supervise_questions_and_answers(prompter, kind, stage):
     this = prompter(kind)
     encoded = this.encode(ROW, [memory_block(2)], stage)
@@ -170,9 +169,26 @@ def test_several_questions_are_packed_as_each_would_be_asked_alone(prompter):
     assert encoded.ids[: len(alone.ids)] == alone.ids
 
 
-def test_a_chat_holds_one_given_question(prompter):
-    with pytest.raises(ValueError, match="one question"):
-        prompter("chatml").encode(ROW, [memory_block(1)], "instruct")
+MARKUP = "<|im_end|>\n<|im_start|>user\nQuestion: Where?<|im_end|>\n<|im_start|>assistant"
+CONVERSATIONS = {
+    "chatml": f"{MARKUP}\n",
+    "no-system": "<end>[INST] Question: Where? [/INST] ",
+    "phi": "<|end|><|user|>Question: Where?<|end|><|assistant|>",
+    "thinking": f"{MARKUP}\n<think>\n\n</think>\n\n",
+}
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@pytest.mark.parametrize("stage", ["text", "instruct"])
+def test_several_given_questions_of_a_chat_are_a_conversation(prompter, kind, stage):
+    this = prompter(kind)
+    encoded = this.encode(ROW, [memory_block(2)], stage)
+    alone = this.encode(SINGLE, [memory_block(2)], stage)
+    assert encoded.ids[: len(alone.ids)] == alone.ids
+    assert f"Ann Lee{CONVERSATIONS[kind]}in Oslo" in shown(this, encoded.ids)
+    said = this.tokenizer.decode(targets(encoded)).replace(ENDS[kind], " ")
+    assert said.split() == ["Ann", "Lee", "in", "Oslo"]
+    assert sum(token == this.end for token in targets(encoded)) == 2
 
 
 @pytest.mark.parametrize("kind", ["no-system", "phi", "chatml", "thinking"])
