@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from clara_bench import BackendError, ConfigError, DataError
-from reference.config import Adapters, Memory, ModelConfig
+from reference.config import ROLES, Adapters, Memory, ModelConfig, Selection, TrainConfig
+from reference.data import Row, Turn
 from reference.model import Clara
 from reference.prompts import memory_block
+from reference.stages import Stage
 from reference.store import Identity, Store
 
 SHARD, DOCUMENTS = 16, 50
@@ -357,3 +359,22 @@ def test_many_documents_are_found_without_a_dictionary_of_all(model, tmp_path):
     assert len(index) == len(set(keys))
     assert (index.find(keys)[:70_000] == range(70_000)).all()
     assert index.find([b"y" * 32, b"x" * 32]).tolist() == [-1, -1]
+
+
+def test_joint_training_reads_from_the_store_as_if_it_compressed_by_itself(tiny, texts, tmp_path):
+    def loss_and_gradient(precision):
+        model = Clara(tiny, ModelConfig(memory=Memory(rate=32, document_tokens=64)), roles=ROLES)
+        store = built(model, tmp_path / precision, texts, precision) if precision else None
+        selection = Selection(k=2)
+        stage = Stage(model, TrainConfig(stage="joint", selection=selection), store.get if store else None).eval()
+        result = stage(rows)
+        result.cross_entropy.total.backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        return result.cross_entropy.total.item(), torch.cat([gradient.flatten() for gradient in gradients])
+
+    rows = [Row(str(n), tuple(texts[n : n + 5]), (Turn("Who was born?", "Nobody"),)) for n in range(4)]
+    loss, gradient = loss_and_gradient("")
+    for precision, tolerance in (("float32", 1e-4), ("bfloat16", 0.02), ("int8", 0.02)):
+        stored_loss, stored_gradient = loss_and_gradient(precision)
+        assert stored_loss == pytest.approx(loss, rel=tolerance)
+        assert torch.nn.functional.cosine_similarity(gradient, stored_gradient, dim=0) > 1 - tolerance
