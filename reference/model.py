@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from clara_bench import ConfigError
-from reference import layout
+from reference import decode, layout
 from reference.backbone import Loaded
 from reference.config import ModelConfig
+from reference.decode import Generated
 from reference.prompts import Encoded, Prompter
 from reference.roles import Role, copy_role, make_role, state
 
@@ -47,19 +47,6 @@ class Predictions(NamedTuple):
     """float32."""
     rows_P: Tensor
     """The row of the batch that each position belongs to."""
-
-
-class Generated(NamedTuple):
-    """One answer."""
-
-    text: str
-    ids: tuple[int, ...]
-    """Generated tokens, without the one that ended them."""
-    prefill_seconds: float
-    """Shared among the rows of a batch by their length."""
-    decode_seconds: float
-    truncated: bool
-    """Whether the answer was still going on at `max_new_tokens`."""
 
 
 class Clara(nn.Module):
@@ -145,6 +132,9 @@ class Clara(nn.Module):
         alone. Longer documents than the config allows are cut, and then lose their closing token, as in the released
         code.
         """
+        if not documents:
+            none = self.memory.new_zeros(0, *self.memory.shape)
+            return Memories(none, none[:, :, 0].bool(), none[:, 0])
         rows, counts = [self._framed(ids) for ids in documents], self.slots_of(documents)
         if self.config.memory.layout == "padded":
             groups = [list(range(len(rows)))]
@@ -312,46 +302,23 @@ class Clara(nn.Module):
         return [out[row] for row in range(len(prompts))]
 
     def _answer(self, role: Role, prompts: Any, memories: Any, batch: list[int], most: int) -> list[Generated]:
-        start = self._clock()
         rows = [prompts[row] for row in batch]
+        start = decode.clock(self.device)
         embeddings_BTH = self._filled(role, layout.pad(rows, left=True), memories, batch)
         mask_BT = self._tensor(layout.pad([[1] * len(row) for row in rows], left=True))
-        next_B, cache = _step(role, embeddings_BTH, mask_BT, None)
-        tokens: list[list[int]] = [[] for _ in rows]
-        alive, ended, seconds = list(range(len(rows))), [False] * len(rows), [0.0] * len(rows)
-        prefill = (self._clock() - start) / sum(map(len, rows))
-        while alive:
-            start, going = self._clock(), []
-            for place, (row, token) in enumerate(zip(alive, next_B.tolist(), strict=True)):
-                ended[row] = token in self.prompter.ends
-                if not ended[row]:
-                    tokens[row].append(token)
-                    if len(tokens[row]) < most:
-                        going.append(place)
-            if going and len(going) < len(alive):
-                kept_B = torch.tensor(going, device=self.device)
-                cache.reorder_cache(kept_B)
-                next_B, mask_BT = next_B[kept_B], mask_BT[kept_B]
-            alive = [alive[place] for place in going]
-            if alive:
-                mask_BT = nn.functional.pad(mask_BT, (0, 1), value=1)
-                next_B, cache = _step(role, role.embed(next_B[:, None]), mask_BT, cache)
-                spent = (self._clock() - start) / len(alive)
-                for row in alive:
-                    seconds[row] += spent
-        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [
-            Generated(texts[r].strip(), tuple(tokens[r]), prefill * len(rows[r]), seconds[r], not ended[r])
-            for r in range(len(rows))
-        ]
+        spans = decode.greedy(role, embeddings_BTH, mask_BT, self.prompter.ends, most, start)
+        texts = self.tokenizer.batch_decode([span.ids for span in spans], skip_special_tokens=True)
+        return [Generated(text.strip(), *span) for text, span in zip(texts, spans, strict=True)]
 
     def fingerprint(self, role: str = "compressor") -> str:
         """SHA-256 of everything that decides a document's memory, except what the text itself is."""
-        memory = self.config.memory
+        memory, adapters = self.config.memory, self.config.adapters
         parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
-        parts += [str(memory.rate), str(memory.document_tokens), memory.count]
+        parts += [str(memory.rate), str(memory.document_tokens), memory.count, adapters.kind, str(adapters.alpha)]
         seen = hashlib.sha256("\n".join(parts).encode())
         tensors = {**state(self.role(role)), "memory": self.memory, "opening": self.opening}
+        if self.config.backbone.scratch is not None and adapters.kind == "lora":  # named by its shape and seed alone
+            tensors |= {f"backbone.{name}": weight for name, weight in self.backbone.named_parameters()}
         for name in sorted(tensors):
             seen.update(name.encode())
             seen.update(tensors[name].detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -368,22 +335,10 @@ class Clara(nn.Module):
             for module, mode in modes:
                 module.training = mode
 
-    def _clock(self) -> float:
-        if self.device.type != "cpu":
-            getattr(torch, self.device.type).synchronize()
-        return time.perf_counter()
-
 
 def _fill(embeddings_BTH: Tensor, places_P: Tensor, vectors_PH: Tensor) -> Tensor:
     flat_PH = embeddings_BTH.flatten(0, 1).index_copy(0, places_P, vectors_PH.to(embeddings_BTH.dtype))
     return flat_PH.view_as(embeddings_BTH)
-
-
-def _step(role: Role, embeddings_BTH: Tensor, mask_BT: Tensor, cache: Any) -> tuple[Tensor, Any]:
-    """The likeliest next token of each row, and the attention cache."""
-    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -embeddings_BTH.shape[1] :]
-    states_BTH, cache = role(embeddings_BTH, mask_BT, positions_BT, cache, use_cache=True)
-    return role.logits(states_BTH[:, -1]).argmax(-1), cache
 
 
 def _like(embeddings_VH: Tensor, number: int, seed: int) -> Tensor:

@@ -527,6 +527,7 @@ def test_a_trained_target_is_generated_word_for_word_and_ends(tokenizer):
 
 def test_nothing_to_do_is_done(clara):
     assert clara.compress([]) == []
+    assert [tuple(part.shape) for part in clara.encode("compressor", [])] == [(0, 4, 32), (0, 4), (0, 32)]
     assert clara.answer([]) == []
 
 
