@@ -88,18 +88,29 @@ def load(task: Task, source: Source) -> TaskData:
     )
 
 
-def write_world(task: Task, options: Mapping[str, str], folder: Path) -> list[Path]:
+class WrittenWorld(NamedTuple):
+    """A world on disk."""
+
+    paths: list[Path]
+    coin_flip: dict[str, float]
+    """For each kind of question and for all, the exact match, 0 to 1, of a reader that finds the right relation in a
+    random candidate: what a score has to be seen beside."""
+
+
+def write_world(task: Task, options: Mapping[str, str], folder: Path) -> WrittenWorld:
     """Write a world as raw files, <split>.jsonl and corpus.jsonl, which `--data FOLDER` reads again.
 
     Raises:
         ConfigError: the task has no worlds, or an option is not one of the generator's.
         BackendError: the disk cannot be written to.
     """
+    from clara_bench.worlds import coin_flip_line
+
     config, world = _world(task, options)
     files = {folder / f"{config.split}.jsonl": world.rows, folder / "corpus.jsonl": world.corpus}
     for path, rows in files.items():
         write_atomic(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    return list(files)
+    return WrittenWorld(list(files), coin_flip_line(world))
 
 
 def _find(task: Task, source: Source) -> _Found:

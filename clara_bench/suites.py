@@ -121,7 +121,7 @@ def _folder() -> Any:
 
 def _parse(text: str, where: str) -> Suite:
     try:
-        suite = msgspec.convert(tomllib.loads(text), Suite)
+        suite = msgspec.convert(tomllib.loads(text.removeprefix("\ufeff")), Suite)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not TOML: {error}") from error
     except msgspec.ValidationError as error:

@@ -138,7 +138,7 @@ def parse(text: str, where: str, folder: str = "") -> Task:
         UnknownName, ConfigError: see `load`; `where` begins the message.
     """
     try:
-        content = tomllib.loads(text)
+        content = tomllib.loads(text.removeprefix("\ufeff"))  # some editors open a file with a byte order mark
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not TOML: {error}") from error
     _refuse_unknown_keys(content, Task, where)

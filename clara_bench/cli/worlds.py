@@ -17,11 +17,16 @@ from clara_bench.cli.options import pairs
 def worlds(task: str, folder: Path, world: tuple[str, ...]) -> None:
     """Write TASK's world to FOLDER: questions in the official raw schema, and corpus.jsonl.
 
+    Says too what a reader would score that chooses its passage by chance, for each kind of question.
+
     \b
     Example:
       clara-bench worlds hotpotqa my-world --world questions=500 --world seed=1
     """
     from clara_bench import sources, tasks
 
-    for path in sources.write_world(tasks.load(task), pairs(world, "--world"), folder):
+    written = sources.write_world(tasks.load(task), pairs(world, "--world"), folder)
+    for path in written.paths:
         click.echo(path)
+    line = ", ".join(f"{kind} {share:.1%}" for kind, share in written.coin_flip.items())
+    click.echo(f"Exact match of a reader that finds the right relation in a random candidate: {line}", err=True)

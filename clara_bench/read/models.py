@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clara_bench.bars import without_bars
 from clara_bench.cache import building, cache_dir, digest, file_digest
 from clara_bench.errors import BackendError
 
@@ -223,7 +224,8 @@ def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
     from safetensors import SafetensorError
 
     try:
-        yield
+        with without_bars():
+            yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         hint = "" if code or "trust_remote_code" not in reason else ". If you trust its authors: trust_remote_code=true"

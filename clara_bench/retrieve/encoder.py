@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from clara_bench.bars import without_bars
 from clara_bench.cache import digest
 from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.retrieve.index import Array
@@ -26,7 +26,6 @@ try:
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
 except ModuleNotFoundError as error:
     raise MissingDependency("dense retrieval", str(error.name), "retrieve") from error
 
@@ -134,7 +133,7 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
     if not local:
         _refuse_unreachable(name)
     try:
-        with _without_bars():
+        with without_bars():
             return loader(place, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
     except LOADING_FAILURES as error:
         raise BackendError(
@@ -181,18 +180,6 @@ def limit_length(model: Any, max_seq: int, name: str) -> None:
     if most is not None and max_seq > most:
         raise BackendError(f"model '{name}' has {most} positions, max_seq={max_seq} asks for more")
     model.max_seq_length = max_seq
-
-
-@contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
-    """In the block transformers draws no progress bars: weights load in a blink, and the bars would stay."""
-    drawn = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if drawn:
-            transformers_logging.enable_progress_bar()
 
 
 def _place(name: str) -> str:

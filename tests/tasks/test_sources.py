@@ -195,7 +195,7 @@ def test_a_world_is_the_default_and_its_passages_are_all_in_its_corpus(task: str
 
 @pytest.mark.parametrize("task", OFFICIAL)
 def test_a_world_written_to_disk_reads_back_the_same(task: str, tmp_path: Path) -> None:
-    paths = sources.write_world(tasks.load(task), SMALL, tmp_path / "world")
+    paths = sources.write_world(tasks.load(task), SMALL, tmp_path / "world").paths
     assert [path.name for path in paths] == ["dev.jsonl", "corpus.jsonl"]
     written, made = load(task, data=str(tmp_path / "world")), load(task, world=SMALL)
     assert (written.data_hash, written.corpus_hash) == (made.data_hash, made.corpus_hash)
