@@ -25,5 +25,5 @@ def tiny(tokenizer):
     from reference.backbone import load
     from reference.config import Backbone, Scratch
 
-    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
     return load(Backbone(scratch=shape), seed=0, tokenizer=tokenizer)

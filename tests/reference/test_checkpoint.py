@@ -17,7 +17,7 @@ from reference.model import Clara
 from reference.prompts import Encoded, memory_block
 
 ROLES = ("compressor", "reasoner", "generator")
-SHAPE = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)  # that of `tiny`
+SHAPE = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")  # that of `tiny`
 TEXTS = ["Ann Lee\nAnn Lee is a painter.", "Oslo\nOslo is the capital of Norway, and has been for long."]
 
 

@@ -63,7 +63,7 @@ def new_model(documents, people):
     asked = [f" {word}" for word in (*ASKED_OF_IN_TRAINING, ASKED_OF_IN_TEST) for _ in range(9)]
     texts = [f" {word}" for text in documents for word in text.split() for _ in range(3)]
     tokenizer = train_tokenizer(texts + asked, 600)
-    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
     config = ModelConfig(adapters=Adapters(kind="full"), memory=Memory(rate=4, document_tokens=16))
     return Clara(load(Backbone(scratch=shape), 0, tokenizer), config)
 

@@ -33,7 +33,7 @@ from reference.config import Backbone, Memory, ModelConfig, Scratch
 from reference.model import Clara
 from reference.store import Store
 
-shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
 backbone = load(Backbone(scratch=shape), 0, AutoTokenizer.from_pretrained("tokenizer"))
 model = Clara(backbone, ModelConfig(memory=Memory(rate=32, document_tokens=64)), roles=("compressor",))
 texts = msgspec.json.decode(open("texts.json", "rb").read())
