@@ -112,7 +112,7 @@ class Prompter:
         self.start: list[int] = [] if bos is None else [bos]
         """What opens a text of its own: the tokenizer's bos, if it has one."""
         self._frames: dict[tuple[Use, bool, int], _Frame] = {}
-        self._newline = self._ids("\n")
+        self._gap = self._ids("\n" if template == "chat" else "\n\n")
 
     @cached_property
     def end(self) -> int:
@@ -225,13 +225,13 @@ class Prompter:
         return _encoded([*start, *ids, self.end], [*weights, 1.0])
 
     def _opened(self, frame: _Frame, blocks: Sequence[Sequence[int]]) -> list[int]:
-        """Ids up to the end of the blocks; a block of text is followed by a new line, one of memories is not."""
+        """Ids up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
         ids = [] if self.template == "chat" else list(self.start)
         ids += self._ids(frame.head) if frame.head else []
         for block in blocks:
             ids += block
             if not block or block[-1] != SEPARATOR:
-                ids += self._newline
+                ids += self._gap
         return ids
 
     def _frame(self, use: Use, background: bool, variant: int = 0) -> _Frame:

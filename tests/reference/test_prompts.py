@@ -65,7 +65,7 @@ def shown(prompter, ids):
 def test_plain_prompts_read_as_documented(prompter):
     plain = prompter("plain")
     text = [plain.document("A\nText."), plain.document("B\nMore.")]
-    assert shown(plain, plain.question_prompt("Who?", text)) == "<end>A\nText.\nB\nMore.\nQuestion: Who?\nAnswer:"
+    assert shown(plain, plain.question_prompt("Who?", text)) == "<end>A\nText.\n\nB\nMore.\n\nQuestion: Who?\nAnswer:"
     blocks = [memory_block(3), memory_block(2)]
     assert shown(plain, plain.question_prompt("Who?", blocks)) == "<end>***/**/Question: Who?\nAnswer:"
     assert shown(plain, plain.question_prompt("Who?")) == "<end>Question: Who?\nAnswer:"
@@ -90,7 +90,8 @@ def test_readers_of_text_and_of_memories_get_the_same_words(prompter, kind):
     this = prompter(kind)
     text, memory = this.document("A\nText."), memory_block(2)
     around = shown(this, this.question_prompt("Who?", [memory])).split("**/")
-    assert shown(this, this.question_prompt("Who?", [text])) == "A\nText.\n".join(around)
+    gap = "\n\n" if kind == "plain" else "\n"
+    assert shown(this, this.question_prompt("Who?", [text])) == f"A\nText.{gap}".join(around)
 
 
 @pytest.mark.parametrize("kind", KINDS)
