@@ -5,6 +5,7 @@ The library itself is imported inside functions: it takes half a second, prints,
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
@@ -169,7 +170,8 @@ def _alone() -> None:
     """A group of one: its store is this process's memory."""
     os.environ.setdefault("LOCAL_RANK", "0")
     backend = "nccl" if torch.cuda.is_available() else "gloo"
-    torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+    store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+    torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
 
 
 def start(
@@ -199,18 +201,18 @@ def start(
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out the library's warnings about calls of its own, which nobody who trains can mend."""
-    import logging
+    _on_cpu_if_no_gpu()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
+        warnings.filterwarnings("ignore", category=UserWarning, module="deepspeed")
+        from deepspeed.utils import logger
 
-    logger = logging.getLogger("DeepSpeed")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
-            warnings.filterwarnings("ignore", category=UserWarning, module="deepspeed")
+        before = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
             yield
-    finally:
-        logger.setLevel(before)
+        finally:
+            logger.setLevel(before)
 
 
 def count_parameters(module: nn.Module) -> Counts:

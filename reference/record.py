@@ -30,6 +30,8 @@ class Record:
         _keep(path, done)
         self._log = path.open("a", encoding="utf-8", buffering=1)
         self._board = SummaryWriter(out / "tensorboard", purge_step=done + 1)
+        self._bar: Any
+        self._task: Any
         self._bar, self._task = _bar(name, done, steps) if progress else (None, None)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:

@@ -149,6 +149,21 @@ def restore(engine: Any, out: Path, folder: str) -> None:
         raise DataError(f"{path / folder}: cannot be resumed from ({error}). Delete {path} to start over") from error
     if loaded is None:
         raise DataError(f"{path / folder}: nothing to resume from. Delete {path} to start over")
+    _part_groups(engine)
+
+
+def _part_groups(engine: Any) -> None:
+    """Give each parameter group its own learning rate and step count again.
+
+    From a universal checkpoint ZeRO-3 gives every group the first one's rate, and all of them one and the same tensor
+    to count steps in, which then runs ahead by as many as there are groups (DeepSpeed 0.19.8).
+    """
+    optimiser = engine.basic_optimizer
+    for group, rate in zip(optimiser.param_groups, engine.lr_scheduler.get_last_lr(), strict=True):
+        group["lr"] = rate
+    for moments in optimiser.state.values():
+        if isinstance(moments.get("step"), torch.Tensor):
+            moments["step"] = moments["step"].clone()
 
 
 def barrier(process: Process) -> None:

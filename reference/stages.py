@@ -173,7 +173,7 @@ class Stage(nn.Module):
         every = list(self.parameters())
         learning = [parameter for parameter in every if parameter.requires_grad]
         frozen = [parameter for parameter in every if not parameter.requires_grad]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [parameter for parameter in learning if parameter not in reasoner], "lr": rate},
             {"params": [parameter for parameter in learning if parameter in reasoner], "lr": rate * factor},
         ]

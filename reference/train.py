@@ -102,6 +102,7 @@ def train(
     evaluate: Evaluate | None = None,
     resume: bool = True,
     progress: bool = True,
+    notes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train a model through one stage.
 
@@ -118,6 +119,7 @@ def train(
         evaluate: called every `evaluate_every` steps and at the end, on the first process (ZeRO-3: on all).
         resume: False refuses a folder in which training was begun.
         progress: show a line if stderr is a terminal.
+        notes: what else the checkpoints' manifests should say, such as what the rows are.
 
     Returns:
         The checkpoint with the best score; without `evaluate`, the last.
@@ -134,7 +136,7 @@ def train(
         stage = Stage(set_out(model, settings) if model else begin(config, name), settings, remembered)
         state = open_run(out, stage, name, process, resume)
         if not state.finished:
-            run = _start(stage, name, rows, out, process, state, evaluate)
+            run = _start(stage, name, rows, out, process, state, evaluate, notes or {})
             with nullcontext() if process.rank else Record(out, name, state.step, settings.steps, progress) as record:
                 _loop(run, state, record)
     return out / "best"
@@ -152,6 +154,7 @@ class _Run:
     engine: Any
     stream: Stream
     evaluate: Evaluate | None
+    notes: Mapping[str, Any]
 
     @property
     def partitioned(self) -> bool:
@@ -169,7 +172,14 @@ def _check(settings: TrainConfig, process: Process, remembered: Remembered | Non
 
 
 def _start(
-    stage: Stage, name: str, rows: Source, out: Path, process: Process, state: State, evaluate: Evaluate | None
+    stage: Stage,
+    name: str,
+    rows: Source,
+    out: Path,
+    process: Process,
+    state: State,
+    evaluate: Evaluate | None,
+    notes: Mapping[str, Any],
 ) -> _Run:
     settings = stage.config
     moved = state.step > 0 and settings.parallel.zero > 0 and state.ranks != process.ranks
@@ -178,7 +188,7 @@ def _start(
     if state.step:
         restore(engine, out, folder)
     stream = Stream(rows, settings.batch, settings.parallel.micro_batch, settings.seed, process.rank, process.ranks)
-    return _Run(settings, name, out, process, stage, engine, stream, evaluate)
+    return _Run(settings, name, out, process, stage, engine, stream, evaluate, notes)
 
 
 def _loop(run: _Run, state: State, record: Record | None) -> None:
@@ -275,7 +285,8 @@ def _judged(run: _Run, state: State, record: Record | None) -> State:
 def _scores(run: _Run, step: int) -> dict[str, float]:
     if run.evaluate is None:
         return {}
-    model, scores = run.stage.model, [{}]
+    model = run.stage.model
+    scores: list[dict[str, float]] = [{}]
     if run.process.rank == 0 or run.partitioned:
         run.stage.eval()
         with torch.no_grad(), _whole(run, [model.memory, model.opening, model.separator]):
@@ -294,6 +305,7 @@ def _export(run: _Run, folder: str, step: int, scores: Mapping[str, float]) -> N
         "ranks": run.process.ranks,
         "scores": dict(scores),
         "command": sys.argv,
+        **run.notes,
     }
     with _whole(run, list(run.stage.model.parameters())):
         if run.process.rank == 0:
@@ -320,10 +332,10 @@ def _stopping() -> Iterator[list[BaseException]]:
     raised = {signal.SIGINT: KeyboardInterrupt(), signal.SIGTERM: SystemExit(128 + signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
         asked.append(raised[signal.Signals(number)])
 
-    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in raised}
+    before: dict[signal.Signals, Any] = {number: signal.getsignal(number) or signal.SIG_DFL for number in raised}
     for number in raised:
         signal.signal(number, note)
     try:
