@@ -154,6 +154,20 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     parallel: Parallel = Parallel()
 
 
+class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a model is judged while it trains: by questions over a dev world, asked through the harness."""
+
+    tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
+    setting: Literal["", "closed", "gold", "distractor"] = ""
+    """"": distractor where the stage chooses documents, else gold."""
+    questions: int = 50
+    """Of each task."""
+    passages: int = 1000
+    """Of the world."""
+    world_seed: int = 1_000_003
+    max_new_tokens: int = 48
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A config file: the model, its stages by name, and where their data come from."""
 
@@ -163,17 +177,23 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: ModelConfig = ModelConfig()
     stages: dict[str, TrainConfig] = {}
     data: dict[str, dict[str, Any]] = {}
-    """For each stage, the options of its data source (see data.py)."""
+    """For each stage, the options of its data source (see lessons.py)."""
+    evaluation: dict[str, Evaluation] = {}
+    """For each stage, how it is judged on the way."""
 
 
-def load(path: Path) -> Config:
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a config file, laid over the one it starts from.
+
+    Args:
+        path: the file.
+        overrides: tables to lay over it in turn.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.
     """
     try:
-        config = msgspec.convert(_tables(path), Config, strict=False)
+        config = msgspec.convert(_over(_tables(path), overrides or {}), Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error
     for name, stage in config.stages.items():

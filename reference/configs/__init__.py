@@ -1,0 +1,1 @@
+"""Settings that ship with the package; `clara-reference train NAME` finds them."""

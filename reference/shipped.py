@@ -1,0 +1,56 @@
+"""Configs and trained weights that ship with the package, found by a short name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from clara_bench import ConfigError
+
+CONFIGS = Path(__file__).parent / "configs"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+
+def config_file(name: str) -> Path:
+    """The config file of that path or short name, such as `tiny`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    return _shipped("config", name, CONFIGS / f"{name}.toml", configs())
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The checkpoint folder of that path or short name, such as `tiny-8x`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    return _shipped("checkpoint", name, CHECKPOINTS / name, checkpoints())
+
+
+def configs() -> list[str]:
+    """Names of the configs that ship."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
+def checkpoints() -> list[str]:
+    """Names of the checkpoints that ship."""
+    return sorted(path.parent.name for path in CHECKPOINTS.glob("*/manifest.json"))
+
+
+def _shipped(kind: str, name: str, path: Path, known: Iterable[str]) -> Path:
+    names = list(known)
+    if name in names:
+        return path
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    listing = f" Shipped: {', '.join(names)}" if names else ""
+    raise ConfigError(f"{kind} '{name}': no such path, and none of that name ships.{hint}{listing}")
