@@ -1,0 +1,288 @@
+"""What the two systems share: weights loaded when needed, memories by text, seconds by phase, prompts and answers.
+
+Shapes: H hidden, M memory slots, S memory vectors of a prompt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from clara_bench import Answer, BackendError, ConfigError, Passage, Ranked, Usage
+from clara_bench.cache import digest
+from reference import checkpoint
+from reference.decode import Generated
+from reference.model import Clara
+from reference.prompts import final, memory_block
+from reference.shipped import checkpoint_folder
+from reference.store import Store
+
+Estimator = Literal["straight-through", "gumbel", "soft", "reinforce", "supervised"]
+
+
+def document(passage: Passage) -> str:
+    r"""A passage as it is compressed, stored and read.
+
+    >>> document(Passage("p1", "Oslo", "The capital of Norway."))
+    'Oslo\nThe capital of Norway.'
+    """
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+class Weights:
+    """A checkpoint, loaded when something is first asked of the model; or a model that is there already."""
+
+    def __init__(self, name: str, roles: Sequence[str], device: str = "auto", model: Clara | None = None) -> None:
+        """Read the checkpoint's manifest.
+
+        Args:
+            name: folder, or the short name of one that ships.
+            roles: what will be used of it.
+            device: a torch device; auto: the GPU if there is one.
+            model: used in the checkpoint's place.
+
+        Raises:
+            ConfigError: no such checkpoint, or it lacks a role.
+        """
+        self.roles, self._device, self._given = tuple(roles), device, model
+        if model is not None:
+            self.config = model.config
+            return
+        self.folder = checkpoint_folder(name)
+        self.manifest = checkpoint.read_manifest(self.folder)
+        self.config = self.manifest.model
+        missing = [role for role in roles if role not in self.manifest.roles]
+        if missing:
+            raise ConfigError(
+                f"{self.folder}: has no role '{missing[0]}', only {', '.join(self.manifest.roles)}. "
+                "Train that stage first, or choose a retriever"
+            )
+
+    def require(self, rate: int | None, estimator: Estimator | None) -> None:
+        """Refuse a checkpoint that is not what was asked for.
+
+        Raises:
+            ConfigError: it has another rate, or was trained by another estimator.
+        """
+        found = self.config.memory.rate
+        if rate not in (None, found):
+            raise ConfigError(f"{self.folder}: trained at compression rate {found}, {rate} is asked for")
+        if estimator not in (None, self.estimator):
+            trained = f"by '{self.estimator}'" if self.estimator else "for another stage than choosing documents"
+            raise ConfigError(f"{self.folder}: trained {trained}, estimator '{estimator}' is asked for")
+
+    @cached_property
+    def model(self) -> Clara:
+        """The model, on its device."""
+        if self._given is not None:
+            return self._given
+        return checkpoint.load(self.folder, self.roles).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, or will be."""
+        return self._given.device if self._given is not None else _device(self._device)
+
+    @property
+    def window(self) -> int | None:
+        """Longest prompt, in positions, if the backbone has a limit."""
+        return getattr(self.model.backbone.config.get_text_config(), "max_position_embeddings", None)
+
+    @cached_property
+    def between(self) -> int:
+        """Tokens that follow each passage of a prompt of text."""
+        ask = self.model.prompter.question_prompt
+        return len(ask("", [[0], [0]])) - len(ask("", [[0]])) - 1
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """How the weights came about, as far as the checkpoint says."""
+        return self.manifest.training if self._given is None else {}
+
+    @property
+    def estimator(self) -> str:
+        """By what the reasoner learned to choose; "" if it did not."""
+        settings = self.training.get("settings", {})
+        stage = str(settings.get("stage", ""))
+        if stage == "joint":
+            return str(settings.get("selection", {}).get("estimator", "straight-through"))
+        return stage if stage in ("supervised", "reinforce") else ""
+
+    @property
+    def backbone(self) -> str:
+        """The backbone's name, short enough for a table; of one from scratch its layers and width."""
+        chosen = self.config.backbone
+        if chosen.model or chosen.scratch is None:
+            return chosen.model.rstrip("/").rsplit("/", 1)[-1]
+        return f"scratch-{chosen.scratch.layers}x{chosen.scratch.hidden_size}"
+
+    def describe(self) -> dict[str, Any]:
+        """What decides the answers, and how it came about."""
+        said = {"model": self.backbone, "dtype": self.config.backbone.dtype, "device": str(self.device)}
+        if self._given is not None:
+            return said
+        used = {f"{name}.safetensors" for name in (*self.roles, "memory", "backbone")}
+        files = [(name, sha256) for name, sha256 in sorted(self.manifest.sha256.items()) if name in used]
+        trained = {key: self.training[key] for key in ("stage", "step") if key in self.training}
+        return {
+            **said,
+            "backbone": self.manifest.backbone,
+            "fingerprint": f"sha256:{digest(text for file in files for text in file)}",
+            "estimator": self.estimator,
+            **trained,
+        }
+
+
+class Phases:
+    """Seconds by phase, split evenly among the questions of a batch."""
+
+    def __init__(self, questions: int) -> None:
+        self._questions = questions
+        self._seconds = {"retrieve": 0.0, "compress": 0.0}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Add what the block takes to a phase."""
+        start = time.perf_counter()
+        yield
+        self._seconds[name] += time.perf_counter() - start
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each question's seconds."""
+        return {name: seconds / self._questions for name, seconds in self._seconds.items()}
+
+
+class Remembered:
+    """Memories of passages by their text, from the store or compressed now; each once for a batch of questions."""
+
+    def __init__(self, model: Clara, store: Store | None, phases: Phases) -> None:
+        self._model, self._store, self._phases = model, store, phases
+        self._held: dict[str, Tensor] = {}
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        """One (M, H) a text, on the model's device."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._held))
+        if new and self._store is not None:
+            with self._phases("retrieve"):
+                found = self._store.get(new, torch.float32)
+                self._held |= zip(new, (memory_MH.to(self._model.device) for memory_MH in found), strict=True)
+        elif new:
+            with self._phases("compress"):
+                self._held |= zip(new, self._model.compress(new), strict=True)
+        return [self._held[text] for text in texts]
+
+
+class Prompt(NamedTuple):
+    """What the generator is given for one question."""
+
+    ids: list[int]
+    memories_SH: Tensor
+    """For the memory places; none in a prompt of text."""
+    context_positions: int
+    context_text_tokens: int
+    cut: bool
+    """Whether evidence was left out."""
+
+
+def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], tokens: Sequence[int]) -> Prompt:
+    """A prompt of memories.
+
+    Args:
+        weights: of the generator.
+        question: in words.
+        memories: (M, H) of each passage, best first.
+        tokens: of each passage as text, before it was compressed.
+    """
+    model = weights.model
+    blocks = [memory_block(len(memory_MH)) for memory_MH in memories]
+    none_SH = model.separator.new_zeros(0, len(model.separator))
+    return Prompt(
+        ids=model.prompter.question_prompt(question, blocks),
+        memories_SH=torch.cat([none_SH, *memories]),
+        context_positions=sum(map(len, blocks)),
+        context_text_tokens=sum(tokens) + len(tokens) * weights.between,
+        cut=any(count > weights.config.memory.document_tokens for count in tokens),
+    )
+
+
+def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int]], room: int) -> Prompt:
+    """A prompt of text; evidence that does not fit is cut from the end of the last passage.
+
+    Args:
+        weights: of the generator.
+        question: in words.
+        passages: token ids of each, best first.
+        room: tokens to leave for the answer.
+    """
+    model = weights.model
+    kept = [list(ids) for ids in passages]
+    whole = _evidence(weights, kept)
+    ids = model.prompter.question_prompt(question, kept)
+    excess = len(ids) + room - weights.window if weights.window else 0
+    while kept and excess > 0:
+        taken = min(excess, len(kept[-1]))
+        kept[-1] = kept[-1][: len(kept[-1]) - taken]
+        excess -= taken
+        if not kept[-1]:
+            kept.pop()
+            excess -= weights.between
+        ids = model.prompter.question_prompt(question, kept)
+    read = _evidence(weights, kept)
+    return Prompt(ids, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
+
+
+def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
+    return sum(map(len, passages)) + len(passages) * weights.between
+
+
+def answers(
+    weights: Weights, prompts: Sequence[Prompt], rankings: Sequence[Sequence[Ranked]], phases: Phases, most: int
+) -> list[Answer]:
+    """Answers to prompts, of `most` tokens at most; a prompt that does not fit the backbone's window fails alone."""
+    model, window = weights.model, weights.window
+    fits = [place for place, prompt in enumerate(prompts) if not window or len(prompt.ids) + most <= window]
+    generated = model.answer([prompts[p].ids for p in fits], [prompts[p].memories_SH for p in fits], most)
+    said = dict(zip(fits, generated, strict=True))
+    shares = phases.shares
+    return [
+        _answer(prompt, tuple(ranking), said[place], shares)
+        if place in said
+        else _too_long(prompt, tuple(ranking), f"{len(prompt.ids)} positions and {most} to answer, {window} fit")
+        for place, (prompt, ranking) in enumerate(zip(prompts, rankings, strict=True))
+    ]
+
+
+def _answer(prompt: Prompt, ranking: tuple[Ranked, ...], said: Generated, shares: Mapping[str, float]) -> Answer:
+    text = final(said.text).strip()
+    cut = prompt.cut or said.truncated
+    status: Literal["ok", "empty", "truncated"] = "empty" if not text else "truncated" if cut else "ok"
+    usage = Usage(
+        prompt.context_positions,
+        prompt.context_text_tokens,
+        len(prompt.ids),
+        len(said.ids),
+        {**shares, "prefill": said.prefill_seconds, "decode": said.decode_seconds},
+    )
+    return Answer(text, ranking, usage, status)
+
+
+def _too_long(prompt: Prompt, ranking: tuple[Ranked, ...], error: str) -> Answer:
+    usage = Usage(prompt.context_positions, prompt.context_text_tokens)
+    return Answer("", ranking, usage, "error", f"the prompt takes {error}")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, or none plugged in
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"device '{name}' cannot be used: {reason}. Expected auto, cpu or cuda") from error
