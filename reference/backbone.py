@@ -57,11 +57,11 @@ def load(config: Backbone, seed: int = 0, tokenizer: Any = None) -> Loaded:
     return Loaded(model, tokenizer, f"scratch:{config.scratch}:{seed}")
 
 
-def from_scratch(shape: Scratch, vocabulary: int, end: int, seed: int) -> Any:
-    """A small Llama with new weights; the seed decides them."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def architecture(shape: Scratch, vocabulary: int, end: int = 0) -> Any:
+    """The shape of a small Llama as transformers writes it; `end` is the token that opens, pads and ends."""
+    from transformers import LlamaConfig
 
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=shape.hidden_size,
         intermediate_size=shape.intermediate_size,
@@ -74,9 +74,15 @@ def from_scratch(shape: Scratch, vocabulary: int, end: int, seed: int) -> Any:
         eos_token_id=end,
         pad_token_id=end,
     )
+
+
+def from_scratch(shape: Scratch, vocabulary: int, end: int, seed: int) -> Any:
+    """A small Llama with new weights; the seed decides them."""
+    from transformers import LlamaForCausalLM
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(config)
+        model = LlamaForCausalLM(architecture(shape, vocabulary, end))
         _START[shape.start](model)
     return model.eval()
 

@@ -1,0 +1,330 @@
+"""clara-reference: train CLaRa, encode documents with it, look into what it keeps.
+
+Each command parses, calls the library and prints. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clara_bench import ConfigError, __version__
+from clara_bench.cli import Commands
+from clara_bench.cli.output import print_table
+from reference.config import Config, load
+
+if TYPE_CHECKING:
+    from reference.plan import Plan
+
+FOLDER = click.Path(path_type=Path)
+ROLES = click.Choice(["compressor", "reasoner", "generator"])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="clara-reference")
+@click.option("--local_rank", hidden=True, type=int, help="Added by the deepspeed launcher.")
+def main(local_rank: int | None) -> None:
+    """Train CLaRa, encode documents with it, look into what it keeps of them.
+
+    \b
+    Start here:
+      clara-reference train debug --stage text --out runs/debug/text     every part of training, in seconds
+      clara-reference plan mistral-7b --gpus 8                           what a stage would take
+    """
+
+
+def _settings(command: Any) -> Any:
+    option = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+        help="Another value than the config's: model.memory.rate=4, data.joint.worlds=2, or a setting of the stage, "
+        "such as steps=100 or optimiser.learning_rate=1e-4; repeatable.",
+    )  # fmt: skip
+    return option(command)
+
+
+@main.command()
+@click.argument("config")
+@click.option("--stage", required=True, metavar="NAME", help="A stage of the config.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for checkpoints, logs and what resuming needs.")
+@click.option("--start", "--from", "start", metavar="CHECKPOINT",
+              help="Checkpoint to start from, in place of the config's; --from under torchrun, which takes --start for "
+              "an option of its own.")  # fmt: skip
+@click.option("--store", type=FOLDER, help="Keep candidates' memories in this folder, not in main memory.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with what is in the folder.")
+@_settings
+def train(
+    config: str, stage: str, out: Path, start: str | None, store: Path | None, resume: bool, overrides: Sequence[str]
+) -> None:
+    """Train one stage of CONFIG, a TOML file or the name of one that ships; go on where it was stopped.
+
+    \b
+    Examples:
+      clara-reference train tiny --stage text --out runs/tiny/text
+      clara-reference train tiny --stage pretrain --start runs/tiny/text/best --out runs/tiny/pretrain
+      clara-reference train tiny --stage joint --start runs/tiny/pretrain/best --out runs/tiny/joint --set steps=500
+    On several processes or nodes:
+      torchrun --nproc-per-node 2 -m reference train tiny --stage text --out runs/tiny/text
+      deepspeed --module reference train mistral-7b --stage pretrain --out runs/mistral/pretrain
+    """
+    tables = _overrides(overrides, stage)
+    if start is not None:
+        tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
+    chosen = _config(config, tables)
+    from reference.checkpoint import read_manifest
+    from reference.launch import run_stage
+
+    best = run_stage(chosen, stage, out, store, resume)
+    if _first_process():
+        training = read_manifest(best).training
+        scores = "".join(f", {name} {value:.3f}" for name, value in training["scores"].items() if "/" not in name)
+        click.echo(f"{best}: step {training['step']}{scores}")
+
+
+@main.command()
+@click.argument("checkpoint")
+@click.argument("documents", type=FOLDER)
+@click.option("--store", required=True, type=FOLDER, help="Folder of the store; filled further if it is there.")
+@click.option("--precision", default="float16", show_default=True,
+              type=click.Choice(["float32", "bfloat16", "float16", "int8"]), help="How a number is kept.")  # fmt: skip
+@click.option("--part", default="1/1", show_default=True, metavar="I/N",
+              help="Only the I-th of N parts: so N processes fill one store.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
+def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: str, device: str) -> None:
+    """Compress DOCUMENTS (JSONL of title and text, .gz too) with CHECKPOINT into a store; go on where it was stopped.
+
+    \b
+    Example:
+      clara-reference encode runs/tiny/joint/best corpus.jsonl --store memories
+      clara-bench run -t hotpotqa -s clara -o checkpoint=runs/tiny/joint/best -o store=memories
+    """
+    first, parts = _part(part)
+    from itertools import islice
+
+    from clara_bench.retrieve.progress import progress
+    from reference.serving import Weights
+    from reference.store import Store
+    from reference.synthesize import read_documents
+
+    model = Weights(checkpoint, ("compressor",), device).model
+    filled, done = Store.create(store, model, precision), 0
+    total = -(-sum(1 for _ in read_documents(documents)) // parts)
+    with progress("compressing", total, "documents") as advance:
+
+        def told(count: int) -> None:
+            nonlocal done
+            advance(count - done)
+            done = count
+
+        built = filled.build(model, islice(read_documents(documents), first - 1, None, parts), told)
+    for name in built.rebuilt:
+        click.echo(f"{store / name}: was damaged and is built anew", err=True)
+    click.echo(
+        f"{store}: {built.added} of {built.texts} documents compressed now, {len(filled)} stored, "
+        f"{filled.bytes_per_document:.0f} bytes each"
+    )
+
+
+@main.command()
+@click.argument("checkpoint")
+@click.option("--questions", default=200, show_default=True, help="Questions that the shares are over.")
+@click.option("--passages", default=1000, show_default=True, help="Size of the dev world that they are about.")
+@click.option("--seed", default=0, show_default=True, help="Of that world.")
+@click.option("--rows", type=FOLDER, help="A JSONL file of rows for joint training, in the world's place.")
+@click.option("--top", default=50, show_default=True, help="Word pieces looked at of each memory vector.")
+@click.option("--show", default=1, show_default=True, help="Questions shown in full.")
+@click.option("--picture", type=FOLDER, help="File to draw: .png, .svg or .pdf.")
+def lens(
+    checkpoint: str, questions: int, passages: int, seed: int, rows: Path | None, top: int, show: int,
+    picture: Path | None,
+) -> None:  # fmt: skip
+    """What the memories of questions and documents say in words, and whether that is chance.
+
+    For every question: the share of the word pieces that its memory stands for which are in its gold passages and not
+    in the question itself, beside other questions' passages, the untrained reasoner and the compressor.
+
+    \b
+    Example:
+      clara-reference lens runs/tiny/joint/best --questions 500 --picture lens.png
+    """
+    from reference.lens_report import look, questions_of
+
+    found = look(checkpoint, questions_of(questions, passages, seed, rows), top)
+    for number in range(min(show, len(found.examples))):
+        click.echo(found.shown(number) + "\n")
+    head = [
+        "memories of",
+        "share in own passages",
+        "in other questions'",
+        "p, chance",
+        "p, as good as the reasoner",
+    ]
+    print_table(head, found.table())
+    if picture is not None:
+        found.draw(picture)
+        click.echo(picture)
+
+
+@main.command()
+@click.argument("documents", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--model", required=True, help="Name of the language model as its server knows it.")
+@click.option("--base-url", default="http://localhost:8000/v1", show_default=True, help="OpenAI-compatible server.")
+@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds the key.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(["simple", "complex", "paraphrase"]),
+              help="What to write; repeatable; by default all three.")  # fmt: skip
+@click.option("--rounds", default=10, show_default=True, help="Most rounds of questions, or of tries at a paraphrase.")
+@click.option("--temperature", default=0.7, show_default=True, help="Of what is written.")
+@click.option("--max-tokens", default=2048, show_default=True, help="Longest reply.")
+@click.option("--concurrency", default=8, show_default=True, help="Documents under way at once.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
+def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
+    """Have a language model write pretraining rows about DOCUMENTS (JSONL) into OUT; go on where it was stopped.
+
+    \b
+    Example:
+      clara-reference synthesize corpus.jsonl pretrain.jsonl --model Qwen/Qwen3-32B --limit 1000
+    """
+    from itertools import islice
+
+    from clara_bench.retrieve.progress import progress
+    from reference import synthesize as library
+    from reference.assignments import KINDS
+    from reference.teacher import Settings
+
+    settings = Settings(kinds=tuple(kinds) or KINDS, **given)
+    held = list(islice(library.read_documents(documents), limit))
+    with progress("writing", len(held) * len(settings.kinds), "answers") as advance:
+        statistics = library.synthesize(held, out, settings, lambda _: advance(1))
+    click.echo(library.table(statistics))
+    click.echo(out)
+
+
+@main.command()
+@click.argument("checkpoint", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--role", "roles", multiple=True, type=ROLES, help="Role to keep; repeatable; by default all.")
+@click.option("--dtype", default="float16", show_default=True, type=click.Choice(["float32", "bfloat16", "float16"]),
+              help="Number format in the files.")  # fmt: skip
+def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> None:
+    """Copy CHECKPOINT to OUT for shipping: 16 bits, its log, and how it and those before it were trained.
+
+    \b
+    Example:
+      clara-reference export runs/tiny/joint-8x/best shipped/tiny-8x
+      clara-reference export runs/tiny/text/best shipped/tiny-text --role generator
+    """
+    from reference import export as library
+
+    size = library.export(checkpoint, out, roles, dtype)
+    click.echo(f"{out}: {size / 1e6:.1f} MB")
+
+
+@main.command()
+@click.argument("config")
+@click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage; repeatable; by default all.")
+@click.option("--gpus", default=1, show_default=True, help="Accelerators, or processes, in each node.")
+@click.option("--nodes", default=1, show_default=True, help="How many nodes.")
+@click.option("--architecture", type=FOLDER, help="The backbone's config.json, where no other is found.")
+@_settings
+def plan(
+    config: str, stages: Sequence[str], gpus: int, nodes: int, architecture: Path | None, overrides: Sequence[str]
+) -> None:
+    """What the stages of CONFIG would take: parameters, memory, rows and positions; nothing is loaded or run.
+
+    \b
+    Examples:
+      clara-reference plan mistral-7b --gpus 8 --nodes 2
+      clara-reference plan mistral-7b --stage joint --gpus 4 --set parallel.zero=3
+    """
+    if gpus < 1 or nodes < 1:
+        raise ConfigError(f"--gpus is {gpus} and --nodes {nodes}, expected at least 1")
+    chosen = _config(config, _overrides(overrides, *stages))
+    from reference import plan as library
+
+    names = list(stages) or list(chosen.stages)
+    plans = [library.plan(chosen, name, gpus, nodes, architecture) for name in names]
+    columns = [_planned(one) for one in plans]
+    print_table(["stage", *names], [[label, *(column[label] for column in columns)] for label in columns[0]])
+
+
+def _planned(found: Plan) -> dict[str, str]:
+    """A column of the table."""
+    parallel, own = found.settings.parallel, list(dict.fromkeys(found.roles.values()))
+    return {
+        "parameters of the backbone": f"{found.backbone:,}",
+        "of each role's own": " / ".join(f"{number:,}" for number in own),
+        "that learn": f"{found.counts.trainable:,}",
+        "that do not": f"{found.counts.frozen:,}",
+        "memory of a rank, GiB": f"{found.memory.device / 2**30:.2f}",
+        "main memory of a node, GiB": f"{found.memory.host / 2**30:.2f}",
+        "ZeRO, precision": f"{parallel.zero}, {parallel.precision}",
+        "rows a step = micro-batch x accumulation x ranks": (
+            f"{found.settings.batch} = {parallel.micro_batch} x {found.accumulation} x {found.ranks}"
+        ),
+        "steps": f"{found.settings.steps:,}",
+        "rows in all": f"{found.settings.steps * found.settings.batch:,}",
+        "a step, at most: documents": f"{found.documents:,}",
+        "compressor's positions": f"{found.compressed:,}",
+        "reasoner's positions": f"{found.queried:,}",
+        "evidence's positions": f"{found.context:,}",
+        "bytes of a stored document": f"{found.bytes_per_document:,}",
+    }
+
+
+def _config(name: str, overrides: dict[str, Any]) -> Config:
+    from reference.shipped import config_file
+
+    return load(config_file(name), overrides)
+
+
+def _overrides(given: Sequence[str], *stages: str) -> dict[str, Any]:
+    """KEY=VALUE as tables; a key that is no table of a config file is a setting of the stages.
+
+    Raises:
+        ConfigError: no '=', or a setting of a stage where none is named.
+    """
+    tables: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        names = key.strip().split(".")
+        if not equals or not all(names):
+            raise ConfigError(f"--set '{text}': expected KEY=VALUE, such as model.memory.rate=4")
+        whole = names[0] in Config.__struct_fields__
+        if not whole and not stages:
+            raise ConfigError(f"--set {key}: a setting of a stage; name it with --stage, or write stages.NAME.{key}")
+        for path in [names] if whole else [["stages", stage, *names] for stage in stages]:
+            _put(tables, path, _value(value.strip()))
+    return tables
+
+
+def _put(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for name in path[:-1]:
+        tables = tables.setdefault(name, {})
+        if not isinstance(tables, dict):
+            raise ConfigError(f"--set {'.'.join(path)}: '{name}' is given a value and a table")
+    tables[path[-1]] = value
+
+
+def _value(text: str) -> Any:
+    """As TOML reads it, or else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _part(text: str) -> tuple[int, int]:
+    first, _, parts = text.partition("/")
+    if first.isdigit() and parts.isdigit() and 1 <= int(first) <= int(parts):
+        return int(first), int(parts)
+    raise ConfigError(f"--part is '{text}', expected I/N with I from 1 to N, such as 1/4")
+
+
+def _first_process() -> bool:
+    import os
+
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,99 @@
+"""Making a trained checkpoint fit to ship: the roles that are needed, in 16 bits, and how they came about.
+
+    OUT/                    a checkpoint (see checkpoint.py); its manifest holds `history`, the stages before it
+    OUT/log.jsonl           evaluations, and as many steps as say how the loss went
+    OUT/log-<stage>.jsonl   the same of each stage before
+
+The stages before are found by the folders that each names as its start, as far as these are still there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from clara_bench import ConfigError
+from reference import checkpoint
+
+STEPS = 500
+"""Lines of steps kept of a log."""
+
+
+class _Stage(NamedTuple):
+    name: str
+    training: Mapping[str, Any]
+    log: Path | None
+
+
+def export(
+    source: Path,
+    out: Path,
+    roles: Sequence[str] = (),
+    dtype: Literal["float32", "bfloat16", "float16"] = "float16",
+) -> int:
+    """Copy a checkpoint for shipping; the bytes that it takes.
+
+    Args:
+        source: folder from training, such as RUN/best.
+        out: a new folder, or one that holds a checkpoint already.
+        roles: which to keep; () for all.
+        dtype: number format in the files.
+
+    Raises:
+        ConfigError: no checkpoint, a role that it lacks, or a folder that holds something else.
+        DataError: a file is damaged.
+    """
+    if out.exists() and not (out / checkpoint.MANIFEST).is_file():
+        raise ConfigError(f"{out}: is there already and holds no checkpoint. Choose another folder")
+    model = checkpoint.load(source, roles or None)
+    stages = list(_lineage(source))
+    now, *before = stages
+    training = {**now.training, "history": [dict(stage.training) for stage in before]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(model, out, training, dtype)
+    for number, stage in enumerate(stages):
+        if stage.log is not None:
+            name = f"log-{stage.name}.jsonl" if number else "log.jsonl"
+            (out / name).write_text(_thinned(stage.log.read_text(encoding="utf-8")), encoding="utf-8")
+    return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+
+
+def _lineage(folder: Path) -> Iterator[_Stage]:
+    """A checkpoint and those that it was trained from, as far as they are there."""
+    seen: set[Path] = set()
+    while folder.is_dir() and folder.resolve() not in seen:
+        seen.add(folder.resolve())
+        training = checkpoint.read_manifest(folder).training
+        older = training.pop("history", None)
+        yield _Stage(str(training.get("stage", "")), _without_paths(training), _log(folder))
+        if older is not None:  # exported before
+            for stage in older:
+                kept = folder / f"log-{stage['stage']}.jsonl"
+                yield _Stage(stage["stage"], stage, kept if kept.is_file() else None)
+            return
+        folder = Path(training.get("settings", {}).get("start") or "none")
+
+
+def _log(folder: Path) -> Path | None:
+    places = (folder / "log.jsonl", folder.parent / "log.jsonl")
+    return next((place for place in places if place.is_file()), None)
+
+
+def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The command without the folder of the program that ran it."""
+    command = list(training.get("command", ()))
+    if command:
+        program = Path(command[0]).name
+        command[0] = "clara-reference" if program == "__main__.py" else program
+    return {**training, **({"command": command} if command else {})}
+
+
+def _thinned(log: str) -> str:
+    """Every evaluation, and steps at even distances."""
+    lines = [line for line in log.splitlines() if line]
+    steps = [number for number, line in enumerate(lines) if "evaluation" not in json.loads(line)]
+    apart = max(1, -(-len(steps) // STEPS))
+    left_out = {number for place, number in enumerate(steps) if (place + 1) % apart and place + 1 < len(steps)}
+    return "".join(line + "\n" for number, line in enumerate(lines) if number not in left_out)

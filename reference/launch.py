@@ -1,0 +1,125 @@
+"""One stage of training from its settings: rows, tokenizer, starting weights and memories, put together.
+
+Run by `clara-reference train` on one process, or on many by `torchrun -m reference train ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.retrieve.progress import progress
+from reference import deepspeed
+from reference.backbone import train_tokenizer
+from reference.config import Config, Evaluation
+from reference.deepspeed import Process
+from reference.evaluate import evaluator
+from reference.lessons import open_source
+from reference.model import Clara
+from reference.prompts import CHAIN
+from reference.resume import barrier
+from reference.shipped import checkpoint_folder
+from reference.stages import RETRIEVING, Remembered
+from reference.store import Store
+from reference.stream import Source
+from reference.train import begin, stage_settings, train
+
+STRIDE = 16
+"""Of an endless source, one row in so many is shown to the tokenizer, so that it sees several worlds."""
+
+
+def run_stage(config: Config, name: str, out: Path, store: Path | None = None, resume: bool = True) -> Path:
+    """Train a stage, or go on with it; the folder of its best checkpoint.
+
+    Args:
+        config: model, stages, and where their data come from.
+        name: of the stage.
+        out: folder for all that is written.
+        store: folder of the candidates' memories, filled first; None compresses each once and keeps it in memory.
+        resume: False refuses a folder in which training was begun.
+
+    Raises:
+        BenchError: see `train`, and whatever the data or the starting checkpoint lack.
+    """
+    settings = stage_settings(config, name)
+    if store is not None and settings.stage not in RETRIEVING:
+        raise ConfigError(f"stage '{settings.stage}' chooses among no documents: leave --store out")
+    if settings.start:
+        settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
+        config = msgspec.structs.replace(config, stages={**config.stages, name: settings})
+    options = data_options(config, name)
+    rows = open_source(settings.stage, options)
+    with deepspeed.quiet():
+        process = deepspeed.connect()
+    model = begin(config, name, _tokenizer(config, name, rows))
+    remembered = _remembered(model, rows, store, process) if store is not None else None
+    asked = config.evaluation.get(name, Evaluation())
+    evaluate = evaluator(settings, asked) if asked.tasks else None
+    notes = {"data": options, "evaluation": msgspec.to_builtins(asked)}
+    return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes)
+
+
+def data_options(config: Config, name: str) -> dict[str, Any]:
+    """The options of a stage's rows: the stage's own, or those of its kind."""
+    return config.data.get(name, config.data.get(stage_settings(config, name).stage, {}))
+
+
+def _tokenizer(config: Config, name: str, rows: Source) -> Any:
+    """For a backbone from scratch that nothing has trained yet."""
+    shape = config.model.backbone.scratch
+    if config.model.backbone.model or shape is None or stage_settings(config, name).start:
+        return None
+    return train_tokenizer(texts(rows, shape.vocabulary // 2), shape.vocabulary)
+
+
+def texts(rows: Source, number: int) -> Iterator[str]:
+    """Everything that is written in a number of rows, which are spread over the source."""
+    if rows.size is None:
+        places = range(0, number * STRIDE, STRIDE)
+    else:
+        places = range(0, rows.size, max(1, rows.size // number))
+    for place in places:
+        row = rows[place]
+        yield from row.documents
+        for turn in row.turns:
+            yield f"Question: {turn.question}\nAnswer: {CHAIN.join(filter(None, (turn.chain, turn.answer)))}"
+
+
+def _remembered(model: Clara, rows: Source, folder: Path, process: Process) -> Remembered:
+    """A store of all candidates' memories; each process fills its part of it."""
+    model.to(process.device)
+    if process.rank == 0:
+        Store.create(folder, model, "float16")  # as the systems do, so that they can serve from it
+    barrier(process)
+    store = Store(folder)
+    store.require(model)
+    documents = sorted(_documents(rows))
+    share, done = documents[process.rank :: process.ranks], 0
+    with progress("compressing", len(share), "documents") as advance:
+
+        def told(count: int) -> None:
+            nonlocal done
+            advance(count - done)
+            done = count
+
+        store.build(model, share, told, verify=process.rank == 0)
+    barrier(process)
+    store.refresh()
+    return store.get
+
+
+def _documents(rows: Source) -> set[str]:
+    """Every document of a source, once.
+
+    Raises:
+        ConfigError: there is no end of them.
+    """
+    if hasattr(rows, "documents"):
+        return set(rows.documents())
+    if rows.size is None:
+        raise ConfigError("the rows have no end, and neither have their documents: leave --store out")
+    return {document for place in range(rows.size) for document in rows[place].documents}

@@ -1,0 +1,233 @@
+"""clara-reference from end to end: a stage after the other, then everything that a trained model is for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from clara_bench.worlds import WorldConfig, generate
+from reference.cli import main
+from tests.reference.scholar import Scholar, serving
+
+STAGES = ("text", "pretrain", "instruct", "joint")
+
+
+def invoke(*arguments: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done.exit_code, done.output
+
+
+def succeed(*arguments: str | Path) -> str:
+    code, output = invoke(*arguments)
+    assert code == 0, output
+    return output
+
+
+def refuse(*arguments: str | Path) -> str:
+    code, output = invoke(*arguments)
+    [line] = [line for line in output.splitlines() if line.startswith("Error: ")]
+    assert code == 2, output
+    return line
+
+
+def stage(folder: Path, name: str, *more: str | Path, before: str = "") -> str:
+    start = ["--start", folder / before / "best"] if before else []
+    return succeed("train", "debug", "--stage", name, "--out", folder / name, *start, *more)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of each stage, every one from the one before, as tiny.toml says to."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, before in zip(STAGES, ("", *STAGES), strict=False):
+        stage(folder, name, *(["--store", folder / "memories"] if name == "joint" else []), before=before)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl.gz"
+    rows = [{"id": str(n), "title": f"City {n}", "text": f"City {n} has {n} inhabitants."} for n in range(7)]
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    return path
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_help_is_shown_without_importing_a_language_model_library():
+    code = "import sys; from click.testing import CliRunner; from reference.cli import main; " + (
+        "print(CliRunner().invoke(main, ['train', '--help']).output); "
+        "print({'torch', 'numpy', 'transformers', 'deepspeed'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "--stage NAME" in shown and shown.endswith("set()\n")
+
+
+@pytest.mark.parametrize("name", list(main.commands))
+def test_every_command_explains_itself_with_an_example_that_parses(name: str):
+    text = main.commands[name].help or ""
+    examples = re.findall(r"^ *(clara-reference .*)$", text, re.MULTILINE)
+    assert examples
+    for example in examples:
+        _, command, *words = shlex.split(example)
+        main.commands[command].make_context(command, words)
+
+
+def test_each_stage_starts_from_the_one_before(runs: Path):
+    roles = {name: manifest(runs / name / "best")["roles"] for name in STAGES}
+    assert roles["text"] == ["generator"]
+    assert sorted(roles["instruct"]) == ["compressor", "generator"]
+    assert sorted(roles["joint"]) == ["compressor", "generator", "reasoner"]
+    before, after = (runs / name / "best" / "compressor.safetensors" for name in ("instruct", "joint"))
+    assert before.read_bytes() == after.read_bytes()
+
+
+def test_a_checkpoint_says_how_it_came_about(runs: Path):
+    training = manifest(runs / "joint" / "best")["training"]
+    assert training["data"]["candidates"] == 10 and training["evaluation"]["questions"] == 2
+    assert training["settings"]["start"].endswith("instruct/best") and training["settings"]["selection"]["k"] == 3
+    assert {"score", "em", "nq/recall@1", "recall@5"} <= training["scores"].keys()
+
+
+def test_the_text_stage_is_judged_on_reading_and_not_on_finding(runs: Path):
+    scores = manifest(runs / "text" / "best")["training"]["scores"]
+    assert {"score", "em", "f1", "nq/em", "nq/f1"} == scores.keys()
+
+
+@pytest.mark.parametrize("name", ["supervised", "reinforce"])
+def test_the_twins_of_joint_training_run_as_well(runs: Path, name: str):
+    assert "step 3" in stage(runs, name, before="instruct")
+    assert (runs / name / "best" / "reasoner.safetensors").is_file()
+
+
+def test_settings_are_overridden_by_dotted_keys(runs: Path, tmp_path: Path):
+    changed = ("--set", "steps=1", "--set", "model.memory.rate=32", "--set", "data.pretrain.questions=1")
+    stage_ = ("train", "debug", "--stage", "pretrain", "--start", runs / "text" / "best", "--out", tmp_path / "run")
+    succeed(*stage_, *changed, "--set", "evaluation.pretrain.tasks=[]", "--set", "parallel.micro_batch=4")
+    said = manifest(tmp_path / "run" / "best")
+    assert said["model"]["memory"]["rate"] == 32 and said["slots"] == 4
+    assert said["training"]["step"] == 1 and said["training"]["data"]["questions"] == 1
+    assert said["training"]["settings"]["parallel"]["micro_batch"] == 4 and said["training"]["scores"] == {}
+
+
+def test_the_same_command_goes_on_and_does_nothing_twice(runs: Path):
+    log = (runs / "text" / "log.jsonl").read_bytes()
+    stage(runs, "text")
+    assert (runs / "text" / "log.jsonl").read_bytes() == log
+    assert "was begun here" in refuse("train", "debug", "--stage", "text", "--out", runs / "text", "--no-resume")
+
+
+def test_what_cannot_be_trained_is_refused_in_one_line(runs: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "run")
+    assert "Did you mean 'tiny'" in refuse("train", "tinny", "--stage", "text", *out)
+    assert "no stage 'txt'" in refuse("train", "debug", "--stage", "txt", *out)
+    assert "`$.stages" in refuse("train", "debug", "--stage", "text", *out, "--set", "stepps=3")
+    assert "expected KEY=VALUE" in refuse("train", "debug", "--stage", "text", *out, "--set", "steps")
+    assert "`int`" in refuse("train", "debug", "--stage", "text", *out, "--set", "steps=many")
+    assert "leave --store out" in refuse("train", "debug", "--stage", "text", *out, "--store", tmp_path / "s")
+    assert "no such path" in refuse("train", "debug", "--stage", "text", *out, "--start", "nowhere")
+    joint = ("train", "debug", "--stage", "joint", *out)
+    assert "needs a trained compressor" in refuse(*joint, "--start", runs / "text" / "best")
+    endless = ("--set", "data.joint.worlds=0", "--store", tmp_path / "s", "--start", runs / "instruct" / "best")
+    assert "no end" in refuse(*joint, *endless)
+    assert not (tmp_path / "run" / "best").exists()
+
+
+def test_documents_are_encoded_once_and_in_parts(runs: Path, corpus: Path, tmp_path: Path):
+    encode = ("encode", runs / "joint" / "best", corpus, "--store", tmp_path / "store")
+    assert "4 of 4 documents compressed now, 4 stored" in succeed(*encode, "--part", "1/2")
+    assert "3 of 7 documents compressed now, 7 stored" in succeed(*encode)
+    assert "0 of 7 documents compressed now" in succeed(*encode)
+    assert "keeps float16, not int8" in refuse(*encode, "--precision", "int8")
+    assert "expected I/N" in refuse(*encode, "--part", "3/2")
+
+
+def test_a_damaged_shard_is_named_and_built_anew(runs: Path, corpus: Path, tmp_path: Path):
+    encode = ("encode", runs / "joint" / "best", corpus, "--store", tmp_path / "store")
+    succeed(*encode)
+    [shard] = (tmp_path / "store").glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    shard.write_bytes(content)
+    output = succeed(*encode)
+    assert f"{shard.name}: was damaged and is built anew" in output and "7 of 7 documents compressed now" in output
+
+
+def test_the_lens_compares_with_untrained_and_random(runs: Path, tmp_path: Path):
+    picture = tmp_path / "lens.png"
+    output = succeed(
+        "lens", runs / "joint" / "best", "--questions", "5", "--passages", "200", "--picture", picture, "--show", "2"
+    )
+    assert all(name in output for name in ("by the reasoner", "by the compressor", "untrained", "documents"))
+    assert picture.stat().st_size > 1000
+    assert "has no role 'reasoner'" in refuse("lens", runs / "instruct" / "best")
+
+
+def test_an_exported_checkpoint_is_half_the_size_and_keeps_its_history(runs: Path, tmp_path: Path):
+    out = tmp_path / "shipped"
+    assert "MB" in succeed("export", runs / "joint" / "best", out)
+    said = manifest(out)
+    assert [one["stage"] for one in (said["training"], *said["training"]["history"])] == [*reversed(STAGES)]
+    names = {path.name for path in out.glob("log*.jsonl")}
+    assert names == {"log.jsonl", "log-instruct.jsonl", "log-pretrain.jsonl", "log-text.jsonl"}
+    sizes = [(folder / "reasoner.safetensors").stat().st_size for folder in (out, runs / "joint" / "best")]
+    assert 0.45 < sizes[0] / sizes[1] < 0.6
+    again = tmp_path / "again"
+    succeed("export", out, again, "--role", "generator")
+    assert manifest(again)["roles"] == ["generator"] and len(manifest(again)["training"]["history"]) == 3
+    assert (again / "log-text.jsonl").read_bytes() == (out / "log-text.jsonl").read_bytes()
+
+
+def test_exporting_never_overwrites_what_is_no_checkpoint(runs: Path, tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert "holds no checkpoint" in refuse("export", runs / "text" / "best", tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_pretraining_rows_are_synthesised(tmp_path: Path):
+    scholar = Scholar(generate("hotpotqa", WorldConfig(questions=1, passages=200)), 2)
+    lines = [json.dumps({"text": document}) + "\n" for document in scholar.documents[:2]]
+    (tmp_path / "documents.jsonl").write_text("".join(lines), encoding="utf-8")
+    with serving(scholar) as url:
+        command = ("synthesize", tmp_path / "documents.jsonl", tmp_path / "rows.jsonl", "--model", "scholar")
+        output = succeed(*command, "--base-url", url, "--kind", "simple", "--limit", "1")
+    assert "pairs per document" in output
+    assert len((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_launchers_may_pass_the_local_rank():
+    assert "Usage" in succeed("--local_rank=0", "train", "--help")
+
+
+def test_two_processes_train_and_fill_one_store(runs: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    command += ["-m", "reference", "train", "debug"]
+    command += ["--stage", "joint", "--from", str(runs / "instruct" / "best"), "--out", str(tmp_path / "run")]
+    command += ["--store", str(tmp_path / "store"), "--set", "steps=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("step 1") == 1
+    assert manifest(tmp_path / "run" / "best")["training"]["ranks"] == 2
+
+
+def test_documented_commands_of_the_configs_parse():
+    from reference.shipped import CONFIGS
+
+    for path in CONFIGS.glob("*.toml"):
+        for line in re.findall(r"^# +(clara-reference .*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+            _, name, *words = shlex.split(line)
+            command = main.commands[name]
+            assert isinstance(command, click.Command)
+            command.make_context(name, words)

@@ -1,0 +1,164 @@
+"""The configs that ship: they load, their numbers are the paper's, and what they would take is counted right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from clara_bench import ConfigError
+from reference.cli import main
+from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
+from reference.deepspeed import count_parameters
+from reference.lessons import open_source
+from reference.model import Clara
+from reference.plan import empty_backbone, plan
+from reference.shipped import checkpoint_folder, config_file, configs
+from reference.stages import Stage, set_out
+
+STAGES = get_args(StageName)
+
+
+def shipped(name: str) -> Config:
+    return load(config_file(name))
+
+
+@pytest.mark.parametrize("name", configs())
+def test_every_stage_of_every_config_has_rows_and_a_batch_that_divides(name: str):
+    config = shipped(name)
+    assert config.description
+    for stage, settings in config.stages.items():
+        assert settings.stage == stage
+        assert settings.batch % settings.parallel.micro_batch == 0
+        if "path" not in config.data[stage]:
+            small = {**config.data[stage], "passages": 200}
+            assert open_source(stage, small)[0].turns
+
+
+@pytest.mark.parametrize("name", ["debug", "tiny", "smollm2-135m", "smollm2-135m-full"])
+def test_a_config_that_runs_on_worlds_has_all_stages(name: str):
+    assert tuple(shipped(name).stages) == STAGES
+
+
+def test_a_config_may_be_the_difference_from_another_one():
+    whole, lora = shipped("smollm2-135m-full"), shipped("smollm2-135m")
+    assert (whole.model.adapters.kind, lora.model.adapters.kind) == ("full", "lora")
+    assert whole.model.backbone == lora.model.backbone and whole.data == lora.data
+    assert whole.stages["joint"].optimiser.reasoner_factor == lora.stages["joint"].optimiser.reasoner_factor
+    assert whole.stages["joint"].optimiser.learning_rate < lora.stages["joint"].optimiser.learning_rate
+
+
+def test_mistral_has_the_settings_of_the_papers_table_10():
+    config = shipped("mistral-7b")
+    adapters, stages = config.model.adapters, config.stages
+    assert (adapters.rank, adapters.alpha, adapters.dropout, adapters.targets) == (16, 32, 0.1, "all-linear")
+    assert config.model.memory.document_tokens == 256
+    assert [stages[name].optimiser.learning_rate for name in ("pretrain", "instruct", "joint")] == [1e-4, 1e-4, 5e-6]
+    assert [stages[name].batch for name in ("pretrain", "instruct", "joint")] == [128, 128, 32]
+    assert (stages["joint"].selection.k, stages["joint"].selection.temperature) == (5, 0.02)
+    for settings in stages.values():
+        optimiser, parallel = settings.optimiser, settings.parallel
+        assert (optimiser.schedule, optimiser.warmup_fraction, optimiser.clip) == ("cosine", 0.03, 1.0)
+        assert (optimiser.betas, optimiser.weight_decay, settings.mse_weight) == ((0.9, 0.95), 0.0, 0.1)
+        assert (parallel.zero, parallel.precision) == (2, "bf16")
+    rows = {name: settings.steps * settings.batch for name, settings in stages.items()}
+    assert 0 <= rows["pretrain"] - 5_966_291 < 128  # Table 8: 2,000,000 + 2,000,000 + 1,966,291, once
+    assert shipped("phi4-mini").stages == stages
+
+
+def test_mistral_is_planned_without_its_weights():
+    found = plan(shipped("mistral-7b"), "joint", ranks_a_node=4)
+    assert found.backbone == 7_241_732_096  # as the released code logs it
+    assert set(found.roles.values()) == {41_943_040}  # likewise
+    assert found.counts.trainable == 2 * 41_943_040 and found.accumulation == 4
+    assert found.counts.frozen == found.backbone + 41_943_040 + (16 + 2) * 4096
+    assert found.bytes_per_document == 128 * 2**10
+    assert 13.5 < found.memory.device / 2**30 < 16
+    pretrain = plan(shipped("mistral-7b"), "pretrain", ranks_a_node=8, nodes=2)
+    assert pretrain.counts.trainable == 2 * 41_943_040 + 16 * 4096
+    assert (pretrain.accumulation, pretrain.documents, pretrain.compressed) == (4, 128, 128 * (259 + 16))
+
+
+def test_phi_is_planned_without_its_weights():
+    found = plan(shipped("phi4-mini"), "instruct", ranks_a_node=8)
+    assert found.backbone == 3_836_021_760
+    assert found.context == 128 * 5 * 17 and found.documents == 640
+
+
+def test_smollm_has_as_many_parameters_as_its_file_says():
+    assert plan(shipped("smollm2-135m"), "text").backbone == 134_515_008
+
+
+def test_zero_divides_what_a_rank_holds():
+    config = shipped("smollm2-135m")
+
+    def memory(zero: int, ranks: int) -> int:
+        settings = config.stages["joint"]
+        changed = msgspec.structs.replace(settings, parallel=msgspec.structs.replace(settings.parallel, zero=zero))
+        changed = msgspec.structs.replace(changed, batch=64)
+        return plan(msgspec.structs.replace(config, stages={"joint": changed}), "joint", ranks).memory.device
+
+    assert memory(0, 8) == memory(0, 1) > memory(1, 8) > memory(2, 8) > memory(3, 8)
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_plan_counts_what_the_stage_itself_would_train(stage: str, kind: str, tiny: Any):
+    config = load(
+        config_file("debug"),
+        {"model": {"adapters": {"kind": kind}, "backbone": {"scratch": {"vocabulary": len(tiny.tokenizer)}}}},
+    )
+    settings = config.stages[stage]
+    roles = () if stage == "text" else ("generator", "compressor")
+    model = set_out(Clara(tiny, config.model, roles), settings)
+    assert plan(config, stage).counts == count_parameters(Stage(model, settings).model)
+
+
+def test_an_architecture_is_read_from_a_file_or_refused(tmp_path: Path):
+    file = tmp_path / "config.json"
+    shape = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    file.write_text(json.dumps({"model_type": "qwen2", "vocab_size": 100, "num_key_value_heads": 2, **shape}))
+    config = load(config_file("smollm2-135m"), {"model": {"backbone": {"model": "somebody/unheard-of"}}})
+    assert plan(config, "text", file=file).backbone > 0
+    assert type(empty_backbone(config.model.backbone, file)).__name__ == "Qwen2ForCausalLM"
+    with pytest.raises(ConfigError, match="--architecture FILE"):
+        plan(config, "text")
+    file.write_text('{"model_type": "poem"}')
+    with pytest.raises(ConfigError, match="no architecture"):
+        plan(config, "text", file=file)
+
+
+def test_a_plan_is_shown_and_a_batch_that_does_not_divide_is_refused():
+    done = CliRunner().invoke(main, ["plan", "mistral-7b", "--stage", "pretrain", "--gpus", "8", "--nodes", "2"])
+    assert done.exit_code == 0 and "7,241,732,096" in done.output and "128 = 2 x 4 x 16" in done.output
+    done = CliRunner().invoke(main, ["plan", "mistral-7b", "--stage", "joint", "--gpus", "8", "--nodes", "4"])
+    assert done.exit_code == 2 and "stage 'joint': batch is 32, expected a multiple" in done.output
+    done = CliRunner().invoke(main, ["plan", "tiny", "--set", "steps=3"])
+    assert done.exit_code == 2 and "name it with --stage" in done.output
+    assert CliRunner().invoke(main, ["plan", "tiny", "--gpus", "0"]).exit_code == 2
+
+
+def test_names_that_do_not_ship_are_refused_with_those_that_do():
+    with pytest.raises(ConfigError, match=r"config 'mistral-8b': .*Did you mean 'mistral-7b'\? Shipped: debug, "):
+        config_file("mistral-8b")
+    with pytest.raises(ConfigError, match="checkpoint 'huge'"):
+        checkpoint_folder("huge")
+
+
+def test_overrides_lie_above_the_file_and_are_checked_like_it(tmp_path: Path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[model.memory]\nrate = 4\n[stages.text]\nsteps = 5\n")
+    config = load(file, {"stages": {"text": {"batch": 16}}})
+    assert config.model == ModelConfig(memory=Memory(rate=4)) and config.stages["text"] == TrainConfig(
+        steps=5, batch=16
+    )
+    with pytest.raises(ConfigError, match="batch is 12, expected a multiple"):
+        load(file, {"stages": {"text": {"batch": 12}}})
+    with pytest.raises(ConfigError, match="unknown field `rates`"):
+        load(file, {"model": {"memory": {"rates": 4}}})
+    with pytest.raises(ConfigError, match="leaves no memory vector"):
+        load(file, {"model": {"memory": {"rate": 400}}})
