@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -139,14 +139,10 @@ def connect() -> Process:
         ConfigError: a launcher told this process only half of what it needs to know.
     """
     _on_cpu_if_no_gpu()
-    known = [name for name in LAUNCHER if name in os.environ]
     if torch.distributed.is_initialized():
         os.environ.setdefault("LOCAL_RANK", "0")
-    elif "RANK" not in known:
+    elif not launched(os.environ):
         _alone()
-    elif len(known) < len(LAUNCHER):
-        missing = ", ".join(sorted(set(LAUNCHER) - set(known)))
-        raise ConfigError(f"environment: RANK is set without {missing}. Start with `deepspeed` or `torchrun`")
     import deepspeed
     from deepspeed.accelerator import get_accelerator
 
@@ -159,6 +155,20 @@ def connect() -> Process:
     deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False, timeout=timedelta(minutes=60))
     world = torch.distributed
     return Process(world.get_rank(), world.get_world_size(), torch.device(get_accelerator().device_name(local)))
+
+
+def launched(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher started this process.
+
+    Raises:
+        ConfigError: it told only half of what a process needs to know.
+    """
+    missing = sorted(name for name in LAUNCHER if name not in environment)
+    if "RANK" in environment and missing:
+        raise ConfigError(
+            f"environment: RANK is set without {', '.join(missing)}. Start with `deepspeed` or `torchrun`"
+        )
+    return "RANK" in environment
 
 
 def _on_cpu_if_no_gpu() -> None:

@@ -344,9 +344,8 @@ class _Candidates(NamedTuple):
 def _one_question_each(rows: Sequence[Row], stage: str) -> None:
     for row in rows:
         if len(row.turns) != 1 or row.kind != "qa":
-            raise DataError(
-                f"row {row.id!r}: {len(row.turns)} {row.kind} turns; stage '{stage}' takes one question a row"
-            )
+            turns = f"{len(row.turns)} {row.kind} turns"
+            raise DataError(f"row {row.id!r}: stage '{stage}' takes one question a row, not {turns}")
 
 
 def _cross_entropy(read: Predictions) -> WeightedSum:
