@@ -150,8 +150,10 @@ def lens(
     Example:
       clara-reference lens runs/tiny/joint/best --questions 500 --picture lens.png
     """
-    from reference.lens_report import look, questions_of
+    from reference.lens_report import check_picture, look, questions_of
 
+    if picture is not None:
+        check_picture(picture)
     found = look(checkpoint, questions_of(questions, passages, seed, rows), top)
     for number in range(min(show, len(found.examples))):
         click.echo(found.shown(number) + "\n")

@@ -24,7 +24,8 @@ STEPS = 500
 class _Stage(NamedTuple):
     name: str
     training: Mapping[str, Any]
-    log: Path | None
+    log: str
+    """Its lines; "" for none."""
 
 
 def export(
@@ -54,9 +55,9 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, out, training, dtype)
     for number, stage in enumerate(stages):
-        if stage.log is not None:
+        if stage.log:
             name = f"log-{stage.name}.jsonl" if number else "log.jsonl"
-            (out / name).write_text(_thinned(stage.log.read_text(encoding="utf-8")), encoding="utf-8")
+            (out / name).write_text(_thinned(stage.log), encoding="utf-8")
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
 
 
@@ -67,18 +68,20 @@ def _lineage(folder: Path) -> Iterator[_Stage]:
         seen.add(folder.resolve())
         training = checkpoint.read_manifest(folder).training
         older = training.pop("history", None)
-        yield _Stage(str(training.get("stage", "")), _without_paths(training), _log(folder))
+        yield _Stage(
+            str(training.get("stage", "")),
+            _without_paths(training),
+            _log(folder / "log.jsonl", folder.parent / "log.jsonl"),
+        )
         if older is not None:  # exported before
             for stage in older:
-                kept = folder / f"log-{stage['stage']}.jsonl"
-                yield _Stage(stage["stage"], stage, kept if kept.is_file() else None)
+                yield _Stage(stage["stage"], stage, _log(folder / f"log-{stage['stage']}.jsonl"))
             return
         folder = Path(training.get("settings", {}).get("start") or "none")
 
 
-def _log(folder: Path) -> Path | None:
-    places = (folder / "log.jsonl", folder.parent / "log.jsonl")
-    return next((place for place in places if place.is_file()), None)
+def _log(*places: Path) -> str:
+    return next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
 
 
 def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:

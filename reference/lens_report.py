@@ -68,12 +68,21 @@ class Look:
 
         Raises:
             MissingDependency: matplotlib is not installed.
-            ConfigError: no such folder, or no such kind of picture.
+            ConfigError: see `check_picture`.
         """
+        check_picture(path)
         first = self.examples[0]
-        if path.suffix not in (".png", ".svg", ".pdf") or not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path}: expected a file in a folder that is there, ending in .png, .svg or .pdf")
         draw(path, first.lens, first.passages, first.asked, first.question, self.shares)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a path to which no picture can be drawn.
+
+    Raises:
+        ConfigError: its folder is not there, or it ends in no kind of picture.
+    """
+    if path.suffix not in (".png", ".svg", ".pdf") or not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path}: expected a file in a folder that is there, ending in .png, .svg or .pdf")
 
 
 def questions_of(number: int, passages: int, seed: int = 0, path: Path | None = None) -> list[Row]:

@@ -6,7 +6,6 @@ Shapes: H hidden, M memory slots, S memory vectors of a prompt.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -17,7 +16,7 @@ from torch import Tensor
 from clara_bench import Answer, BackendError, ConfigError, Passage, Ranked, Usage
 from clara_bench.cache import digest
 from reference import checkpoint
-from reference.decode import Generated
+from reference.decode import Generated, clock
 from reference.model import Clara
 from reference.prompts import final, memory_block
 from reference.shipped import checkpoint_folder
@@ -142,16 +141,16 @@ class Weights:
 class Phases:
     """Seconds by phase, split evenly among the questions of a batch."""
 
-    def __init__(self, questions: int) -> None:
-        self._questions = questions
+    def __init__(self, questions: int, device: torch.device) -> None:
+        self._questions, self._device = questions, device
         self._seconds = {"retrieve": 0.0, "compress": 0.0}
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Add what the block takes to a phase."""
-        start = time.perf_counter()
+        start = clock(self._device)
         yield
-        self._seconds[name] += time.perf_counter() - start
+        self._seconds[name] += clock(self._device) - start
 
     @property
     def shares(self) -> dict[str, float]:

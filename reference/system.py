@@ -75,7 +75,7 @@ class ClaraSystem:
         """How the store keeps a number."""
         search: Literal["pca", "random", "mean", "none"] = "pca"
         """Short vectors that find passages in a whole corpus; none: questions come with candidates."""
-        search_depth: int = 200
+        search_depth: int = 100
         """Passages found by short vectors, and scored by their whole memories."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
@@ -174,7 +174,7 @@ class ClaraSystem:
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """Rank, read the memories of the best, answer; what questions share in time is split evenly."""
-        phases, chosen = Phases(len(questions)), self.options
+        phases, chosen = Phases(len(questions), self._weights.device), self.options
         remembered = Remembered(self._weights.model, self._store, phases)
         if self.retriever is not None:
             with phases("retrieve"):
@@ -283,7 +283,7 @@ class TinyText:
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """Retrieve, read, answer; what questions share in time is split evenly."""
-        phases, chosen = Phases(len(questions)), self.options
+        phases, chosen = Phases(len(questions), self._weights.device), self.options
         with phases("retrieve"):
             rankings = self.retriever.retrieve(questions, max(chosen.k, chosen.depth))
         texts = [[_text_of(self._corpus, ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]

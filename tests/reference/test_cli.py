@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from clara_bench.worlds import WorldConfig, generate
 from reference.cli import main
+from reference.shipped import CONFIGS
 from tests.reference.scholar import Scholar, serving
 
 STAGES = ("text", "pretrain", "instruct", "joint")
@@ -173,6 +174,8 @@ def test_the_lens_compares_with_untrained_and_random(runs: Path, tmp_path: Path)
     assert all(name in output for name in ("by the reasoner", "by the compressor", "untrained", "documents"))
     assert picture.stat().st_size > 1000
     assert "has no role 'reasoner'" in refuse("lens", runs / "instruct" / "best")
+    assert "ending in .png" in refuse("lens", runs / "joint" / "best", "--picture", tmp_path / "lens.gif")
+    assert "1 questions" in refuse("lens", runs / "joint" / "best", "--questions", "1")
 
 
 def test_an_exported_checkpoint_is_half_the_size_and_keeps_its_history(runs: Path, tmp_path: Path):
@@ -188,6 +191,8 @@ def test_an_exported_checkpoint_is_half_the_size_and_keeps_its_history(runs: Pat
     succeed("export", out, again, "--role", "generator")
     assert manifest(again)["roles"] == ["generator"] and len(manifest(again)["training"]["history"]) == 3
     assert (again / "log-text.jsonl").read_bytes() == (out / "log-text.jsonl").read_bytes()
+    succeed("export", again, again)
+    assert {path.name for path in again.glob("log*.jsonl")} == names
 
 
 def test_exporting_never_overwrites_what_is_no_checkpoint(runs: Path, tmp_path: Path):
@@ -222,12 +227,10 @@ def test_two_processes_train_and_fill_one_store(runs: Path, tmp_path: Path):
     assert manifest(tmp_path / "run" / "best")["training"]["ranks"] == 2
 
 
-def test_documented_commands_of_the_configs_parse():
-    from reference.shipped import CONFIGS
-
-    for path in CONFIGS.glob("*.toml"):
-        for line in re.findall(r"^# +(clara-reference .*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
-            _, name, *words = shlex.split(line)
+def test_documented_commands_parse():
+    for path in (*CONFIGS.glob("*.toml"), *CONFIGS.parent.glob("*.md")):
+        for line in re.findall(r"^(?:#| ) +(clara-reference .*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+            _, name, *words = shlex.split(line, comments=True)
             command = main.commands[name]
             assert isinstance(command, click.Command)
             command.make_context(name, words)
