@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -17,17 +17,21 @@ from clara_bench import ConfigError
 
 Role = Literal["compressor", "reasoner", "generator"]
 ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0)]
+Above0 = Annotated[float, msgspec.Meta(gt=0)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
 
 
 class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
 
-    hidden_size: int = 128
-    intermediate_size: int = 384
-    layers: int = 4
-    heads: int = 4
-    vocabulary: int = 4096
+    hidden_size: Count = 128
+    intermediate_size: Count = 384
+    layers: Count = 4
+    heads: Count = 4
+    vocabulary: Count = 4096
     """Largest number of word pieces of the tokenizer."""
     start: Literal["plain", "identity", "looking-back"] = "looking-back"
     """How attention begins: as the library does it, near the identity, or with a first layer that looks back."""
@@ -49,18 +53,18 @@ class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How a role differs from the backbone: LoRA adapters over shared weights, or a full copy."""
 
     kind: Literal["lora", "full"] = "lora"
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.1
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Share = 0.1
     targets: str | tuple[str, ...] = "all-linear"
 
 
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a document becomes memory vectors."""
 
-    rate: int = 16
+    rate: Count = 16
     """Nominal compression rate; the number of memory vectors is floor(document_tokens / rate)."""
-    document_tokens: int = 256
+    document_tokens: Count = 256
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
@@ -86,8 +90,8 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How documents are chosen in joint training."""
 
-    k: int = 5
-    temperature: float = 0.02
+    k: Count = 5
+    temperature: Above0 = 0.02
     estimator: Literal["straight-through", "gumbel", "soft", "reinforce"] = "straight-through"
     mask: Literal["infinite", "leaky"] = "infinite"
     """`leaky` adds log(1e-8) to what is taken, as the released code does."""
@@ -96,16 +100,17 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """AdamW and its schedule (paper, Table 10)."""
 
-    learning_rate: float = 1e-4
-    reasoner_factor: float = 1.0
+    learning_rate: Above0 = 1e-4
+    reasoner_factor: Weight = 1.0
     """The reasoner's learning rate as a share of the others'."""
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.0
+    weight_decay: Weight = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_fraction: float = 0.03
-    floor_fraction: float = 0.1
+    warmup_fraction: Share = 0.03
+    floor_fraction: Share = 0.1
     """Where the cosine ends, as a share of the peak."""
-    clip: float = 1.0
+    clip: Weight = 1.0
+    """Longest gradient; 0 cuts none."""
 
 
 class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -115,7 +120,7 @@ class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     offload: bool = False
     """Keep optimiser states in main memory (ZeRO 1 to 3)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    micro_batch: int = 8
+    micro_batch: Count = 8
     """Rows a rank takes through the model at once."""
     activation_checkpointing: bool = False
 
@@ -126,28 +131,28 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     stage: StageName = "pretrain"
     start: str = ""
     """Checkpoint folder to start from; "" starts from the backbone."""
-    steps: int = 1000
+    steps: Count = 1000
     """Optimiser steps."""
-    batch: int = 128
+    batch: Count = 128
     """Rows a step, over all ranks."""
     seed: int = 0
-    mse_weight: float = 0.1
+    mse_weight: Weight = 0.1
     mse_form: Literal["mean", "sum"] = "mean"
     """Mean over hidden dimensions (released code), or their sum (paper, eq. 2.1)."""
     mse_detach: bool = False
     """Stop the gradient on the document's side."""
     ce_form: Literal["token", "micro-batch"] = "token"
     """Weigh every target token of the global batch alike, or average the means of micro-batches (released code)."""
-    question_weight: float = 1.0
+    question_weight: Weight = 1.0
     """Weight of the questions' tokens where they are part of the target (`pretrain`; paper: 1)."""
     freeze: tuple[Role, ...] = ()
     """Roles that do not learn, beyond those the stage freezes anyway."""
     reasoner_start: Literal["compressor", "random"] = "compressor"
     generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
     """`fresh` starts the generator anew, as the released code does between pretraining and instruction tuning."""
-    evaluate_every: int = 0
+    evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Steps between evaluations through the harness; 0: only at the end."""
-    save_every: int = 500
+    save_every: Count = 500
     """Steps between checkpoints from which training can resume."""
     selection: Selection = Selection()
     optimiser: Optimiser = Optimiser()
@@ -160,12 +165,12 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
     setting: Literal["", "closed", "gold", "distractor"] = ""
     """"": distractor where the stage chooses documents, else gold."""
-    questions: int = 50
+    questions: Count = 50
     """Of each task."""
-    passages: int = 1000
+    passages: Count = 1000
     """Of the world."""
     world_seed: int = 1_000_003
-    max_new_tokens: int = 48
+    max_new_tokens: Count = 48
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

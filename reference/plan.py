@@ -108,6 +108,8 @@ def empty_backbone(backbone: Backbone, file: Path | None = None) -> Any:
 
     if backbone.model:
         config = _architecture(backbone.model, file)
+    elif file is not None:
+        raise ConfigError(f"the config gives the backbone a shape of its own: leave --architecture {file} out")
     elif backbone.scratch is not None:
         config = architecture(backbone.scratch, backbone.scratch.vocabulary)
     else:

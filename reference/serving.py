@@ -58,9 +58,10 @@ class Weights:
         self.config = self.manifest.model
         missing = [role for role in roles if role not in self.manifest.roles]
         if missing:
+            hint = ", or choose a retriever" if missing == ["reasoner"] else ""
             raise ConfigError(
                 f"{self.folder}: has no role '{missing[0]}', only {', '.join(self.manifest.roles)}. "
-                "Train that stage first, or choose a retriever"
+                f"Train that stage first{hint}"
             )
 
     def require(self, rate: int | None, estimator: Estimator | None) -> None:

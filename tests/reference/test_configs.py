@@ -130,6 +130,8 @@ def test_an_architecture_is_read_from_a_file_or_refused(tmp_path: Path):
     file.write_text('{"model_type": "poem"}')
     with pytest.raises(ConfigError, match="no architecture"):
         plan(config, "text", file=file)
+    with pytest.raises(ConfigError, match="leave --architecture"):
+        plan(shipped("tiny"), "text", file=file)
 
 
 def test_a_plan_is_shown_and_a_batch_that_does_not_divide_is_refused():
@@ -162,3 +164,7 @@ def test_overrides_lie_above_the_file_and_are_checked_like_it(tmp_path: Path):
         load(file, {"model": {"memory": {"rates": 4}}})
     with pytest.raises(ConfigError, match="leaves no memory vector"):
         load(file, {"model": {"memory": {"rate": 400}}})
+    with pytest.raises(ConfigError, match="Expected `int` >= 1"):
+        load(file, {"model": {"memory": {"rate": 0}}})
+    with pytest.raises(ConfigError, match="Expected `int` >= 1"):
+        load(file, {"stages": {"text": {"steps": -1}}})
