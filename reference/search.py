@@ -1,8 +1,9 @@
 """Finding documents by their memories among millions: short vectors first, then the exact score of what they found.
 
-A memory laid end to end is too long for an index of nearest neighbours (32,768 numbers for a 7B model at 32x). So every
-document also gets a short vector: the mean of its memory vectors, a random projection of all of them (inner products
-survive it: Johnson and Lindenstrauss 1984), or their coordinates along the directions in which documents differ most.
+A memory laid end to end is too long for an index of nearest neighbours (32,768 numbers for a 7B model at 32x). So
+every document also gets a short vector: the mean of its memory vectors, their coordinates along the directions that
+hold most of all documents' memories, or a random projection (inner products survive it: Johnson and Lindenstrauss
+1984) with the direction that all documents share set apart, whose noise would drown what documents differ in.
 FAISS finds `depth` documents by these; the k best of them by the cosine of the full memories are the result.
 
 Shapes: B questions, N documents, E numbers in a document's memory laid end to end, D in a short vector, K found.
@@ -41,7 +42,7 @@ class Reduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     dimension: int = 256
     """Numbers in a short vector; `mean` always has the width of a memory vector."""
     sample: int = 2048
-    """Documents whose directions `pca` takes, and with which FAISS trains an index that needs it."""
+    """Documents from whose directions short vectors are made, and with which FAISS trains an index that needs it."""
     seed: int = 0
     index: str = "Flat"
     """As FAISS's index factory spells it: Flat, HNSW32, IVF4096,PQ64, ..."""
@@ -157,13 +158,16 @@ class Searcher:
         """What memories of length 1 are multiplied by (E, D); None for their mean."""
         if self.reduction.kind == "mean":
             return None
-        if self.reduction.kind == "random":
-            memory = self.store.identity
-            long = memory.width * (1 if self._similarity == "mean" else memory.slots)
-            generator = torch.Generator().manual_seed(self.reduction.seed)
-            return torch.randn(long, self.reduction.dimension, generator=generator) / self.reduction.dimension**0.5
         unit_NE = _unit(torch.cat(list(self._blocks(self._sample()))))
-        return _directions(unit_NE, min(self.reduction.dimension, *unit_NE.shape))
+        dimension = min(self.reduction.dimension, unit_NE.shape[1])
+        if self.reduction.kind == "pca":
+            return _directions(unit_NE, min(dimension, len(unit_NE)))
+        shared_E = _unit(unit_NE.sum(0)[None])[0]
+        noise_ED = torch.randn(
+            len(shared_E), dimension - 1, generator=torch.Generator().manual_seed(self.reduction.seed)
+        )
+        rest_ED = (noise_ED - torch.outer(shared_E, shared_E @ noise_ED)) / max(1, dimension - 1) ** 0.5
+        return torch.cat([shared_E[:, None], rest_ED], dim=1)
 
     def _reduced(self, memories_NE: Tensor) -> np.ndarray:
         if self._projection_ED is not None:

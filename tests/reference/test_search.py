@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,10 @@ def by_hand(model, store, texts, queries, k):
     scores = cosine(queries.double(), memories.expand(len(queries), -1, -1)).float().numpy()
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(scores, order, axis=1)
+
+
+def model_like(model):
+    return {name: getattr(model, name) for name in ("config", "memory", "fingerprint")}
 
 
 def recall(found, truth):
@@ -127,6 +133,23 @@ def test_approximate_indexes_of_faiss_can_stand_first(model, store, texts, queri
     truth = searcher.exact(queries, 5)
     assert recall(searcher.search(queries, 5, depth=60), truth) > 0.8
     capfd.readouterr()  # FAISS writes on the screen that it would like more documents to learn from
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_document_and_equal_documents_can_be_searched(model, store, texts, queries, kind):
+    for few in (texts[:1], texts[:1] * 3):
+        (found, *_) = Searcher(model, store, few, Reduction(kind=kind)).search(queries, 2)
+        assert found.rows_K.tolist() == [0, 1][: len(few)]
+
+
+def test_what_all_documents_share_does_not_drown_what_they_differ_in(model, store, texts, queries):
+    def found(common):
+        flatten = model.flatten
+        shifted = SimpleNamespace(**model_like(model), flatten=lambda memories: flatten(memories) + common)
+        searcher = Searcher(shifted, store, texts, Reduction(kind="random", dimension=16))
+        return recall(searcher.search(queries + common, 5, 30), searcher.exact(queries + common, 5))
+
+    assert found(3 * torch.ones(queries.shape[1])) > 0.8 * found(0)
 
 
 def test_the_index_is_kept_for_next_time_and_for_these_documents_only(model, store, texts, queries, tmp_path):
