@@ -345,7 +345,8 @@ def test_memories_are_compressed_once_and_the_oldest_make_room():
     stage.model.compress = lambda texts: asked.append(list(texts)) or compress(texts)
     kept = Kept(stage.model, most=2)
     first = kept(["a1", "b2", "a1"])
-    assert torch.equal(first[0], first[2]) and torch.equal(first[1], compress(["b2"])[0])
+    assert torch.equal(first[0], first[2])
+    torch.testing.assert_close(first[1], compress(["b2"])[0])  # batches of another shape round another way
     assert [memory.shape for memory in kept(["b2", "c3"])] == [(2, 32)] * 2
     kept(["a1"])
     assert asked == [["a1", "b2"], ["c3"], ["a1"]]
