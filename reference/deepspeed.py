@@ -215,6 +215,7 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
         warnings.filterwarnings("ignore", category=UserWarning, module="deepspeed")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
         from deepspeed.utils import logger
 
         before = logger.level
