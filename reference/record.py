@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from clara_bench import MissingDependency
+from clara_bench import BackendError, MissingDependency
 
 SHOWN = ("loss", "recall@1")
 
@@ -46,7 +46,12 @@ class Record:
         self._write({"step": step, "evaluation": dict(values)}, "evaluation", step, values)
 
     def _write(self, line: dict[str, Any], group: str, step: int, values: Mapping[str, float]) -> None:
-        self._log.write(json.dumps(line) + "\n")
+        try:
+            self._log.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise BackendError(
+                f"{self._log.name}: cannot be written ({error}). Make room; started again, it goes on"
+            ) from error
         for key, value in values.items():
             self._board.add_scalar(f"{group}/{key}", value, step)
 

@@ -70,6 +70,7 @@ def open_run(out: Path, stage: Stage, name: str, process: Process, resume: bool)
     Raises:
         ConfigError: the folder holds a run of something else, or holds one at all and `resume` is False.
         DataError: a file in it is damaged.
+        BackendError: the folder cannot be written.
     """
     ours, path = _identity(stage, name), out / "stage.json"
     begun = path.exists()
@@ -79,8 +80,11 @@ def open_run(out: Path, stage: Stage, name: str, process: Process, resume: bool)
         _same(_read(path, dict), ours, out)
     barrier(process)  # nobody may look after the first has written
     if not begun and process.rank == 0:
-        out.mkdir(parents=True, exist_ok=True)
-        _write(path, msgspec.json.format(msgspec.json.encode(ours), indent=2))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            _write(path, msgspec.json.format(msgspec.json.encode(ours), indent=2))
+        except OSError as error:
+            raise BackendError(f"{out}: no training can be written there ({error}). Choose another folder") from error
     state_path = out / "resume" / "state.json"
     return _read(state_path, State) if state_path.exists() else State()
 

@@ -28,9 +28,10 @@ from typing import Any
 import msgspec
 import torch
 from msgspec.structs import replace
+from safetensors import SafetensorError
 from torch import Tensor, distributed
 
-from clara_bench import BenchError, ConfigError
+from clara_bench import BackendError, BenchError, ConfigError
 from reference import backbone as backbones
 from reference import checkpoint
 from reference import deepspeed as parallel
@@ -164,6 +165,8 @@ class _Run:
 
 def _check(settings: TrainConfig, process: Process, remembered: Remembered | None) -> None:
     parallel.accumulation(settings, process.ranks)
+    if settings.parallel.precision == "fp16" and process.device.type == "cpu":
+        raise ConfigError("parallel.precision fp16 needs a GPU. On a CPU choose fp32 or bf16")
     if settings.parallel.zero == 3 and process.ranks > 1 and settings.stage in RETRIEVING and remembered is None:
         raise ConfigError(
             f"stage '{settings.stage}' with parallel.zero 3 on {process.ranks} processes needs a store of the "
@@ -309,7 +312,11 @@ def _export(run: _Run, folder: str, step: int, scores: Mapping[str, float]) -> N
     }
     with _whole(run, list(run.stage.model.parameters())):
         if run.process.rank == 0:
-            checkpoint.save(run.stage.model, run.out / folder, training)
+            try:
+                checkpoint.save(run.stage.model, run.out / folder, training)
+            except (OSError, SafetensorError) as error:
+                message = f"{run.out / folder}: cannot be written ({error}). Make room; started again, it goes on"
+                raise BackendError(message) from error
     barrier(run.process)
 
 

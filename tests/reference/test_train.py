@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 
 import msgspec
 import pytest
 import torch
 
-from clara_bench import ConfigError, DataError
+from clara_bench import BackendError, ConfigError, DataError
 from reference import checkpoint
 from reference.data import Row, Turn
 from reference.resume import State
@@ -195,6 +196,21 @@ def test_24_a_killed_run_goes_on_from_its_last_save(uninterrupted, tmp_path):
     assert [path.name for path in (tmp_path / "resume").iterdir() if path.is_dir()] == ["step-0000007"]
 
 
+def test_24_a_full_disk_is_told_and_the_last_save_stands(uninterrupted, tmp_path):
+    def fill(model, step):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000 if step > 4 else limits[0], limits[1]))
+        return {}
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(BackendError, match=r"cannot save .* Make room"):
+            run(tmp_path, "joint", dropout=0.1, steps=7, evaluate=fill, evaluate_every=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    settings = {"dropout": 0.1, "steps": 7, "evaluate_every": 1}
+    assert same(weights(run(tmp_path, "joint", **settings)), uninterrupted[1])
+
+
 @pytest.mark.parametrize("zero, precision", [(0, "bf16"), (2, "fp32"), (3, "fp32")])
 def test_24_every_way_of_spreading_resumes(zero, precision, tmp_path):
     changes = {"steps": 4, "parallel": {"zero": zero, "precision": precision, "micro_batch": 4}}
@@ -357,6 +373,14 @@ def test_a_loss_that_is_not_a_number_stops_training(tmp_path):
     with pytest.raises(Diverged, match="the loss of step 1 is nan"):
         run(tmp_path, model=model)
     assert not (tmp_path / "resume").exists()
+
+
+def test_what_cannot_be_trained_here_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
+        run(tmp_path, parallel={"precision": "fp16", "micro_batch": 4})
+    (tmp_path / "file").touch()
+    with pytest.raises(BackendError, match="Choose another folder"):
+        run(tmp_path / "file")
 
 
 def test_a_stage_that_is_not_in_the_config_is_refused(tmp_path):
