@@ -109,7 +109,7 @@ def save(engine: Any, out: Path, state: State, process: Process) -> None:
                 if other.is_dir() and other.name != state.folder:
                     shutil.rmtree(other)
         barrier(process)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch calls a full disk a RuntimeError
         raise BackendError(
             f"{folder}: cannot save ({error}). Make room and start again: it goes on at the last save"
         ) from error

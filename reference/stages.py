@@ -166,6 +166,14 @@ class Stage(nn.Module):
                 self.model.role(name).eval()
         return self
 
+    def state_dict(self, *args: Any, **settings: Any) -> Any:
+        """What learns, and nothing that is frozen, under whatever name: a shared backbone has one in every role."""
+        whole = super().state_dict(*args, **settings)
+        for name, parameter in self.named_parameters(remove_duplicate=False):
+            if not parameter.requires_grad:
+                whole.pop(name, None)
+        return whole
+
     def trainable_groups(self) -> list[dict[str, Any]]:
         """Parameter groups of the optimiser: the reasoner at its share of the learning rate, all else at the whole."""
         rate, factor = self.config.optimiser.learning_rate, self.config.optimiser.reasoner_factor

@@ -205,8 +205,8 @@ def _loop(run: _Run, state: State, record: Record | None) -> None:
             values, stop = _step(run, batches, bool(asked))
             if not math.isfinite(values["loss"]):
                 raise Diverged(
-                    f"{run.out}: the loss of step {state.step + 1} is {values['loss']}. Lower optimiser.learning_rate "
-                    f"and start over in another folder; the last save is of step {state.step // settings.save_every}"
+                    f"{run.out}: the loss of step {state.step + 1} is {values['loss']}. "
+                    "Lower optimiser.learning_rate and train into another folder"
                 )
             finished = state.step + 1 >= settings.steps
             state = replace(state, step=state.step + 1, ranks=run.process.ranks, finished=finished)

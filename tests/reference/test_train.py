@@ -31,6 +31,15 @@ from tests.reference.trainee import (
 STEP = 8  # rows a step
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As many as the processes that are started here have: sums over threads round another way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def run(
     out,
     stage="pretrain",
@@ -194,6 +203,15 @@ def test_24_a_killed_run_goes_on_from_its_last_save(uninterrupted, tmp_path):
     assert same(weights(run(tmp_path, "joint", dropout=0.1, steps=7)), uninterrupted[1])
     assert logged(tmp_path) == logged(uninterrupted[0])
     assert [path.name for path in (tmp_path / "resume").iterdir() if path.is_dir()] == ["step-0000007"]
+
+
+@pytest.mark.parametrize("zero", [0, 2, 3])
+def test_24_saves_hold_what_learns_and_nothing_of_the_backbone(zero, tmp_path):
+    run(tmp_path, "joint", steps=1, parallel={"zero": zero, "micro_batch": 4})
+    (file,) = (tmp_path / "resume" / "step-0000001").glob("*model_states.pt")
+    names = torch.load(file, weights_only=False)["module"]
+    assert len(names) == 2 * 2 * 14  # reasoner and generator, two halves of each of 14 adapters
+    assert all(".lora_" in name and ".compressor." not in name for name in names)
 
 
 def test_24_a_full_disk_is_told_and_the_last_save_stands(uninterrupted, tmp_path):
