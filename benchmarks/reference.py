@@ -113,7 +113,8 @@ def load(sizes: Sizes) -> Clara:
 def passages(sizes: Sizes) -> list[str]:
     """Passages spread evenly over the corpus."""
     if sizes.corpus is None:
-        rows: Sequence[Any] = generate("nq", WorldConfig(seed=0, passages=max(200, sizes.passages))).corpus
+        number = max(200, sizes.passages)
+        rows: Sequence[Any] = generate("nq", WorldConfig(seed=0, questions=number // 2, passages=number)).corpus
     else:
         content = sizes.corpus.read_bytes()
         text = (gzip.decompress(content) if sizes.corpus.suffix == ".gz" else content).decode()

@@ -241,7 +241,11 @@ def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vect
         file = f"{name}.safetensors"
         load_state(model.role(name), _read(folder, manifest, file), str(folder / file))
     if vectors:
-        _fill(model.vectors(), _read(folder, manifest, "memory.safetensors"), folder / "memory.safetensors")
+        tensors, own = _read(folder, manifest, "memory.safetensors"), model.vectors()
+        if model.config.memory.similarity != manifest.model.memory.similarity:  # one has centres, the other has not
+            tensors.pop("centres", None)
+            own.pop("centres", None)
+        _fill(own, tensors, folder / "memory.safetensors")
 
 
 def _shape(adapters: Adapters) -> str:

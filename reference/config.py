@@ -33,8 +33,8 @@ class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     heads: Count = 4
     vocabulary: Count = 4096
     """Largest number of word pieces of the tokenizer."""
-    start: Literal["plain", "identity", "looking-back"] = "looking-back"
-    """How attention begins: as the library does it, near the identity, or with a first layer that looks back."""
+    start: Literal["plain", "identity", "lexical"] = "lexical"
+    """How attention begins: as the library does it, near the identity, or as a match of rare words (start.py)."""
 
 
 class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,8 +68,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    similarity: Literal["flattened", "mean"] = "flattened"
-    """Cosine over all memory vectors laid end to end (paper, section 3), or over their mean."""
+    similarity: Literal["flattened", "centred", "mean"] = "flattened"
+    """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
+    all documents and of all questions, or over the mean of a document's vectors."""
     layout: Literal["bucketed", "padded"] = "bucketed"
     """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
 
@@ -85,6 +86,9 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     backbone: Backbone = Backbone()
     adapters: Adapters = Adapters()
     memory: Memory = Memory()
+    attention: Literal["causal", "block"] = "causal"
+    """What readers see: everything before, or each passage itself alone and the question all passages (Block-Attention;
+    Ma et al., ICLR 2025), so that a passage means the same wherever it stands."""
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -39,7 +39,14 @@ class Generated(NamedTuple):
 
 
 def greedy(
-    role: Role, embeddings_BTH: Tensor, mask_BT: Tensor, ends: Collection[int], most: int, start: float
+    role: Role,
+    embeddings_BTH: Tensor,
+    mask_BT: Tensor,
+    ends: Collection[int],
+    most: int,
+    start: float,
+    seen_B1TT: Tensor | None = None,
+    positions_BT: Tensor | None = None,
 ) -> list[Span]:
     """Continue each row with its likeliest tokens; a row that ends leaves the batch.
 
@@ -50,9 +57,14 @@ def greedy(
         ends: tokens that end a row.
         most: tokens at most, at least 1.
         start: when the prefill began, by `clock`.
+        seen_B1TT: True where a prompt's row sees its column; None for all before it. What is generated sees it all.
+        positions_BT: of the prompts; None counts from each one's first token.
     """
     lengths = mask_BT.sum(1).tolist()
-    next_B, cache = _step(role, embeddings_BTH, mask_BT, None)
+    if positions_BT is None:
+        positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)
+    next_B, cache = _step(role, embeddings_BTH, mask_BT if seen_B1TT is None else seen_B1TT, positions_BT, None)
+    positions_BT = positions_BT[:, -1:]
     tokens: list[list[int]] = [[] for _ in lengths]
     alive, ended, seconds = list(range(len(lengths))), [False] * len(lengths), [0.0] * len(lengths)
     prefill = (clock(mask_BT.device) - start) / sum(lengths)
@@ -67,11 +79,12 @@ def greedy(
         if going and len(going) < len(alive):
             kept_B = torch.tensor(going, device=mask_BT.device)
             cache.reorder_cache(kept_B)
-            next_B, mask_BT = next_B[kept_B], mask_BT[kept_B]
+            next_B, mask_BT, positions_BT = next_B[kept_B], mask_BT[kept_B], positions_BT[kept_B]
         alive = [alive[place] for place in going]
         if alive:
             mask_BT = nn.functional.pad(mask_BT, (0, 1), value=1)
-            next_B, cache = _step(role, role.embed(next_B[:, None]), mask_BT, cache)
+            positions_BT = positions_BT + 1
+            next_B, cache = _step(role, role.embed(next_B[:, None]), mask_BT, positions_BT, cache)
             spent = (clock(mask_BT.device) - start) / len(alive)
             for row in alive:
                 seconds[row] += spent
@@ -86,8 +99,7 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _step(role: Role, embeddings_BTH: Tensor, mask_BT: Tensor, cache: Any) -> tuple[Tensor, Any]:
+def _step(role: Role, embeddings_BTH: Tensor, mask: Tensor, positions_BT: Tensor, cache: Any) -> tuple[Tensor, Any]:
     """The likeliest next token of each row, and the attention cache."""
-    positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)[:, -embeddings_BTH.shape[1] :]
-    states_BTH, cache = role(embeddings_BTH, mask_BT, positions_BT, cache, use_cache=True)
+    states_BTH, cache = role(embeddings_BTH, mask, positions_BT, cache, use_cache=True)
     return role.logits(states_BTH[:, -1]).argmax(-1), cache

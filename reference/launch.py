@@ -59,8 +59,8 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
     remembered = _remembered(model, rows, store, process) if store is not None else None
     asked = config.evaluation.get(name, Evaluation())
     evaluate = evaluator(settings, asked) if asked.tasks else None
-    notes = {"data": options, "evaluation": msgspec.to_builtins(asked)}
-    return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes)
+    notes = {"evaluation": msgspec.to_builtins(asked)}
+    return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes, data=options)
 
 
 def data_options(config: Config, name: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ SEPARATOR = -2
 """Stands in a list of ids for the vector that closes a document's memories."""
 IGNORED = -100
 """Stands in a list of labels where nothing is to be predicted."""
+PADDING = -(10**9)
+"""Stands in a list of segments where there is no token."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -86,6 +88,32 @@ def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> In
     inside_BT = columns_1T >= width - lengths_B1 if left else columns_1T < lengths_B1
     out_BT[inside_BT] = np.fromiter((token for row in rows for token in row), np.int64)
     return out_BT
+
+
+def visible(segments_BT: Ints) -> tuple[Bools, Ints]:
+    """What each place of a prompt sees when passages are read each by itself, and its position (block attention).
+
+    A block sees what stands before all blocks, and itself; a question sees all blocks, and itself. Every block counts
+    on from what stands before them, every question from the longest block, so that neither the order nor the number
+    of passages moves anything (positions as in parallel context windows; Ratner et al., ACL 2023).
+
+    Args:
+        segments_BT: 0 before the blocks, n in the nth block, -n in the nth question; each in one run.
+
+    Returns:
+        mask_BTT, True where row t sees column u, and positions_BT.
+    """
+    own_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
+    before_B1T = segments_BT[:, None, :] == 0
+    asking_BTT = (segments_BT[:, :, None] < 0) & (segments_BT[:, None, :] > 0)
+    width = segments_BT.shape[1]
+    mask_BTT = np.tri(width, dtype=bool) & (own_BTT | before_B1T | asking_BTT)
+    columns_BT = np.broadcast_to(np.arange(width), segments_BT.shape)
+    first_BT = np.diff(segments_BT, axis=1, prepend=np.iinfo(np.int64).min) != 0
+    offsets_BT = columns_BT - np.maximum.accumulate(np.where(first_BT, columns_BT, 0), axis=1)
+    opening_B1 = (segments_BT == 0).sum(1, keepdims=True)
+    longest_B1 = np.where(segments_BT > 0, offsets_BT + 1, 0).max(1, keepdims=True)
+    return mask_BTT, offsets_BT + opening_B1 * (segments_BT != 0) + longest_B1 * (segments_BT < 0)
 
 
 class Targets(NamedTuple):

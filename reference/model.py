@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from reference import decode, layout
 from reference.backbone import Loaded
 from reference.config import ModelConfig
 from reference.decode import Generated
-from reference.prompts import Encoded, Prompter
+from reference.prompts import Encoded, Prompt, Prompter
 from reference.roles import Role, copy_role, make_role, state
 
 
@@ -78,6 +78,9 @@ class Clara(nn.Module):
         """Opens what is to be compressed; with LoRA it stays as drawn, as in the released code."""
         self.separator = nn.Parameter(drawn_XH[1].clone(), requires_grad=learn_markers)
         """Stands behind each document's memories in a prompt; with LoRA it stays as drawn."""
+        self.centres: Tensor
+        """Mean memory of documents and of questions (2, M, H), which a centred similarity leaves out; see `centre`."""
+        self.register_buffer("centres", torch.zeros(2, *self.memory.shape), persistent=False)
         self.eval()
 
     def add_role(self, name: str, like: str | None = None, seed: int = 0) -> None:
@@ -104,9 +107,10 @@ class Clara(nn.Module):
         """The model of transformers under all roles; with LoRA its parameters are the roles' own, shared."""
         return self._backbone[0]
 
-    def vectors(self) -> dict[str, nn.Parameter]:
+    def vectors(self) -> dict[str, Tensor]:
         """The vectors that belong to no vocabulary and no role."""
-        return {"memory": self.memory, "opening": self.opening, "separator": self.separator}
+        vectors: dict[str, Tensor] = {"memory": self.memory, "opening": self.opening, "separator": self.separator}
+        return vectors | ({"centres": self.centres} if self.config.memory.similarity == "centred" else {})
 
     @property
     def device(self) -> torch.device:
@@ -208,21 +212,35 @@ class Clara(nn.Module):
         ids = self.prompter.documents(texts) if texts else questions
         return self.encode(role, ids)  # type: ignore[arg-type]
 
-    def flatten(self, memories: Memories | Sequence[Tensor]) -> Tensor:
+    @torch.no_grad()
+    def centre(self, documents: Sequence[str], questions: Sequence[str]) -> None:
+        """Set the means that a centred similarity leaves out, over these documents and questions."""
+        for row, (texts, role) in enumerate([(documents, "compressor"), (questions, "reasoner")]):
+            states = self.compress(texts, role=role)
+            states_BMH = nn.utils.rnn.pad_sequence(states, batch_first=True).float()
+            holders_M = torch.tensor([sum(len(own) > m for own in states) for m in range(states_BMH.shape[1])])
+            self.centres[row, : len(holders_M)] = states_BMH.sum(0) / holders_M[:, None].to(states_BMH)
+
+    def flatten(
+        self, memories: Memories | Sequence[Tensor], of: Literal["documents", "questions"] = "documents"
+    ) -> Tensor:
         """What cosine compares: all memory vectors end to end (B, M*H), zeros for missing ones, or their mean (B, H).
 
         Args:
             memories: of a batch, or what `compress` gave.
+            of: which mean a centred similarity leaves out.
         """
-        if not isinstance(memories, Memories):
-            counts = [len(states_MH) for states_MH in memories]
+        if isinstance(memories, Memories):
+            states_BMH, mask_BM = memories.states_BMH, memories.mask_BM
+        else:
             states_BMH = nn.utils.rnn.pad_sequence(list(memories), batch_first=True)
-            return self._flat(states_BMH, torch.tensor(counts, device=states_BMH.device))
-        return self._flat(memories.states_BMH, memories.mask_BM.sum(1))
-
-    def _flat(self, states_BMH: Tensor, counts_B: Tensor) -> Tensor:
+            counts_B = torch.tensor([len(states_MH) for states_MH in memories], device=states_BMH.device)
+            mask_BM = torch.arange(states_BMH.shape[1], device=states_BMH.device) < counts_B[:, None]
         if self.config.memory.similarity == "mean":
-            return states_BMH.sum(1) / counts_B[:, None].to(states_BMH.dtype)
+            return states_BMH.sum(1) / mask_BM.sum(1, keepdim=True).to(states_BMH.dtype)
+        if self.config.memory.similarity == "centred":
+            centre_MH = self.centres[int(of == "questions"), : states_BMH.shape[1]]
+            states_BMH = (states_BMH - centre_MH.to(states_BMH)) * mask_BM[:, :, None]
         missing = self.config.memory.slots - states_BMH.shape[1]
         return nn.functional.pad(states_BMH, (0, 0, 0, missing)).flatten(1)
 
@@ -252,10 +270,20 @@ class Clara(nn.Module):
         chosen = [rows[row] for row in group]
         ids_BT = layout.pad([row.ids for row in chosen])
         aim = layout.targets([row.labels for row in chosen], [row.weights for row in chosen], ids_BT.shape[1])
-        states_BTH = role(self._filled(role, ids_BT, memories, group))[0]
+        embeddings_BTH = self._filled(role, ids_BT, memories, group)
+        states_BTH = role(embeddings_BTH, *self._visible(layout.pad([row.segments for row in chosen], layout.PADDING)))[
+            0
+        ]
         logits_PV = role.logits(states_BTH.flatten(0, 1).index_select(0, self._tensor(aim.places_P)))
         rows_P = np.asarray(group)[aim.rows_P]
         return Predictions(logits_PV, self._tensor(aim.labels_P), self._tensor(aim.weights_P), self._tensor(rows_P))
+
+    def _visible(self, segments_BT: layout.Ints) -> tuple[Tensor, Tensor] | tuple[()]:
+        """Attention mask (B, 1, T, T) and positions (B, T) of block attention; nothing for causal attention."""
+        if self.config.attention == "causal":
+            return ()
+        mask_BTT, positions_BT = layout.visible(segments_BT)
+        return self._tensor(mask_BTT[:, None]), self._tensor(positions_BT)
 
     def _filled(self, role: Role, ids_BT: layout.Ints, memories: Any, group: Sequence[int]) -> Tensor:
         """Embeddings of prompts, with memories and separators in their places; nothing is written in place."""
@@ -277,7 +305,7 @@ class Clara(nn.Module):
     @torch.no_grad()
     def answer(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Prompt],
         memories: Sequence[Tensor] | Tensor | None = None,
         max_new_tokens: int = 32,
         batch_tokens: int = 16384,
@@ -286,7 +314,7 @@ class Clara(nn.Module):
         """Continue prompts greedily, in evaluation mode, in batches of like length padded on the left.
 
         Args:
-            prompts: ids, with MEMORY and SEPARATOR where vectors go.
+            prompts: with MEMORY and SEPARATOR where vectors go.
             memories: as for `read`.
             max_new_tokens: at least 1.
             batch_tokens: most prompt positions in one batch, padding included.
@@ -304,9 +332,12 @@ class Clara(nn.Module):
     def _answer(self, role: Role, prompts: Any, memories: Any, batch: list[int], most: int) -> list[Generated]:
         rows = [prompts[row] for row in batch]
         start = decode.clock(self.device)
-        embeddings_BTH = self._filled(role, layout.pad(rows, left=True), memories, batch)
-        mask_BT = self._tensor(layout.pad([[1] * len(row) for row in rows], left=True))
-        spans = decode.greedy(role, embeddings_BTH, mask_BT, self.prompter.ends, most, start)
+        segments_BT = layout.pad([row.segments for row in rows], layout.PADDING, left=True)
+        embeddings_BTH = self._filled(role, layout.pad([row.ids for row in rows], left=True), memories, batch)
+        there_BT = self._tensor(segments_BT != layout.PADDING).long()
+        spans = decode.greedy(
+            role, embeddings_BTH, there_BT, self.prompter.ends, most, start, *self._visible(segments_BT)
+        )
         texts = self.tokenizer.batch_decode([span.ids for span in spans], skip_special_tokens=True)
         return [Generated(text.strip(), *span) for text, span in zip(texts, spans, strict=True)]
 

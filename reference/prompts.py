@@ -1,10 +1,7 @@
 """Every prompt of training and answering, as token ids with places for memory vectors.
 
 Readers of text and of memories get the same words; only the blocks between them differ: a document's tokens, or
-MEMORY times its number of vectors and one SEPARATOR. Two templates: `plain` (bare text, for small models from
-scratch) and `chat` (the tokenizer's chat template, as in the paper). The wording is ours.
-
-Rendering a template is slow, so each is rendered once with marks in the place of what varies.
+MEMORY times its number of vectors and one SEPARATOR. The words are those of templates.py.
 """
 
 from __future__ import annotations
@@ -15,35 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
-from clara_bench import ConfigError
 from reference.layout import IGNORED, MEMORY, SEPARATOR
+from reference.templates import PARAPHRASES, QUESTION, Frame, Templates
 
-__all__ = ["MEMORY", "SEPARATOR", "Encoded", "Prompter", "memory_block"]
+__all__ = ["MEMORY", "SEPARATOR", "Encoded", "Prompt", "Prompter", "memory_block"]
 
-Use = Literal["question", "cover", "paraphrase"]
 CHAIN = " ; "
 """Between the reasoning that a target may open with and its answer."""
-_BLOCKS, _QUESTION, _ANSWER = "\ue000", "\ue001", "\ue002"  # private-use characters: in no real text
-
-SYSTEM: dict[Use, str] = {
-    "question": "Answer the question from the background that you are given, in as few words as you can.",
-    "cover": "Ask short questions that together cover all that the background says, and answer each of them.",
-    "paraphrase": "Do with the background what you are asked to, and lose no fact.",
-}
-USER: dict[Use, str] = {
-    "question": f"Background:\n{_BLOCKS}\n\nQuestion: {_QUESTION}",
-    "cover": f"Background:\n{_BLOCKS}",
-    "paraphrase": _QUESTION,
-}
-CLOSED_BOOK = f"Question: {_QUESTION}"
-PARAPHRASES = (
-    f"{_BLOCKS}\nThe same in other words:",
-    f"{_BLOCKS}\nTell this again in a new way:",
-    f"{_BLOCKS}\nWrite down once more, differently, what the text above says:",
-    f"{_BLOCKS}\nA new wording of this background:",
-    f"{_BLOCKS}\nWhat was said above, rewritten:",
-    f"{_BLOCKS}\nRephrase the passage:",
-)
 
 
 class _Turn(Protocol):
@@ -63,27 +38,30 @@ class _Row(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """A prompt and its target; three lists of one length."""
+class Prompt:
+    """What a reader is given; two lists of one length."""
 
     ids: list[int]
     """Token ids, MEMORY or SEPARATOR."""
+    segments: list[int]
+    """0 before the blocks, n in the nth block, -1 behind them; see `layout.visible`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt and its target; four lists of one length."""
+
+    ids: list[int]
+    """Token ids, MEMORY or SEPARATOR."""
+    segments: list[int]
+    """0 before the blocks, n in the nth block, -n in the nth question with its answer."""
     labels: list[int]
     """The id itself where it is a target, else -100; position t is predicted from what lies before t."""
     weights: list[float]
     """Of each target in the loss; 0 elsewhere."""
-
-
-class _Frame(NamedTuple):
-    """The words around blocks and question, and around the answer."""
-
-    head: str
-    middle: str
-    """From the blocks to the answer; holds the question's mark if there is a question."""
-    lead: str
-    """Between the prompt that is given and the answer's first word, such as a space."""
-    again: str = ""
-    """From one answer's end to the next answer, where a question follows another; holds the question's mark."""
 
 
 class _Span(NamedTuple):
@@ -106,24 +84,16 @@ class Prompter:
     def __init__(self, tokenizer: Any, template: Literal["plain", "chat"] = "plain") -> None:
         self.tokenizer = tokenizer
         self.template = template
-        if template == "chat" and not tokenizer.chat_template:
-            raise ConfigError('the tokenizer has no chat template: set model.backbone.template = "plain"')
         bos = tokenizer.bos_token_id
         self.start: list[int] = [] if bos is None else [bos]
         """What opens a text of its own: the tokenizer's bos, if it has one."""
-        self._frames: dict[tuple[Use, bool, int], _Frame] = {}
+        self._templates = Templates(tokenizer, template)
         self._gap = self._ids("\n" if template == "chat" else "\n\n")
 
-    @cached_property
+    @property
     def end(self) -> int:
-        """The token that closes an answer: what the chat template puts there, else eos."""
-        end = self.tokenizer.eos_token_id
-        if self.template == "chat":
-            closing = self._rendered("question", [CLOSED_BOOK], answered=True).partition(_ANSWER)[2].strip()
-            end = self._ids(closing)[0] if closing else end
-        if end is None:
-            raise ConfigError("the tokenizer has no eos token, so that nothing can end an answer: give it one")
-        return int(end)
+        """The token that closes an answer."""
+        return self._templates.end
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -146,15 +116,15 @@ class Prompter:
         settings = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
         return [list(ids) for ids in self.tokenizer(list(texts), **settings)["input_ids"]]
 
-    def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> list[int]:
+    def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> Prompt:
         """The prompt that a reader answers: blocks and the question; without blocks, the question alone."""
-        frame = self._frame("question", bool(blocks))
-        return self._opened(frame, blocks) + self._ids(frame.middle.replace(_QUESTION, question))
+        frame = self._templates.frame("question", bool(blocks))
+        return _followed(self._opened(frame, blocks), self._ids(frame.middle.replace(QUESTION, question)))
 
-    def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> list[int]:
+    def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> Prompt:
         """A prompt for the blocks in other words; the seed picks one of several wordings."""
-        frame = self._frame("paraphrase", True, seed % len(PARAPHRASES))
-        return self._opened(frame, blocks) + self._ids(frame.middle)
+        frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
+        return _followed(self._opened(frame, blocks), self._ids(frame.middle))
 
     def encode(
         self,
@@ -178,23 +148,24 @@ class Prompter:
             seed: picks the wording of paraphrase prompts.
         """
         if row.kind == "paraphrase":
-            frame = self._frame("paraphrase", True, seed % len(PARAPHRASES))
+            frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
             return self._joined(self._opened(frame, blocks), frame, [_Span(row.turns[0].answer, 1.0)])
         if self.template == "chat" and stage == "pretrain":
-            frame = self._frame("cover", True)
+            frame = self._templates.frame("cover", True)
             return self._joined(self._opened(frame, blocks), frame, _listed(row.turns, question_weight))
         covering = self.template == "plain" and stage in ("text", "pretrain")
         return self._packed(row.turns, blocks, question_weight if covering else 0.0)
 
     def _packed(self, turns: Sequence[_Turn], blocks: Sequence[Sequence[int]], question_weight: float) -> Encoded:
-        frame = self._frame("question", bool(blocks))
-        ids = self._opened(frame, blocks)
-        weights = [0.0] * len(ids)
-        asked = [(frame.again if n else frame.middle).replace(_QUESTION, turn.question) for n, turn in enumerate(turns)]
-        for given, target in self._continued(asked, frame.lead, turns):
+        frame = self._templates.frame("question", bool(blocks))
+        opened = self._opened(frame, blocks)
+        ids, segments, weights = opened.ids, opened.segments, [0.0] * len(opened)
+        asked = [(frame.again if n else frame.middle).replace(QUESTION, turn.question) for n, turn in enumerate(turns)]
+        for number, (given, target) in enumerate(self._continued(asked, frame.lead, turns), 1):
             ids += [*given, *target, self.end]
+            segments += [-number] * (len(given) + len(target) + 1)
             weights += [question_weight] * len(given) + [1.0] * (len(target) + 1)
-        return _encoded(ids, weights)
+        return _encoded(Prompt(ids, segments), weights)
 
     def _continued(self, asked: Sequence[str], lead: str, turns: Sequence[_Turn]) -> list[tuple[list[int], list[int]]]:
         """Ids of prompts, and of their answers as they continue them."""
@@ -206,7 +177,7 @@ class Prompter:
             for prompt, joint, answer in zip(given, whole, answers, strict=True)
         ]
 
-    def _joined(self, start: list[int], frame: _Frame, spans: Sequence[_Span]) -> Encoded:
+    def _joined(self, start: Prompt, frame: Frame, spans: Sequence[_Span]) -> Encoded:
         """Prompt and target when the target is one text of several spans of different weight."""
         given = self._ids(frame.middle)
         text = frame.middle + frame.lead
@@ -222,54 +193,17 @@ class Prompter:
         weights = [0.0] * (len(start) + len(given))
         for place in places[len(given) :]:
             weights.append(next((span.weight for span, edge in zip(spans, edges, strict=True) if place < edge), 1.0))
-        return _encoded([*start, *ids, self.end], [*weights, 1.0])
+        return _encoded(_followed(start, [*ids, self.end]), [*weights, 1.0])
 
-    def _opened(self, frame: _Frame, blocks: Sequence[Sequence[int]]) -> list[int]:
-        """Ids up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
+    def _opened(self, frame: Frame, blocks: Sequence[Sequence[int]]) -> Prompt:
+        """All up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
         ids = [] if self.template == "chat" else list(self.start)
         ids += self._ids(frame.head) if frame.head else []
-        for block in blocks:
-            ids += block
-            if not block or block[-1] != SEPARATOR:
-                ids += self._gap
-        return ids
-
-    def _frame(self, use: Use, background: bool, variant: int = 0) -> _Frame:
-        key = (use, background, variant)
-        if key not in self._frames:
-            user = USER[use] if background or use != "question" else CLOSED_BOOK
-            self._frames[key] = self._framed(
-                use, user.replace(_QUESTION, PARAPHRASES[variant]) if use == "paraphrase" else user
-            )
-        return self._frames[key]
-
-    def _framed(self, use: Use, user: str) -> _Frame:
-        if self.template == "plain":
-            asking = f"Question: {_QUESTION}\nAnswer:"
-            return _Frame("", user.partition(_BLOCKS)[2] if use == "paraphrase" else asking, " ", asking)
-        prompt = self._rendered(use, [user], answered=False)
-        whole = self._rendered(use, [user], answered=True).partition(_ANSWER)[0]
-        lead = whole.removeprefix(prompt) if whole.startswith(prompt) else ""
-        again = self._rendered(use, [user, CLOSED_BOOK], answered=True).split(_ANSWER)[1]
-        again = again.lstrip().removeprefix(self.tokenizer.decode([self.end])).removesuffix(lead)
-        head, mark, middle = prompt.partition(_BLOCKS)
-        return _Frame(head, middle, lead, again) if mark else _Frame("", prompt, lead, again)
-
-    def _rendered(self, use: Use, users: Sequence[str], answered: bool) -> str:
-        """A conversation through the chat template, every answer a mark."""
-        from jinja2 import TemplateError
-
-        try:
-            return self._chat(SYSTEM[use], users, answered)
-        except TemplateError:  # templates without a system role refuse one (Mistral's, Gemma's)
-            return self._chat("", [f"{SYSTEM[use]}\n{users[0]}", *users[1:]], answered)
-
-    def _chat(self, system: str, users: Sequence[str], answered: bool) -> str:
-        turns = [{"role": "system", "content": system}] if system else []
-        for user in users:
-            turns += [{"role": "user", "content": user}, {"role": "assistant", "content": _ANSWER}]
-        settings = {"tokenize": False, "add_generation_prompt": not answered, "enable_thinking": False}
-        return str(self.tokenizer.apply_chat_template(turns if answered else turns[:-1], **settings))
+        segments = [0] * len(ids)
+        for number, block in enumerate(blocks, 1):
+            ids += block if block and block[-1] == SEPARATOR else [*block, *self._gap]
+            segments += [number] * (len(ids) - len(segments))
+        return Prompt(ids, segments)
 
     def _ids(self, text: str) -> list[int]:
         return self._many([text])[0]
@@ -304,6 +238,10 @@ def _listed(turns: Sequence[_Turn], question_weight: float) -> list[_Span]:
     return spans
 
 
-def _encoded(ids: list[int], weights: list[float]) -> Encoded:
-    labels = [token if weight else IGNORED for token, weight in zip(ids, weights, strict=True)]
-    return Encoded(ids, labels, weights)
+def _followed(opened: Prompt, ids: Sequence[int]) -> Prompt:
+    return Prompt([*opened.ids, *ids], [*opened.segments, *[-1] * len(ids)])
+
+
+def _encoded(prompt: Prompt, weights: list[float]) -> Encoded:
+    labels = [token if weight else IGNORED for token, weight in zip(prompt.ids, weights, strict=True)]
+    return Encoded(prompt.ids, prompt.segments, labels, weights)

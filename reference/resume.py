@@ -1,6 +1,6 @@
 """Stopping and going on: what a run is, how far it has come, and everything needed to take the next step.
 
-    OUT/stage.json          what is trained, and from what
+    OUT/stage.json          what is trained, from what, and on what
     OUT/resume/state.json   how far it has come; written last, so it never names a folder that is not whole
     OUT/resume/step-N/      weights that learn, optimiser and schedule, as DeepSpeed writes them
 
@@ -14,6 +14,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ import torch
 from torch import distributed
 
 from clara_bench import BackendError, ConfigError, DataError
-from reference.config import TrainConfig
+from reference.config import ModelConfig, TrainConfig
 from reference.deepspeed import Process
 from reference.stages import Stage
 
@@ -36,6 +37,21 @@ MAY_CHANGE = (
     "parallel.activation_checkpointing",
 )
 """Settings that do not decide what the run computes."""
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a run is; settings that did not exist yet when it was begun have their defaults."""
+
+    schema: Literal[1] = 1
+    name: str
+    settings: TrainConfig
+    model: ModelConfig
+    backbone: str
+    """Fingerprint."""
+    start: dict[str, str]
+    """Fingerprint of each role before the first step."""
+    data: dict[str, Any] | None = None
+    """Options that the rows were made from; None if the run was begun before they were kept."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,7 +80,9 @@ def seed(settings: TrainConfig, step: int, rank: int) -> None:
     random.seed(number)
 
 
-def open_run(out: Path, stage: Stage, name: str, process: Process, resume: bool) -> State:
+def open_run(
+    out: Path, stage: Stage, name: str, process: Process, resume: bool, data: Mapping[str, Any] | None = None
+) -> State:
     """Start a run in a folder, or find out how far the one in it has come.
 
     Raises:
@@ -72,12 +90,12 @@ def open_run(out: Path, stage: Stage, name: str, process: Process, resume: bool)
         DataError: a file in it is damaged.
         BackendError: the folder cannot be written.
     """
-    ours, path = _identity(stage, name), out / "stage.json"
+    ours, path = _identity(stage, name, data or {}), out / "stage.json"
     begun = path.exists()
     if begun and not resume:
         raise ConfigError(f"{out}: training was begun here. Resume it, choose another folder, or delete this one")
     if begun:
-        _same(_read(path, dict), ours, out)
+        _same(_read(path, Identity), ours, out)
     barrier(process)  # nobody may look after the first has written
     if not begun and process.rank == 0:
         try:
@@ -176,24 +194,28 @@ def barrier(process: Process) -> None:
         distributed.barrier()
 
 
-def _identity(stage: Stage, name: str) -> dict[str, Any]:
-    model, config = stage.model, stage.config
-    return {
-        "schema": 1,
-        "name": name,
-        "settings": msgspec.to_builtins(config),
-        "model": msgspec.to_builtins(model.config),
-        "backbone": model.backbone_fingerprint,
-        "start": {role: model.fingerprint(role) for role in model.roles},
-    }
+def _identity(stage: Stage, name: str, data: Mapping[str, Any]) -> Identity:
+    model = stage.model
+    return Identity(
+        name=name,
+        settings=stage.config,
+        model=model.config,
+        backbone=model.backbone_fingerprint,
+        start={role: model.fingerprint(role) for role in model.roles},
+        data=dict(data),
+    )
 
 
-def _same(theirs: dict[str, Any], ours: dict[str, Any], out: Path) -> None:
-    before, now = _flat(theirs), _flat(msgspec.json.decode(msgspec.json.encode(ours)))
+def _same(theirs: Identity, ours: Identity, out: Path) -> None:
+    if theirs.data is None:
+        theirs = msgspec.structs.replace(theirs, data=ours.data)
+    before, now = (_flat(msgspec.json.decode(msgspec.json.encode(one))) for one in (theirs, ours))
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key) and key.removeprefix("settings.") not in MAY_CHANGE:
+        known = key in before and key in now
+        if not (known and before[key] == now[key]) and key.removeprefix("settings.") not in MAY_CHANGE:
+            was, wanted = (repr(flat[key]) if key in flat else "absent" for flat in (before, now))
             raise ConfigError(
-                f"{out}: another run was begun here: {key} is {before.get(key)!r}, not {now.get(key)!r}. "
+                f"{out}: another run was begun here: {key} is {was}, not {wanted}. "
                 "Choose another folder, or delete this one"
             )
 

@@ -18,7 +18,7 @@ from clara_bench.cache import digest
 from reference import checkpoint
 from reference.decode import Generated, clock
 from reference.model import Clara
-from reference.prompts import final, memory_block
+from reference.prompts import Prompt, final, memory_block
 from reference.shipped import checkpoint_folder
 from reference.store import Store
 
@@ -179,10 +179,10 @@ class Remembered:
         return [self._held[text] for text in texts]
 
 
-class Prompt(NamedTuple):
+class Reading(NamedTuple):
     """What the generator is given for one question."""
 
-    ids: list[int]
+    prompt: Prompt
     memories_SH: Tensor
     """For the memory places; none in a prompt of text."""
     context_positions: int
@@ -191,7 +191,7 @@ class Prompt(NamedTuple):
     """Whether evidence was left out."""
 
 
-def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], tokens: Sequence[int]) -> Prompt:
+def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], tokens: Sequence[int]) -> Reading:
     """A prompt of memories.
 
     Args:
@@ -203,8 +203,8 @@ def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], t
     model = weights.model
     blocks = [memory_block(len(memory_MH)) for memory_MH in memories]
     none_SH = model.separator.new_zeros(0, len(model.separator))
-    return Prompt(
-        ids=model.prompter.question_prompt(question, blocks),
+    return Reading(
+        prompt=model.prompter.question_prompt(question, blocks),
         memories_SH=torch.cat([none_SH, *memories]),
         context_positions=sum(map(len, blocks)),
         context_text_tokens=sum(tokens) + len(tokens) * weights.between,
@@ -212,7 +212,7 @@ def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], t
     )
 
 
-def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int]], room: int) -> Prompt:
+def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int]], room: int) -> Reading:
     """A prompt of text; evidence that does not fit is cut from the end of the last passage.
 
     Args:
@@ -224,8 +224,8 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
     model = weights.model
     kept = [list(ids) for ids in passages]
     whole = _evidence(weights, kept)
-    ids = model.prompter.question_prompt(question, kept)
-    excess = len(ids) + room - weights.window if weights.window else 0
+    prompt = model.prompter.question_prompt(question, kept)
+    excess = len(prompt) + room - weights.window if weights.window else 0
     while kept and excess > 0:
         taken = min(excess, len(kept[-1]))
         kept[-1] = kept[-1][: len(kept[-1]) - taken]
@@ -233,9 +233,9 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
         if not kept[-1]:
             kept.pop()
             excess -= weights.between
-        ids = model.prompter.question_prompt(question, kept)
+        prompt = model.prompter.question_prompt(question, kept)
     read = _evidence(weights, kept)
-    return Prompt(ids, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
+    return Reading(prompt, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
 
 
 def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
@@ -243,38 +243,38 @@ def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
 
 
 def answers(
-    weights: Weights, prompts: Sequence[Prompt], rankings: Sequence[Sequence[Ranked]], phases: Phases, most: int
+    weights: Weights, readings: Sequence[Reading], rankings: Sequence[Sequence[Ranked]], phases: Phases, most: int
 ) -> list[Answer]:
-    """Answers to prompts, of `most` tokens at most; a prompt that does not fit the backbone's window fails alone."""
+    """Answers of `most` tokens at most; a prompt that does not fit the backbone's window fails alone."""
     model, window = weights.model, weights.window
-    fits = [place for place, prompt in enumerate(prompts) if not window or len(prompt.ids) + most <= window]
-    generated = model.answer([prompts[p].ids for p in fits], [prompts[p].memories_SH for p in fits], most)
+    fits = [p for p, reading in enumerate(readings) if not window or len(reading.prompt) + most <= window]
+    generated = model.answer([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
     said = dict(zip(fits, generated, strict=True))
     shares = phases.shares
     return [
-        _answer(prompt, tuple(ranking), said[place], shares)
+        _answer(reading, tuple(ranking), said[place], shares)
         if place in said
-        else _too_long(prompt, tuple(ranking), f"{len(prompt.ids)} positions and {most} to answer, {window} fit")
-        for place, (prompt, ranking) in enumerate(zip(prompts, rankings, strict=True))
+        else _too_long(reading, tuple(ranking), f"{len(reading.prompt)} positions and {most} to answer, {window} fit")
+        for place, (reading, ranking) in enumerate(zip(readings, rankings, strict=True))
     ]
 
 
-def _answer(prompt: Prompt, ranking: tuple[Ranked, ...], said: Generated, shares: Mapping[str, float]) -> Answer:
+def _answer(reading: Reading, ranking: tuple[Ranked, ...], said: Generated, shares: Mapping[str, float]) -> Answer:
     text = final(said.text).strip()
-    cut = prompt.cut or said.truncated
+    cut = reading.cut or said.truncated
     status: Literal["ok", "empty", "truncated"] = "empty" if not text else "truncated" if cut else "ok"
     usage = Usage(
-        prompt.context_positions,
-        prompt.context_text_tokens,
-        len(prompt.ids),
+        reading.context_positions,
+        reading.context_text_tokens,
+        len(reading.prompt),
         len(said.ids),
         {**shares, "prefill": said.prefill_seconds, "decode": said.decode_seconds},
     )
     return Answer(text, ranking, usage, status)
 
 
-def _too_long(prompt: Prompt, ranking: tuple[Ranked, ...], error: str) -> Answer:
-    usage = Usage(prompt.context_positions, prompt.context_text_tokens)
+def _too_long(reading: Reading, ranking: tuple[Ranked, ...], error: str) -> Answer:
+    usage = Usage(reading.context_positions, reading.context_text_tokens)
     return Answer("", ranking, usage, "error", f"the prompt takes {error}")
 
 

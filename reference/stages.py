@@ -34,6 +34,7 @@ from reference.layout import MEMORY, SEPARATOR
 from reference.losses import WeightedSum
 from reference.model import Clara, Predictions
 from reference.prompts import Encoded, memory_block
+from reference.stream import Source
 from reference.topk import Selected, cosine, gather, select
 
 LEARNING: dict[StageName, tuple[str, ...]] = {
@@ -47,6 +48,9 @@ LEARNING: dict[StageName, tuple[str, ...]] = {
 """The roles that learn."""
 RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 """Stages that choose among candidates whose memories stand."""
+
+CENTRED = 256
+"""Rows whose documents and questions give the means of a centred similarity."""
 
 Remembered = Callable[[Sequence[str]], list[Tensor]]
 """Memories (m, H) of documents by their text: a store's `get`, or `Kept`."""
@@ -220,6 +224,15 @@ class Stage(nn.Module):
         drawing = stage in RETRIEVING and self.selection.estimator == "reinforce"
         return Batch(rows, documents, encoded, weight, float(len(rows) if drawing else len(documents)))
 
+    def centre(self, rows: Source) -> None:
+        """Before the first step, find the means that a centred similarity leaves out, if no stage before has."""
+        model = self.model
+        if self.config.stage not in RETRIEVING or model.config.memory.similarity != "centred" or model.centres.any():
+            return
+        sample = [rows[place] for place in range(min(CENTRED, rows.size or CENTRED))]
+        documents = {document: None for row in sample for document in row.documents}
+        model.centre(list(documents), [row.turns[0].question for row in sample])
+
     def _draw(self, row: Row, step: int) -> int:
         return zlib.crc32(f"{self.config.seed} {step} {row.id}".encode())
 
@@ -250,7 +263,7 @@ class Stage(nn.Module):
 
     def _retrieve(self, batch: Batch) -> StageLoss:
         candidates = _Candidates.of(self.model, batch.rows, self.remembered)
-        query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]))
+        query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]), "questions")
         scores_BN = cosine(query_BE, candidates.keys_BNE)
         selection = self.selection
         if self.config.stage == "supervised":
@@ -318,8 +331,8 @@ class _Candidates(NamedTuple):
         states_DMH = nn.utils.rnn.pad_sequence(memories, batch_first=True)
         states_DMH = nn.functional.pad(states_DMH, (0, 0, 0, slots - states_DMH.shape[1]))
         memories_BNE = _padded(states_DMH.flatten(1), numbers)
-        mean = model.config.memory.similarity == "mean"
-        keys_BNE = _padded(model.flatten(memories).to(dtype), numbers) if mean else memories_BNE
+        same = model.config.memory.similarity == "flattened"
+        keys_BNE = memories_BNE if same else _padded(model.flatten(memories).to(dtype), numbers)
         most = max(numbers)
         there = torch.tensor([[n < number for n in range(most)] for number in numbers], device=device)
         positives = [[n in row.positives for n in range(most)] for row in rows]
@@ -393,9 +406,10 @@ def _vectors(states_DMH: Tensor, counts: Sequence[Sequence[int]]) -> list[Tensor
 def _with_memories(row: Encoded, counts: Sequence[int]) -> Encoded:
     """Put each chosen document's memory places before its SEPARATOR."""
     at = [place for place, token in enumerate(row.ids) if token == SEPARATOR]
-    ids, labels, weights = list(row.ids), list(row.labels), list(row.weights)
+    ids, segments, labels, weights = list(row.ids), list(row.segments), list(row.labels), list(row.weights)
     for place, count in reversed(list(zip(at, counts, strict=True))):
         ids[place:place] = [MEMORY] * count
+        segments[place:place] = [segments[place]] * count
         labels[place:place] = [losses.NO_TARGET] * count
         weights[place:place] = [0.0] * count
-    return Encoded(ids, labels, weights)
+    return Encoded(ids, segments, labels, weights)

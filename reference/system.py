@@ -200,7 +200,8 @@ class ClaraSystem:
         candidates = [[self._text(passage_id) for passage_id in question.candidates] for question in questions]
         remembered([text for texts in candidates for text in texts])
         with phases("retrieve"):
-            queries_BE = model.flatten(model.compress([question.text for question in questions], role="reasoner"))
+            memories = model.compress([question.text for question in questions], role="reasoner")
+            queries_BE = model.flatten(memories, "questions")
             return [
                 self._best(query_E, question, remembered(texts)) if texts else self._searched(query_E, question)
                 for query_E, question, texts in zip(queries_BE, questions, candidates, strict=True)

@@ -1,6 +1,6 @@
 """The training loop: one for every stage, on one process or many, that goes on where it was stopped.
 
-    OUT/stage.json      what is trained, and from what; another run is refused
+    OUT/stage.json      what is trained, from what, and on what; another run is refused
     OUT/log.jsonl       a line a step, and one an evaluation
     OUT/tensorboard/    the same to look at
     OUT/resume/         what the next step needs (see resume.py)
@@ -104,6 +104,7 @@ def train(
     resume: bool = True,
     progress: bool = True,
     notes: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train a model through one stage.
 
@@ -120,7 +121,8 @@ def train(
         evaluate: called every `evaluate_every` steps and at the end, on the first process (ZeRO-3: on all).
         resume: False refuses a folder in which training was begun.
         progress: show a line if stderr is a terminal.
-        notes: what else the checkpoints' manifests should say, such as what the rows are.
+        notes: what else the checkpoints' manifests should say.
+        data: the options that `rows` were made from; in the manifests too, and refused if they change on the way.
 
     Returns:
         The checkpoint with the best score; without `evaluate`, the last.
@@ -135,9 +137,11 @@ def train(
         process = parallel.connect()
         _check(settings, process, remembered)
         stage = Stage(set_out(model, settings) if model else begin(config, name), settings, remembered)
-        state = open_run(out, stage, name, process, resume)
+        stage.centre(rows)
+        state = open_run(out, stage, name, process, resume, data)
         if not state.finished:
-            run = _start(stage, name, rows, out, process, state, evaluate, notes or {})
+            said = {"data": dict(data or {}), **(notes or {})}
+            run = _start(stage, name, rows, out, process, state, evaluate, said)
             with nullcontext() if process.rank else Record(out, name, state.step, settings.steps, progress) as record:
                 _loop(run, state, record)
     return out / "best"

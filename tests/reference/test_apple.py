@@ -88,8 +88,9 @@ def test_23_imported_weights_compress_and_read_as_the_released_model_does(theirs
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
         theirs.set_adapter("decoder_adapter")
         prompt = model.prompter.question_prompt("Who?", [memory_block(4)])
-        embedded = theirs.get_input_embeddings()(torch.tensor([[{-1: 0, -2: count + 6}.get(i, i) for i in prompt]]))
-        embedded[0, torch.tensor(prompt) == -1] = expected
+        ids = [{-1: 0, -2: count + 6}.get(token, token) for token in prompt.ids]
+        embedded = theirs.get_input_embeddings()(torch.tensor([ids]))
+        embedded[0, torch.tensor(prompt.ids) == -1] = expected
         greedy = int(theirs(inputs_embeds=embedded).logits[0, -1, :count].argmax())
     assert model.answer([prompt], [ours], max_new_tokens=1)[0].ids == (greedy,)
 

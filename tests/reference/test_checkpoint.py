@@ -43,7 +43,7 @@ def model(request, tiny):
 def behaviour(model):
     memories = model.compress(TEXTS)
     prompt = model.prompter.question_prompt("Who is it?", [memory_block(4)])
-    target = Encoded([*prompt, 5], [-100] * len(prompt) + [5], [0.0] * len(prompt) + [1.0])
+    target = Encoded([*prompt.ids, 5], [*prompt.segments, -1], [-100] * len(prompt) + [5], [0.0] * len(prompt) + [1.0])
     with torch.no_grad():
         queries = model.flatten(model.query(["Who is it?"]))
         logits = model.read([target] * 2, memories).logits_PV

@@ -130,6 +130,12 @@ def test_the_same_command_goes_on_and_does_nothing_twice(runs: Path):
     assert "was begun here" in refuse("train", "debug", "--stage", "text", "--out", runs / "text", "--no-resume")
 
 
+def test_a_folder_trained_on_other_data_is_refused_and_the_option_named(runs: Path):
+    again = ("train", "debug", "--stage", "text", "--out", runs / "text")
+    said = refuse(*again, "--set", "data.text.seed=5")
+    assert f"{runs / 'text'}: another run was begun here: data.seed is absent, not 5" in said
+
+
 def test_what_cannot_be_trained_is_refused_in_one_line(runs: Path, tmp_path: Path):
     out = ("--out", tmp_path / "run")
     assert "Did you mean 'tiny'" in refuse("train", "tinny", "--stage", "text", *out)

@@ -74,7 +74,10 @@ def learn_to_write(model, documents, steps):
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     for step in range(steps):
         taken = random.Random(step).sample(ids, 30)
-        rows = [Encoded(place + row, [-100] * 5 + row, [0.0] * 5 + [1.0] * len(row)) for row in taken]
+        rows = [
+            Encoded(place + row, [1] * 5 + [-1] * len(row), [-100] * 5 + row, [0.0] * 5 + [1.0] * len(row))
+            for row in taken
+        ]
         read = model.read(rows, model.encode("compressor", taken).states_BMH)
         loss = cross_entropy_sum(read.logits_PV, read.labels_P, read.weights_P)
         descend(optimiser, loss[0] / loss[1])

@@ -223,7 +223,7 @@ def test_mean_similarity_compares_the_mean_of_the_vectors_that_are_there(tiny):
 def test_05_places_hold_memories_bit_exactly_and_nothing_else_changes(family, k):
     model = make(family)
     memories = torch.randn(k * 4, 32)
-    ids = np.array([model.prompter.question_prompt("Who?", [memory_block(4)] * k)])
+    ids = np.array([model.prompter.question_prompt("Who?", [memory_block(4)] * k).ids])
     role = model.role("generator")
     with torch.no_grad():
         filled = model._filled(role, ids, [memories], [0])[0]
@@ -464,7 +464,7 @@ def test_compression_and_answers_leave_no_graph_behind(clara):
 
 def greedy(model, prompt, memories, most):
     """Token by token, one prompt, without a cache."""
-    role, ids = model.role("generator"), list(prompt)
+    role, ids = model.role("generator"), list(prompt.ids)
     with torch.no_grad():
         for _ in range(most):
             embeddings = model._filled(role, np.array([ids]), memories, [0])

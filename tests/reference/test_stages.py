@@ -325,7 +325,7 @@ def test_recall_counts_the_known_relevant_documents():
     stage = stage_of("supervised", remembered=lambda texts: [memories[text] for text in texts], selection={"k": 2})
     query = memories["b"] + 0.5 * memories["d"]
     stage.model.query = lambda questions: torch.stack([query] * len(questions)).requires_grad_()
-    stage.model.flatten = lambda states: states.flatten(1)
+    stage.model.flatten = lambda states, of="documents": states.flatten(1)
     turn = (Turn("A", "1"),)
     rows = [
         Row("both", tuple("abcd"), turn, positives=(1, 3)),
@@ -383,3 +383,28 @@ def test_the_reward_is_the_share_of_the_answer_that_comes_out_right():
     logits_PV = torch.eye(5)[[1, 2, 3, 4, 0]]
     read = Predictions(logits_PV, torch.tensor([1, 2, 0, 4, 4]), torch.ones(5), torch.tensor([0, 0, 0, 1, 1]))
     assert stages._right_share(read, 2).tolist() == pytest.approx([2 / 3, 1 / 2])
+
+
+@pytest.mark.parametrize("slots", [{}, {"count": "length"}])
+def test_a_centred_similarity_leaves_out_the_means_that_were_found_before_the_first_step(slots):
+    stage = stage_of("joint", memory={"similarity": "centred", **slots})
+    source = Pairs(documents_of("joint"))
+    assert not stage.model.centres.any()
+    stage.centre(source)
+    centres = stage.model.centres.clone()
+    texts = list(dict.fromkeys(text for place in range(stages.CENTRED) for text in source[place].documents))
+    flat_NE = stage.model.flatten(stage.model.compress(texts))
+    assert flat_NE.mean(0).abs().max() < 1e-4
+    questions = [source[place].turns[0].question for place in range(stages.CENTRED)]
+    flat_BE = stage.model.flatten(stage.model.compress(questions, role="reasoner"), "questions")
+    assert flat_BE.mean(0).abs().max() < 1e-4
+    total_of(stage, rows_of("joint")).backward()
+    assert moved(stage)["reasoner"] == "all"
+    stage.centre(source)
+    assert torch.equal(stage.model.centres, centres), "later stages keep them"
+
+
+def test_a_flattened_similarity_knows_no_means():
+    stage = stage_of("joint")
+    stage.centre(Pairs(documents_of("joint")))
+    assert not stage.model.centres.any() and "centres" not in stage.model.vectors()

@@ -30,7 +30,7 @@ GAP = 2
 
 @pytest.fixture
 def model(tiny: Any) -> Clara:
-    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
     config = ModelConfig(
         backbone=Backbone(scratch=shape), adapters=Adapters(kind="full"), memory=Memory(rate=16, document_tokens=64)
     )

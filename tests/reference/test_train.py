@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import resource
 import signal
@@ -31,9 +32,12 @@ from tests.reference.trainee import (
 STEP = 8  # rows a step
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """As many as the processes that are started here have: sums over threads round another way."""
+    """As many as the processes that are started here have: sums over threads round another way.
+
+    Of the module's scope, so that it comes before the runs that tests share.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -50,13 +54,14 @@ def run(
     seed=0,
     remembered=None,
     evaluate=None,
+    data=None,
     **changes,
 ):
     """Train a tiny model; returns it."""
     model_settings = settings_of_model(kind, dropout)
     model = new_model(model_settings, seed=seed) if model is None else model
     rows = Pairs(documents_of(stage)) if rows is None else rows
-    train(config(model.config, stage, **changes), stage, rows, out, model, remembered, evaluate)
+    train(config(model.config, stage, **changes), stage, rows, out, model, remembered, evaluate, data=data)
     return model
 
 
@@ -357,6 +362,42 @@ def test_another_run_in_the_same_folder_is_refused(other, named, tmp_path):
     run(tmp_path, steps=2)
     with pytest.raises(ConfigError, match=f"another run was begun here: {named}"):
         run(tmp_path, **{"steps": 2, **other})
+
+
+MADE = {"seed": 3, "documents": [1.0, 2.0], "first": {"single": 1.0}}
+
+
+@pytest.mark.parametrize(
+    "other, named",
+    [
+        ({**MADE, "seed": 4}, r"data\.seed is 3, not 4"),
+        ({**MADE, "documents": [1.0]}, r"data\.documents is \[1\.0, 2\.0\], not \[1\.0\]"),
+        ({**MADE, "first": {"single": 0.5}}, r"data\.first\.single is 1\.0, not 0\.5"),
+        ({**MADE, "worlds": 1}, r"data\.worlds is absent, not 1"),
+        ({"path": "rows.jsonl"}, r"data\.documents is \[1\.0, 2\.0\], not absent"),
+        ({}, r"data\.documents is \[1\.0, 2\.0\], not absent"),
+    ],
+)
+def test_a_run_on_other_data_is_refused_and_the_option_named(other, named, tmp_path):
+    run(tmp_path, steps=2, data=MADE)
+    before = (tmp_path / "log.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match=f"another run was begun here: {named}") as refused:
+        run(tmp_path, steps=2, data=other)
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / "log.jsonl").read_bytes() == before
+    run(tmp_path, steps=2, data=copy.deepcopy(MADE))
+    assert checkpoint.read_manifest(tmp_path / "best").training["data"] == MADE
+
+
+def test_a_run_that_was_begun_before_data_and_attention_were_kept_goes_on(tmp_path):
+    with pytest.raises(SystemExit):
+        run(tmp_path, steps=4, rows=Pairs(1, at=(STEP, signal.SIGTERM)))
+    path = tmp_path / "stage.json"
+    tables = json.loads(path.read_text())
+    del tables["data"], tables["model"]["attention"]
+    path.write_text(json.dumps(tables))
+    run(tmp_path, steps=4, data=MADE)
+    assert len(logged(tmp_path)) == 4
 
 
 def test_a_run_may_go_on_in_other_micro_batches(tmp_path):

@@ -54,7 +54,8 @@ def documents_of(stage: str) -> int:
 
 @cache
 def _tokenizer():
-    return backbone.train_tokenizer(["Question: Answer: ; "] * 9, 280)
+    texts = [f"Question: {key.upper()}\nAnswer: {value} ; {key}" for key, value in zip(KEYS, VALUES, strict=True)]
+    return backbone.train_tokenizer(texts * 9, 300)
 
 
 def settings_of_model(kind: str = "lora", dropout: float = 0.0, **memory) -> ModelConfig:
