@@ -57,7 +57,8 @@ def greedy(
         ends: tokens that end a row.
         most: tokens at most, at least 1.
         start: when the prefill began, by `clock`.
-        seen_B1TT: True where a prompt's row sees its column; None for all before it. What is generated sees it all.
+        seen_B1TT: added to the prompts' attention scores; None lets each place see all before it, as what is
+            generated does in any case.
         positions_BT: of the prompts; None counts from each one's first token.
     """
     lengths = mask_BT.sum(1).tolist()

@@ -271,19 +271,21 @@ class Clara(nn.Module):
         ids_BT = layout.pad([row.ids for row in chosen])
         aim = layout.targets([row.labels for row in chosen], [row.weights for row in chosen], ids_BT.shape[1])
         embeddings_BTH = self._filled(role, ids_BT, memories, group)
-        states_BTH = role(embeddings_BTH, *self._visible(layout.pad([row.segments for row in chosen], layout.PADDING)))[
-            0
-        ]
+        segments_BT = layout.pad([row.segments for row in chosen], layout.PADDING)
+        states_BTH = role(embeddings_BTH, *self._visible(segments_BT, embeddings_BTH.dtype))[0]
         logits_PV = role.logits(states_BTH.flatten(0, 1).index_select(0, self._tensor(aim.places_P)))
         rows_P = np.asarray(group)[aim.rows_P]
         return Predictions(logits_PV, self._tensor(aim.labels_P), self._tensor(aim.weights_P), self._tensor(rows_P))
 
-    def _visible(self, segments_BT: layout.Ints) -> tuple[Tensor, Tensor] | tuple[()]:
-        """Attention mask (B, 1, T, T) and positions (B, T) of block attention; nothing for causal attention."""
+    def _visible(self, segments_BT: layout.Ints, dtype: torch.dtype) -> tuple[Tensor, Tensor] | tuple[()]:
+        """What is added to attention scores (B, 1, T, T) and positions (B, T); nothing for causal attention."""
         if self.config.attention == "causal":
             return ()
         mask_BTT, positions_BT = layout.visible(segments_BT)
-        return self._tensor(mask_BTT[:, None]), self._tensor(positions_BT)
+        hidden_B1TT = self._tensor(~mask_BTT[:, None])
+        # eager attention adds the mask as it is: True and False would hide nothing
+        added_B1TT = torch.zeros(hidden_B1TT.shape, dtype=dtype, device=self.device)
+        return added_B1TT.masked_fill(hidden_B1TT, torch.finfo(dtype).min), self._tensor(positions_BT)
 
     def _filled(self, role: Role, ids_BT: layout.Ints, memories: Any, group: Sequence[int]) -> Tensor:
         """Embeddings of prompts, with memories and separators in their places; nothing is written in place."""
@@ -335,9 +337,8 @@ class Clara(nn.Module):
         segments_BT = layout.pad([row.segments for row in rows], layout.PADDING, left=True)
         embeddings_BTH = self._filled(role, layout.pad([row.ids for row in rows], left=True), memories, batch)
         there_BT = self._tensor(segments_BT != layout.PADDING).long()
-        spans = decode.greedy(
-            role, embeddings_BTH, there_BT, self.prompter.ends, most, start, *self._visible(segments_BT)
-        )
+        seen = self._visible(segments_BT, embeddings_BTH.dtype)
+        spans = decode.greedy(role, embeddings_BTH, there_BT, self.prompter.ends, most, start, *seen)
         texts = self.tokenizer.batch_decode([span.ids for span in spans], skip_special_tokens=True)
         return [Generated(text.strip(), *span) for text, span in zip(texts, spans, strict=True)]
 

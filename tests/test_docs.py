@@ -76,16 +76,13 @@ def test_every_dependency_is_justified() -> None:
     assert [name for name in sorted(names) if name not in table] == []
 
 
-def test_the_readme_table_is_the_leaderboard_of_the_published_results() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = text.partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0]
-    assert shown.strip() == readme_table().strip()
-
-
-def readme_table() -> str:
+@pytest.mark.parametrize("part", ["results", "worlds"])
+def test_the_readme_s_tables_are_the_leaderboards_of_the_published_results(part: str) -> None:
     refresh: Any = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
-    text: str = refresh["table"](refresh["published"]())
-    return text
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.partition(f"<!-- {part} -->\n")[2].partition(f"<!-- /{part} -->")[0]
+    assert shown.strip() == refresh["table"](refresh["published"](part), refresh["PARTS"][part]).strip()
+    assert "|" in shown
 
 
 def published() -> list[Path]:

@@ -165,7 +165,7 @@ def test_every_pair_of_places_is_as_the_words_say(row):
 def test_causal_attention_is_the_default_and_gives_no_mask(backbone):
     assert ModelConfig().attention == "causal"
     model = make(backbone, "causal")
-    assert model._visible(np.array([[0, 1, 2, -1]])) == ()
+    assert model._visible(np.array([[0, 1, 2, -1]]), torch.float32) == ()
     row = encoded(model, passages(model, "text")[0])
     plain = model.role("generator").lm(torch.tensor([row.ids])).logits[0]
     at = [place - 1 for place, label in enumerate(row.labels) if label != -100]
@@ -190,7 +190,7 @@ def test_the_states_of_a_passage_depend_on_neither_the_others_nor_its_place(fami
         memories = [torch.cat([vectors[place] for place in order])]
         with torch.no_grad():
             inputs_BTH = model._filled(role, np.array([prompt.ids]), memories, [0])
-            states_TH = role(inputs_BTH, *model._visible(segments_BT))[0][0]
+            states_TH = role(inputs_BTH, *model._visible(segments_BT, torch.float32))[0][0]
         return {place: states_TH[segments_BT[0] == number] for number, place in enumerate(order, 1)}
 
     model, causal = make(family), make(family, "causal")
@@ -438,3 +438,11 @@ def test_chosen_documents_of_any_number_of_vectors_are_blocks_of_their_own(backb
     model = make(backbone, attention)
     placed = _with_memories(encoded(model, [memory_block(0)] * 3), [3, 0, 2])
     assert placed == encoded(model, [memory_block(3), [SEPARATOR], memory_block(2)])
+
+
+def test_eager_attention_gives_the_same_answers_and_logits(family):
+    model, found = make(family), {}
+    for way in ("sdpa", "eager"):
+        model.role("generator").lm.set_attn_implementation(way)
+        found[way] = in_order(model, "text", ORDERS[0])
+    assert torch.allclose(found["sdpa"], found["eager"], atol=1e-4)
