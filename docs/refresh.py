@@ -1,10 +1,11 @@
-"""Draws docs/results.svg and rewrites the README's table, both from results/.
+"""Draws docs/results.svg and docs/worlds.svg and rewrites the tables of the README, all from results/.
 
 python docs/refresh.py
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -22,7 +23,9 @@ COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "seconds",
 )  # fmt: skip
-BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
+MADE_UP = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "effective_ratio_micro", "seconds")
+PARTS = {"results": COLUMNS, "worlds": MADE_UP}
+"""What is between <!-- results --> and <!-- /results --> in the README (real questions), and so on."""
 MARKERS = "osD^vP*X"
 
 
@@ -55,9 +58,9 @@ def _point(panel: plt.Axes, row: Row, marker: str, colour: str) -> None:
     panel.errorbar(positions.mean, 100 * f1.mean, yerr=error, fmt=marker, color=colour, capsize=2, label=row.label)
 
 
-def table(found: list[Board]) -> str:
+def table(found: list[Board], columns: Sequence[str]) -> str:
     """All boards as one Markdown table; shares in per cent, with half their 95 % interval."""
-    chosen = [metrics.get(name) for name in COLUMNS]
+    chosen = [metrics.get(name) for name in columns]
     head = ["task", "passages", "system", *(metric.name for metric in chosen)]
     rows = [
         [board.task, section.setting, row.label, *(cell(metric, row.metrics.get(metric.name)) for metric in chosen)]
@@ -69,14 +72,24 @@ def table(found: list[Board]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def published() -> list[Board]:
-    """The boards of results/, with the columns shown here."""
-    return boards(find_runs(ROOT / "results"), COLUMNS)
+def published(part: str) -> list[Board]:
+    """The boards of results/ that a part of the README shows, with its columns."""
+    found = boards(find_runs(ROOT / "results"), PARTS[part])
+    return [board for board in found if (board.source == "worlds") == (part == "worlds")]
+
+
+def filled(text: str, part: str, content: str) -> str:
+    """A text with new content between the marks of a part."""
+    before, begin, rest = text.partition(f"<!-- {part} -->\n")
+    _, end, after = rest.partition(f"<!-- /{part} -->")
+    return before + begin + content + end + after
 
 
 if __name__ == "__main__":
-    found = published()
-    draw(found, ROOT / "docs" / "results.svg")
     readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    write_atomic(readme, before + BEGIN + table(found) + END + rest.partition(END)[2])
+    text = readme.read_text(encoding="utf-8")
+    for part, columns in PARTS.items():
+        found = published(part)
+        draw(found, ROOT / "docs" / f"{part}.svg")
+        text = filled(text, part, table(found, columns))
+    write_atomic(readme, text)
