@@ -149,11 +149,18 @@ def cell(metric: Metric, summary: Summary | None) -> str:
     """A mean with half its interval's width, percentages for shares; – where the metric does not apply."""
     if summary is None or summary.mean is None:
         return "–"
-    scale, digits = (100.0, 1) if metric.unit == "fraction" else (1.0, 2 if abs(summary.mean) < 100 else 0)
+    scale, digits = (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(summary.mean)))
     text = f"{scale * summary.mean:.{digits}f}"
     if summary.ci95 is None:
         return text
     return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+
+
+def _digits(size: float) -> int:
+    """Decimals that leave a number at least two figures that say something."""
+    if size >= 100:
+        return 0
+    return 4 if 0 < size < 0.1 else 2
 
 
 def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:

@@ -160,7 +160,7 @@ def test_a_journal_of_other_settings_or_documents_is_refused(scholar: Scholar, t
         synthesize(scholar.documents[:2], out, settings(url))
         with pytest.raises(ConfigError, match=r"rows\.journal: begun with model 'm', now 'n'; rounds 10, now 3"):
             synthesize(scholar.documents[:2], out, settings(url, model="n", rounds=3))
-        with pytest.raises(DataError, match="document 0 is another one"):
+        with pytest.raises(DataError, match=r"document \d is another one"):
             synthesize(scholar.documents[1:3], out, settings(url))
         (tmp_path / "rows.journal").write_text("{}\n")
         with pytest.raises(DataError, match="not a journal"):
