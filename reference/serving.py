@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from clara_bench import Answer, BackendError, ConfigError, Passage, Ranked, Usage
+from clara_bench import Answer, ConfigError, Passage, Ranked, Usage
 from clara_bench.cache import digest
+from clara_bench.read import models
 from reference import checkpoint
 from reference.decode import Generated, clock
 from reference.model import Clara
@@ -87,7 +88,7 @@ class Weights:
     @property
     def device(self) -> torch.device:
         """Where the model is, or will be."""
-        return self._given.device if self._given is not None else _device(self._device)
+        return self._given.device if self._given is not None else models.device(self._device)
 
     @property
     def window(self) -> int | None:
@@ -276,13 +277,3 @@ def _answer(reading: Reading, ranking: tuple[Ranked, ...], said: Generated, shar
 def _too_long(reading: Reading, ranking: tuple[Ranked, ...], error: str) -> Answer:
     usage = Usage(reading.context_positions, reading.context_text_tokens)
     return Answer("", ranking, usage, "error", f"the prompt takes {error}")
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, or none plugged in
-        reason = str(error).splitlines()[0]
-        raise BackendError(f"device '{name}' cannot be used: {reason}. Expected auto, cpu or cuda") from error

@@ -125,8 +125,7 @@ def _mark(embeddings_VH: Tensor, line_break: int) -> None:
 def _look_back(attention: Any, config: Any, seen_RH: Tensor, near_RH: Tensor) -> None:
     """Rotary positions turn a mark that all tokens share into a score of distance alone: a sum of cosines."""
     _draw(attention, queries=(0.09, 0), values=(0.09, 0), out=(0.09, 0))
-    base, rows = float(config.rope_parameters["rope_theta"]), len(seen_RH)
-    turns_P = base ** (-torch.arange(0, rows, 2) / rows)  # radians a place of each rotary pair
+    rows, turns_P = len(seen_RH), _turns(config)
     for head in range(config.num_attention_heads):
         place, glance = slice(head * rows, (head + 1) * rows), GLANCES[head % len(GLANCES)]
         used_P = ((turns_P >= glance.slowest) & (turns_P <= glance.fastest)).float()
@@ -153,13 +152,18 @@ def _look_at_title(attention: Any, config: Any, near_RH: Tensor, title_RH: Tenso
 def _match(attention: Any, config: Any, near_RH: Tensor, title_RH: Tensor) -> None:
     """Each head with other coordinates of the subspaces in the rotary pairs that hardly turn within a passage."""
     _draw(attention, queries=(0.09, 0), values=(0.3, 0.7), out=(0.3, 0.5))
-    base, rows = float(config.rope_parameters["rope_theta"]), len(near_RH)
-    slow_P = (base ** (-torch.arange(0, rows, 2) / rows) * REACH <= 1).float()
-    slow_R1 = slow_P.repeat(2)[:, None]
+    rows = len(near_RH)
+    slow_R1 = (_turns(config) * REACH <= 1).float().repeat(2)[:, None]
     for head in range(config.num_attention_heads):
         place, shift = slice(head * rows, (head + 1) * rows), head * rows // 4
         attention.q_proj.weight[place] += slow_R1 * near_RH.roll(shift, 0)
         attention.k_proj.weight[place] += slow_R1 * (0.5 * near_RH + 2 * title_RH).roll(shift, 0)
+
+
+def _turns(config: Any) -> Tensor:
+    """Radians a place of each rotary pair (P,), fastest first."""
+    rows = config.hidden_size // config.num_attention_heads
+    return float(config.rope_parameters["rope_theta"]) ** (-torch.arange(0, rows, 2) / rows)
 
 
 def _seek(attention: Any, mark: int, logit: float, head: int, config: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.errors import MissingDependency
 
 try:
     import torch
@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
     raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
 
 from clara_bench.read.generate import Generated, generate
-from clara_bench.read.models import DEFAULT_MODEL, find, load_tokenizer, load_weights
+from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
 from clara_bench.read.render import Rendered, render
 from clara_bench.types import Question, Reading, Usage
@@ -59,7 +59,7 @@ class HFReader:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()
         self.prompt = get_prompt(self.options.prompt)
-        self._device = _device(self.options.device)
+        self._device = device(self.options.device)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
 
     def describe(self) -> Mapping[str, Any]:
@@ -167,16 +167,6 @@ class HFReader:
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
         return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, or none plugged in
-        reason = str(error).splitlines()[0]
-        raise BackendError(f"device '{name}' cannot be used: {reason}. Expected auto, cpu or cuda") from error
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

@@ -230,3 +230,20 @@ def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
         reason = " ".join(str(error).split())
         hint = "" if code or "trust_remote_code" not in reason else ". If you trust its authors: trust_remote_code=true"
         raise BackendError(f"model '{model.name}': cannot load {what}: {reason[:300]}{hint}") from error
+
+
+def device(name: str) -> Any:
+    """The torch device of that name; auto: the GPU if there is one.
+
+    Raises:
+        BackendError: there is none of that name here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, or none plugged in
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"device '{name}' cannot be used: {reason}. Expected auto, cpu or cuda") from error
