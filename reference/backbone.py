@@ -86,13 +86,18 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     A word is the same token wherever it stands: one that opens a line is read as if a space stood before it. A name
     in a title would else have other pieces than in a question, and a small model has to learn by heart which are equal.
+    Numbers are cut after every second digit (1960 into 19 and 60), so that none consists of pieces hardly met.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE(unk_token=None))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split("\n", "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=True)]
+        [
+            pre_tokenizers.Split("\n", "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=True),
+            pre_tokenizers.Split(Regex(r"Ġ?\d{1,2}"), "isolated"),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -50,7 +50,7 @@ class Worlds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """No name of a dev world occurs in a train world; dev is for rows to judge by."""
     chain: Chain = "none"
     """What `Turn.chain` holds. values: what is found out before the answer, "Ann Lee ; 1960" or, where two are
-    compared, "1960 , 1972". titles: every fact with the passage it is from, "Ann Lee : 1960"."""
+    compared, "1960 , 1972 ; <". titles: every fact with the passage it is from, "Ann Lee : 1960"."""
 
 
 class Readings(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -185,7 +185,7 @@ class WorldRows:
         chance = random.Random(f"{options.seed} {position}")
         point = chance.random() * (options.simple + options.complex + options.paraphrase)
         if point >= options.simple + options.complex:
-            passage = scenes.documents[int(chance.random() * len(scenes.documents))]
+            passage = scenes.passage(position)
             other = scenes.paraphrase(passage, 1 + int(chance.random() * VOICES))
             return Row(name, (scenes.document(passage),), (Turn("", other),), "paraphrase")
         asked = {"single": 1.0} if point < options.simple else {"both": 1.0, "described": 1.0}
@@ -206,7 +206,14 @@ def chain(asked: Asked, form: Chain) -> str:
     if form == "titles":
         return " ; ".join(" , ".join(f"{told.title} : {told.value}" for told in step) for step in asked.steps)
     steps = asked.steps[:-1] if asked.ask == "value" else asked.steps
-    return " ; ".join(" , ".join(told.value for told in step) for step in steps)
+    found = [" , ".join(told.value for told in step) for step in steps]
+    return " ; ".join([*found, _sign(*asked.steps[-1])] if asked.ask in ("low", "high") else found)
+
+
+def _sign(one: Told, other: Told) -> str:
+    """< or >: which of two numbers is lower, before it is known who is asked for."""
+    first, second = (int(told.value.replace(",", "")) for told in (one, other))
+    return "<" if first < second else ">"
 
 
 def _scene_config(options: Worlds) -> SceneConfig:

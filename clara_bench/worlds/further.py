@@ -64,6 +64,15 @@ class Clerk:
                 return other
         return None
 
+    def equal(self, entity: int, without: Mapping[int, object]) -> int | None:
+        """Another entity whose passage states the same value of a relation that `SAME` asks about."""
+        hops = [hop for hop in self.hops(entity) if hop.key in SAME]
+        if not hops:
+            return None
+        hop = self.draw.pick(hops)
+        others = [other for other in self.world.holders(hop.key, hop.value) if other not in without]
+        return self.draw.pick(others) if others else None
+
 
 class Passages:
     """The passages of one scene, open for questions."""

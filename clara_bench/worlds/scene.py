@@ -75,7 +75,7 @@ KINDS: dict[str, _Kind] = {
 }
 """What a scene may start from; the joins need the hard tier."""
 FURTHER = ("single", "bridge", "comparison", "both", "described", "unknown")
-OTHERS = ("near", "alike", "same", "linked", "any")
+OTHERS = ("near", "alike", "same", "equal", "linked", "any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ class SceneConfig:
     )
     """Weight of each way to choose a passage that the first question does not need. near: what its wrong reading
     leads to. alike: of a needed one's type, stating the same relation, its name sharing a piece; same: its name any.
-    linked: named by a passage of the scene. any: at random."""
+    equal: states what a passage of the scene states too, so that they can be asked to be compared. linked: named by
+    a passage of the scene. any: at random."""
     contested: float = 0.7
     """Share of further single questions about a relation that several passages of the scene state, if there are any."""
 

@@ -86,9 +86,13 @@ class Scenes:
 
     def study(self, number: int, kinds: Mapping[str, float]) -> Scene:
         """Any one passage, and up to `questions` questions of the given kinds (single, both, described) about it."""
-        draw = self._start(number)
-        passages = Passages(self._clerk, [draw.below(len(self._press.world.names))])
+        passages = Passages(self._clerk, [self.passage(number)])
         return Scene(tuple(passages.places), tuple(self._further(passages, [], kinds)))
+
+    def passage(self, number: int) -> int:
+        """Any passage, each type as often: so questions name them, though few passages are about countries."""
+        draw = self._start(number)
+        return draw.pick(draw.pick(list(self._press.world.members.values())))
 
     def _start(self, number: int) -> Draw:
         assert 0 <= number < 2**64, f"scene {number}, expected 0 to 2**64 - 1"
@@ -128,6 +132,8 @@ class Scenes:
             hop = draw.pick(draft.hops)
             found = self._clerk.rival(hop, way != "same", chosen)
             return found if found is not None else self._clerk.rival(hop, False, chosen)
+        if way == "equal" and (found := self._clerk.equal(draw.pick(list(chosen)), chosen)) is not None:
+            return found
         if way == "linked":
             hop = draw.pick(self._clerk.hops(draw.pick(list(chosen))))
             return hop.value if target_is_entity(hop) else None

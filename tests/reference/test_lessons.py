@@ -44,7 +44,7 @@ def test_the_rows_of_a_seed_stay_what_they_are() -> None:
     assert digests == DIGESTS
 
 
-DIGESTS = {"text": "d6feeaa066a57d11", "pretrain": "6c8aecdd2eab2b6a", "joint": "fae5fcf277d5e783"}
+DIGESTS = {"text": "d6feeaa066a57d11", "pretrain": "3cc9b241045c896e", "joint": "fae5fcf277d5e783"}
 
 
 def test_worlds_change_after_so_many_rows_and_come_again_if_they_are_counted() -> None:
@@ -139,7 +139,7 @@ def test_a_chain_holds_what_is_found_out_before_the_answer() -> None:
     asked = (bridge, older, films, both, unknown)
     assert [chain(one, "none") for one in asked] == [""] * 5
     assert [chain(one, "values") for one in asked] == [
-        "Ann Lee", "1960 , 1972", "Ann Lee , Bo Fox ; 1960 , 1972", "", ""
+        "Ann Lee", "1960 , 1972 ; <", "Ann Lee , Bo Fox ; 1960 , 1972 ; <", "", ""
     ]  # fmt: skip
     assert chain(films, "titles") == "Kite : Ann Lee , Sea : Bo Fox ; Ann Lee : 1960 , Bo Fox : 1972"
     assert chain(both, "titles") == "Ann Lee : 1960 , Bo Fox : 1972" and chain(unknown, "titles") == ""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from reference.backbone import train_tokenizer
 from reference.data import Row, Turn
 from reference.prompts import Prompter
 
@@ -31,6 +32,14 @@ def test_a_name_has_the_same_tokens_in_a_title_line_after_a_line_break_and_in_a_
             start = len(ids(tokenizer, before))
             gap = "" if before.endswith("\n") else " "
             assert ids(tokenizer, f"{before}{gap}{name} born?")[start : start + len(own)] == own
+
+
+@pytest.mark.parametrize(
+    ("number", "pieces"), [("1960", [" 19", "60"]), ("7", [" 7"]), ("123,456", [" 12", "3", ",", "45", "6"])]
+)
+def test_a_number_is_cut_after_every_second_digit(number, pieces):
+    tokenizer = train_tokenizer([f"in {year}" for year in range(1000, 10_000)], 500)
+    assert [tokenizer.decode([token]) for token in ids(tokenizer, number)] == pieces
 
 
 @CHECK

@@ -160,6 +160,23 @@ def test_alike_passages_state_the_same_relation_otherwise_under_a_name_that_shar
     assert rivals > 280 and shared > 200
 
 
+def test_equal_passages_state_what_another_one_states_too(facts: dict[str, tuple[Fact, ...]]) -> None:
+    """So that whether two are equal is asked with either answer, which passages drawn at random seldom allow."""
+    kinds = {"passages": (0, 0, 1), "first": {"single": 1}, "further": {"comparison": 1}}
+    verdicts: dict[str, Counter[str]] = {"equal": Counter(), "any": Counter()}
+    shared = dict.fromkeys(verdicts, 0)
+    for way, found in verdicts.items():
+        scenes = Scenes(WORLD, SceneConfig(**kinds, others={way: 1}))
+        for number in range(200):
+            scene = scenes.scene(number)
+            found.update(one.answer for one in scene.asked if one.ask == "same")
+            values = [fact.value for title in titles(scenes, scene) for fact in facts[title]]
+            shared[way] += len(set(values)) < len(values)
+    assert shared["equal"] > 160 > 80 > shared["any"]
+    assert sum(verdicts["equal"].values()) > 5 * sum(verdicts["any"].values())
+    assert 0.4 < verdicts["equal"]["yes"] / sum(verdicts["equal"].values()) < 0.6
+
+
 def test_most_single_questions_are_about_relations_that_another_passage_tells_otherwise() -> None:
     scenes = Scenes(WORLD, SceneConfig(passages=(0, 0, 1), first={"single": 1}, further={"single": 1}))
     world = generate("nq", WORLD)
@@ -195,6 +212,18 @@ def test_a_study_asks_only_what_one_passage_tells(scenes: Scenes) -> None:
     assert {asked.kind for scene in simple for asked in scene.asked} == {"single"}
     assert {asked.kind for scene in hard for asked in scene.asked} == {"both", "described"}
     assert all(len(scene.passages) == 1 and scene.asked for scene in (*simple, *hard))
+
+
+def test_studies_are_about_every_type_as_often(scenes: Scenes) -> None:
+    """As single questions are; one passage in seventy is about a country."""
+    kinds = {passage["title"]: passage["id"] for passage in generate("nq", WORLD).corpus}
+    about = Counter(titles(scenes, scenes.study(number, {"single": 1}))[0] for number in range(400))
+    assert set(about) <= set(kinds)
+    world = generate("nq", WORLD)
+    types = Counter(
+        world.facts(kinds[title])[0].relation.split(".")[0] for title, times in about.items() for _ in range(times)
+    )
+    assert len(types) == 8 and min(types.values()) > 25
 
 
 def test_train_scenes_hold_no_name_of_a_dev_world(scenes: Scenes) -> None:
