@@ -23,7 +23,7 @@ from typing import Any, Literal
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, WorldConfig
+from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, Told, WorldConfig
 from reference.data import Lines, Row, Turn
 from reference.official import read_official
 from reference.stream import Held, Source
