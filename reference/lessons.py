@@ -4,7 +4,7 @@ All are endless, and a row depends on its position and the options alone. The op
 in a config file:
 
     text, instruct                  `Readings`: one to five passages, several questions over all of them
-    pretrain                        `Studies`: one passage; simple questions, complex ones, or a paraphrase
+    pretrain                        `Studies`: one passage; simple questions, complex ones, a paraphrase, or itself
     joint, supervised, reinforce    `Choices`: one question, 20 candidates, and which of them it needs
 
 or `{ path = "rows.jsonl" }` for a file of rows, or `{ official = "hotpot_train_v1.1.json" }` for a data set's own file.
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,6 +77,13 @@ class Studies(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Weight of rows with questions for two facts, or for one fact of what another one tells."""
     paraphrase: float = 1.0
     """Weight of rows whose target is the passage in other words."""
+    reconstruction: float = 0.0
+    """Weight of rows whose target is the passage itself: what auto-encoding compressors learn (ICAE, COCOM)."""
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """Of simple and complex questions, paraphrases and reconstructions."""
+        return self.simple, self.complex, self.paraphrase, self.reconstruction
 
 
 class Choices(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -183,13 +191,19 @@ class WorldRows:
 
     def _study(self, scenes: Scenes, options: Studies, position: int, name: str) -> Row:
         chance = random.Random(f"{options.seed} {position}")
-        point = chance.random() * (options.simple + options.complex + options.paraphrase)
-        if point >= options.simple + options.complex:
+        kind = _part(chance.random() * sum(options.weights), options.weights)
+        if kind > 1:
             passage = scenes.passage(position)
-            other = scenes.paraphrase(passage, 1 + int(chance.random() * VOICES))
-            return Row(name, (scenes.document(passage),), (Turn("", other),), "paraphrase")
-        asked = {"single": 1.0} if point < options.simple else {"both": 1.0, "described": 1.0}
+            voice = 1 + int(chance.random() * VOICES) if kind == 2 else 0
+            return Row(name, (scenes.document(passage),), (Turn("", scenes.paraphrase(passage, voice)),), "paraphrase")
+        asked = {"both": 1.0, "described": 1.0} if kind else {"single": 1.0}
         return replace(self._row(scenes, scenes.study(position, asked), name), positives=())
+
+
+def _part(point: float, weights: Sequence[float]) -> int:
+    """The part of a line, cut into pieces of these lengths, on which a point lies."""
+    ends = list(accumulate(weights))
+    return next((part for part, end in enumerate(ends) if point < end), len(ends) - 1)
 
 
 def chain(asked: Asked, form: Chain) -> str:
@@ -225,9 +239,9 @@ def _scene_config(options: Worlds) -> SceneConfig:
         given = {"first": options.first, "passages": (0, 0, 0, 1)}
     elif isinstance(options, Studies):
         given = {"questions": options.questions}
-        weights = (options.simple, options.complex, options.paraphrase)
-        if min(weights) < 0 or sum(weights) <= 0:
+        if min(options.weights) < 0 or sum(options.weights) <= 0:
             raise ConfigError(
-                f"data: simple, complex, paraphrase are {weights}, expected none below 0 and one above it"
+                f"data: simple, complex, paraphrase, reconstruction are {options.weights}, "
+                "expected none below 0 and one above it"
             )
     return SceneConfig(**{name: value for name, value in given.items() if value is not None})

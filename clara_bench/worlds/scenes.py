@@ -58,7 +58,9 @@ class Scenes:
         return self._texts[passage]
 
     def paraphrase(self, passage: int, voice: int) -> str:
-        """The text of a passage in another order and wording; each voice, a number from 1, is another one."""
+        """The text of a passage in another order and wording; each voice from 1 is another one, voice 0 its own."""
+        if not voice:
+            return self._press.writer.text(passage)
         if voice not in self._voices:
             self._voices[voice] = Writer(self._press.world, f"paraphrase {voice}")
         return self._voices[voice].text(passage)

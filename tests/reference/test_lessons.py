@@ -127,6 +127,12 @@ def test_a_paraphrase_says_the_same_in_another_wording() -> None:
     assert sum(row.turns[0].answer == row.documents[0].partition("\n")[2] for row in made) < 8
 
 
+def test_a_reconstruction_is_the_passage_itself_without_its_title() -> None:
+    made = rows("pretrain", 20, simple=0, complex=0, paraphrase=0, reconstruction=1)
+    assert all(row.kind == "paraphrase" for row in made)
+    assert [row.turns[0].answer for row in made] == [row.documents[0].partition("\n")[2] for row in made]
+
+
 def test_a_chain_holds_what_is_found_out_before_the_answer() -> None:
     film, lee, fox = Told("Kite", "Ann Lee"), Told("Ann Lee", "1960"), Told("Bo Fox", "1972")
     bridge = Asked("When?", "1960", "bridge", "value", ((film,), (lee,)), (0, 1))
@@ -167,8 +173,8 @@ def test_rows_of_worlds_go_through_files_unchanged(tmp_path: Path) -> None:
         ("text", {"first": {"two-hop": 1}}, "two-hop"),
         ("text", {"chain": "some"}, "Invalid enum value 'some'"),
         ("text", {"rows_per_world": 0}, "rows_per_world is 0"),
-        ("pretrain", {"simple": 0, "complex": 0, "paraphrase": 0}, "simple, complex, paraphrase"),
-        ("pretrain", {"simple": -1}, "simple, complex, paraphrase"),
+        ("pretrain", {"simple": 0, "complex": 0, "paraphrase": 0}, "simple, complex, paraphrase, reconstruction"),
+        ("pretrain", {"simple": -1}, "simple, complex, paraphrase, reconstruction"),
         ("joint", {"candidates": 3}, "candidates is 3, expected 10"),
     ],
 )
