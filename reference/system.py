@@ -73,6 +73,8 @@ class ClaraSystem:
         """Folder of compressed passages; cache: one in the user's cache; none: compress when a question needs it."""
         precision: Literal["float32", "bfloat16", "float16", "int8"] = "float16"
         """How the store keeps a number."""
+        reasoner: Literal["trained", "compressor"] = "trained"
+        """What reads questions; compressor: a question is compressed as a passage is, as before joint training."""
         search: Literal["pca", "random", "mean", "none"] = "pca"
         """Short vectors that find passages in a whole corpus; none: questions come with candidates."""
         search_depth: int = 100
@@ -200,7 +202,8 @@ class ClaraSystem:
         candidates = [[self._text(passage_id) for passage_id in question.candidates] for question in questions]
         remembered([text for texts in candidates for text in texts])
         with phases("retrieve"):
-            memories = model.compress([question.text for question in questions], role="reasoner")
+            role = "reasoner" if self.options.reasoner == "trained" else "compressor"
+            memories = model.compress([question.text for question in questions], role=role)
             queries_BE = model.flatten(memories, "questions")
             return [
                 self._best(query_E, question, remembered(texts)) if texts else self._searched(query_E, question)

@@ -136,6 +136,18 @@ def test_16_a_reasoner_that_starts_as_a_copy_finds_a_text_by_itself(folder: Path
     assert [one.score for one in found] == pytest.approx([1.0] * 5, abs=1e-5)
 
 
+def test_questions_may_be_compressed_as_passages_are(folder: Path, model: Clara, corpus: Any):
+    """The untrained reasoner, which a trained one is compared with."""
+    [question] = asked(corpus, 1)
+    found = [_answered(clara(folder, reasoner=one), corpus, [question])[0] for one in ("trained", "compressor")]
+    scores = [{ranked.passage_id: ranked.score for ranked in answer.retrieved} for answer in found]
+    assert scores[0] != scores[1]
+    query_E = model.flatten(model.compress([question.text]))[0]
+    for pid, score in scores[1].items():
+        expected = torch.cosine_similarity(model.flatten(model.compress([document(corpus[pid])])), query_E[None])
+        assert score == pytest.approx(expected.item(), abs=1e-3)
+
+
 def test_searching_the_corpus_is_ranking_all_of_it(folder: Path, corpus: Any):
     questions = asked(corpus)
     given = [dataclasses.replace(question, candidates=tuple(sorted(corpus))) for question in questions]
