@@ -138,6 +138,9 @@ def test_16_a_reasoner_that_starts_as_a_copy_finds_a_text_by_itself(folder: Path
 
 def test_questions_may_be_compressed_as_passages_are(folder: Path, model: Clara, corpus: Any):
     """The untrained reasoner, which a trained one is compared with."""
+    with torch.no_grad():
+        model.role("reasoner").lm.get_input_embeddings().weight.mul_(-1)
+    checkpoint.save(model, folder, {"stage": "joint"})
     [question] = asked(corpus, 1)
     found = [_answered(clara(folder, reasoner=one), corpus, [question])[0] for one in ("trained", "compressor")]
     scores = [{ranked.passage_id: ranked.score for ranked in answer.retrieved} for answer in found]
