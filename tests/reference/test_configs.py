@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench import ConfigError
+from clara_bench.suites import load as load_suite
 from reference.cli import main
 from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
 from reference.deepspeed import count_parameters
@@ -42,6 +43,14 @@ def test_every_stage_of_every_config_has_rows_and_a_batch_that_divides(name: str
 @pytest.mark.parametrize("name", ["debug", "tiny", "smollm2-135m", "smollm2-135m-full"])
 def test_a_config_that_runs_on_worlds_has_all_stages(name: str):
     assert {settings.stage for settings in shipped(name).stages.values()} == set(STAGES)
+
+
+@pytest.mark.parametrize("suite", ["quick", "worlds"])
+def test_no_world_that_tiny_is_trained_on_is_smaller_than_those_it_is_compared_on(suite: str):
+    """A bigger world has more pieces of names, and one that was never met cannot be read."""
+    config, asked = shipped("tiny"), load_suite(suite).source["world"]
+    trained = [data_options(config, name)["passages"] for name in config.stages]
+    assert min(trained) >= int(asked["passages"])
 
 
 def test_a_config_may_be_the_difference_from_another_one():
