@@ -47,6 +47,13 @@ PROMPTS: dict[str, Prompt] = {
             "Question: {question}\nShort answer:",
             closed_book="Answer with as few words as possible.\nQuestion: {question}\nShort answer:",
         ),
+        Prompt(
+            name="step",
+            version=1,
+            with_context="{context}\n\nQuestion: {question}\n"
+            "In one sentence, state the fact from the text above that brings the answer nearer.\nFact:",
+            closed_book="Question: {question}\nIn one sentence, state a fact that brings the answer nearer.\nFact:",
+        ),
     )
 }
 

@@ -1,0 +1,160 @@
+"""Iterative retrieval: retrieve, write a step of reasoning, retrieve with it, and answer from all that was found.
+
+After IRCoT (Trivedi et al., ACL 2023), the strong text baseline for questions of several hops: what one passage
+tells becomes the query for the next. Passages are kept in the order in which they were found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clara_bench.registry import Component, create
+from clara_bench.systems.describe import backbone, describe
+from clara_bench.systems.rag import passage_text
+from clara_bench.types import (
+    Answer,
+    IndexStats,
+    Passage,
+    Question,
+    Ranked,
+    Reader,
+    Reading,
+    Retriever,
+    Traits,
+    Usage,
+)
+
+
+class Iterative:
+    """Retrieves in rounds: what the reader has made of the passages so far is the next query."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `iterative`; a dotted key such as `retriever.model` reaches the nested component."""
+
+        retriever: Component = Component("bm25")
+        """Ranks the passages in every round."""
+        reader: Component = Component("hf")
+        """The language model that answers."""
+        thinker: Component = Component("hf", {"prompt": "step"})
+        """The reader that writes a step of reasoning from the passages so far; its text is the next query."""
+        rounds: int = 3
+        """Retrievals for one question; the first one with the question itself."""
+        k: int = 5
+        """Passages given to the reader, over all rounds."""
+        depth: int = 20
+        """Passages ranked and recorded: those that are read, and then the first round's."""
+
+        def __post_init__(self) -> None:
+            for name in ("rounds", "k", "depth"):
+                if getattr(self, name) < 1:
+                    raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if self.k < self.rounds:
+                raise ValueError(f"k must be at least rounds, got k={self.k}, rounds={self.rounds}")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.retriever: Retriever = create("retriever", options.retriever)
+        self.reader: Reader = create("reader", options.reader)
+        self.thinker: Reader = create("reader", options.thinker)
+        self._corpus: Mapping[str, Passage] = {}
+
+    @property
+    def traits(self) -> Traits:
+        """Columns of the leaderboard."""
+        return Traits(backbone=backbone(self.reader), reader="frozen", weights="zero-shot")
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the models in use."""
+        parts = {"retriever": self.retriever, "reader": self.reader, "thinker": self.thinker}
+        return {name: describe(part) for name, part in parts.items()}
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Index the corpus with the retriever."""
+        self._corpus = corpus
+        return self.retriever.index(corpus)
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        """All rounds for all questions together; a round's seconds are shared among them.
+
+        The tokens that the steps cost are in `prompt_tokens` and `generated_tokens`, and their seconds in `prefill`
+        and `decode`; `context_positions` are those of the last reading alone.
+        """
+        first, seconds = self._retrieve(questions, max(self.options.k, self.options.depth))
+        shares, spent = _shares(self.options.k, self.options.rounds), [Usage() for _ in questions]
+        found = [list(ranking[: shares[0]]) for ranking in first]
+        for share in shares[1:]:
+            steps = self.thinker.read(questions, self._texts(found))
+            spent = [_added(before, step.usage) for before, step in zip(spent, steps, strict=True)]
+            more, took = self._retrieve(list(map(_asked_next, questions, steps)), self.options.k)
+            seconds += took
+            for kept, ranking in zip(found, more, strict=True):
+                kept += _fresh(ranking, kept)[:share]
+        found = [
+            kept + _fresh(ranking, kept)[: self.options.k - len(kept)]
+            for kept, ranking in zip(found, first, strict=True)
+        ]
+        readings = self.reader.read(questions, self._texts(found))
+        return [
+            self._answer(reading, _ranked(kept, ranking, self.options.depth), usage, seconds / len(questions))
+            for reading, kept, ranking, usage in zip(readings, found, first, spent, strict=True)
+        ]
+
+    def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[Sequence[Sequence[Ranked]], float]:
+        start = time.perf_counter()
+        rankings = self.retriever.retrieve(questions, k)
+        return rankings, time.perf_counter() - start
+
+    def _texts(self, found: Sequence[Sequence[Ranked]]) -> list[tuple[str, ...]]:
+        return [tuple(passage_text(self._corpus[ranked.passage_id]) for ranked in kept) for kept in found]
+
+    def _answer(self, reading: Reading, ranking: tuple[Ranked, ...], spent: Usage, retrieving: float) -> Answer:
+        usage = _added(spent, reading.usage)
+        usage = replace(
+            usage,
+            context_positions=reading.usage.context_positions,
+            context_text_tokens=reading.usage.context_text_tokens,
+            seconds={"retrieve": retrieving, **usage.seconds},
+        )
+        return Answer(reading.text, ranking, usage, reading.status, reading.error)
+
+
+def _shares(k: int, rounds: int) -> list[int]:
+    """Passages that each round may add.
+
+    >>> _shares(5, 3)
+    [2, 2, 1]
+    """
+    return [k // rounds + (place < k % rounds) for place in range(rounds)]
+
+
+def _asked_next(question: Question, step: Reading) -> Question:
+    """The step as a query; the question again where nothing was said."""
+    return replace(question, text=step.text if step.text.strip() else question.text)
+
+
+def _fresh(ranking: Sequence[Ranked], kept: Sequence[Ranked]) -> list[Ranked]:
+    known = {ranked.passage_id for ranked in kept}
+    return [ranked for ranked in ranking if ranked.passage_id not in known]
+
+
+def _ranked(kept: Sequence[Ranked], first: Sequence[Ranked], depth: int) -> tuple[Ranked, ...]:
+    """What was read and then what the question alone found, with 1 / rank as score: rounds score unlike one another."""
+    order = [*kept, *_fresh(first, kept)][: max(depth, len(kept))]
+    return tuple(Ranked(ranked.passage_id, 1 / rank) for rank, ranked in enumerate(order, start=1))
+
+
+def _added(one: Usage, other: Usage) -> Usage:
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for usage in (one, other):
+        for phase, value in usage.seconds.items():
+            seconds[phase] += value
+    return Usage(
+        prompt_tokens=one.prompt_tokens + other.prompt_tokens,
+        generated_tokens=one.generated_tokens + other.generated_tokens,
+        seconds=dict(seconds),
+    )
