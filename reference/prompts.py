@@ -226,6 +226,15 @@ def final(text: str) -> str:
     return text.rpartition(CHAIN)[2]
 
 
+def before_final(text: str) -> str:
+    """The reasoning alone; the answer where there is none.
+
+    >>> before_final("Ada Lovelace ; London"), before_final("London")
+    ('Ada Lovelace', 'London')
+    """
+    return text.rpartition(CHAIN)[0] or text
+
+
 def _target(turn: _Turn) -> str:
     return f"{turn.chain}{CHAIN}{turn.answer}" if turn.chain else turn.answer
 

@@ -6,7 +6,7 @@ Shapes: H hidden, M memory slots, S memory vectors of a prompt.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -244,24 +244,38 @@ def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
 
 
 def answers(
-    weights: Weights, readings: Sequence[Reading], rankings: Sequence[Sequence[Ranked]], phases: Phases, most: int
+    weights: Weights,
+    readings: Sequence[Reading],
+    rankings: Sequence[Sequence[Ranked]],
+    phases: Phases,
+    most: int,
+    kept: Callable[[str], str] = final,
 ) -> list[Answer]:
-    """Answers of `most` tokens at most; a prompt that does not fit the backbone's window fails alone."""
+    """Answers of `most` tokens at most; a prompt that does not fit the backbone's window fails alone.
+
+    `kept` is what counts as the answer of all that is generated.
+    """
     model, window = weights.model, weights.window
     fits = [p for p, reading in enumerate(readings) if not window or len(reading.prompt) + most <= window]
     generated = model.answer([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
     said = dict(zip(fits, generated, strict=True))
     shares = phases.shares
     return [
-        _answer(reading, tuple(ranking), said[place], shares)
+        _answer(reading, tuple(ranking), said[place], shares, kept)
         if place in said
         else _too_long(reading, tuple(ranking), f"{len(reading.prompt)} positions and {most} to answer, {window} fit")
         for place, (reading, ranking) in enumerate(zip(readings, rankings, strict=True))
     ]
 
 
-def _answer(reading: Reading, ranking: tuple[Ranked, ...], said: Generated, shares: Mapping[str, float]) -> Answer:
-    text = final(said.text).strip()
+def _answer(
+    reading: Reading,
+    ranking: tuple[Ranked, ...],
+    said: Generated,
+    shares: Mapping[str, float],
+    kept: Callable[[str], str],
+) -> Answer:
+    text = kept(said.text).strip()
     cut = reading.cut or said.truncated
     status: Literal["ok", "empty", "truncated"] = "empty" if not text else "truncated" if cut else "ok"
     usage = Usage(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import backbone, describe
+from clara_bench.systems.describe import describe, reading
 from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
 
 
@@ -27,7 +27,7 @@ class ClosedBook:
     @property
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
-        return Traits(backbone=backbone(self.reader), reader="frozen", weights="zero-shot")
+        return reading(self.reader)
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the models in use."""

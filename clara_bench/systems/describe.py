@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clara_bench.types import Reader, Traits
+
 
 def describe(component: object) -> Mapping[str, Any]:
     """The component's own `describe()`: model names, fingerprints, prompt version; {} when it has none."""
@@ -16,3 +18,13 @@ def backbone(reader: object) -> str:
     """The name of the language model behind a reader, short enough for a table."""
     model = str(describe(reader).get("model", type(reader).__name__))
     return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def reading(reader: Reader) -> Traits:
+    """The columns that a reader decides; one that was trained for the task has the attribute `tuned`."""
+    tuned = bool(getattr(reader, "tuned", False))
+    return Traits(
+        backbone=backbone(reader),
+        reader="tuned" if tuned else "frozen",
+        weights="ours" if tuned else "zero-shot",
+    )

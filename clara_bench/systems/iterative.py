@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import backbone, describe
+from clara_bench.systems.describe import describe, reading
 from clara_bench.systems.rag import passage_text
 from clara_bench.types import (
     Answer,
@@ -66,7 +66,7 @@ class Iterative:
     @property
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
-        return Traits(backbone=backbone(self.reader), reader="frozen", weights="zero-shot")
+        return reading(self.reader)
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the models in use."""
@@ -98,10 +98,10 @@ class Iterative:
             kept + _fresh(ranking, kept)[: self.options.k - len(kept)]
             for kept, ranking in zip(found, first, strict=True)
         ]
-        readings = self.reader.read(questions, self._texts(found))
+        read = self.reader.read(questions, self._texts(found))
         return [
-            self._answer(reading, _ranked(kept, ranking, self.options.depth), usage, seconds / len(questions))
-            for reading, kept, ranking, usage in zip(readings, found, first, spent, strict=True)
+            _answer(last, _ranked(kept, ranking, self.options.depth), usage, seconds / len(questions))
+            for last, kept, ranking, usage in zip(read, found, first, spent, strict=True)
         ]
 
     def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[Sequence[Sequence[Ranked]], float]:
@@ -112,15 +112,16 @@ class Iterative:
     def _texts(self, found: Sequence[Sequence[Ranked]]) -> list[tuple[str, ...]]:
         return [tuple(passage_text(self._corpus[ranked.passage_id]) for ranked in kept) for kept in found]
 
-    def _answer(self, reading: Reading, ranking: tuple[Ranked, ...], spent: Usage, retrieving: float) -> Answer:
-        usage = _added(spent, reading.usage)
-        usage = replace(
-            usage,
-            context_positions=reading.usage.context_positions,
-            context_text_tokens=reading.usage.context_text_tokens,
-            seconds={"retrieve": retrieving, **usage.seconds},
-        )
-        return Answer(reading.text, ranking, usage, reading.status, reading.error)
+
+def _answer(last: Reading, ranking: tuple[Ranked, ...], spent: Usage, retrieving: float) -> Answer:
+    total = _added(spent, last.usage)
+    usage = replace(
+        total,
+        context_positions=last.usage.context_positions,
+        context_text_tokens=last.usage.context_text_tokens,
+        seconds={"retrieve": retrieving, **total.seconds},
+    )
+    return Answer(last.text, ranking, usage, last.status, last.error)
 
 
 def _shares(k: int, rounds: int) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import backbone, describe
+from clara_bench.systems.describe import describe, reading
 from clara_bench.types import (
     Answer,
     Compressor,
@@ -56,13 +56,11 @@ class Rag:
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
         compressor = self.compressor
-        return Traits(
-            backbone=backbone(self.reader),
-            reader="frozen",
+        return replace(
+            reading(self.reader),
             compressor=str(self.options.compressor or ""),
             offline=None if compressor is None else not compressor.query_dependent,
             query_dependent=None if compressor is None else compressor.query_dependent,
-            weights="zero-shot",
         )
 
     def describe(self) -> Mapping[str, Any]:
