@@ -141,7 +141,7 @@ def targets(labels: Sequence[Sequence[int]], weights: Sequence[Sequence[float]],
     )
 
 
-def parts(lengths: Sequence[int], rows_a_part: int = 16, most: int = 4) -> list[list[int]]:
+def parts(lengths: Sequence[int], rows_a_part: int, most: int = 4) -> list[list[int]]:
     """Rows of like length, in equal parts whose number depends on the number of rows alone.
 
     Under ZeRO-3 every rank must run the same number of forward passes, whatever the lengths are.

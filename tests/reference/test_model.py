@@ -345,6 +345,24 @@ def test_13_pretraining_teaches_both_adapters_and_the_memory_embeddings_and_noth
         assert torch.equal(tensor, before[name]) == (name not in reached), name
 
 
+def test_reading_in_passes_pads_less_and_changes_neither_losses_nor_gradients(clara):
+    lengths = (1, 90, 2, 80, 3, 70, 1, 60, 2, 50, 3, 40)
+    rows = [encoded(clara, [4], question="Who " * length, answer=str(length)) for length in lengths]
+    memories, read = torch.randn(len(rows), 4, 32), []
+    clara.role("generator").register_forward_pre_hook(lambda _, given: read.append(given[0].shape[:2].numel()))
+    together = clara.read(rows, memories)
+    torch.nn.functional.cross_entropy(together.logits_PV, together.labels_P, reduction="sum").backward()
+    assert sum(read) < 0.7 * len(rows) * max(len(one.ids) for one in rows)
+    ours = {name: gradient.clone() for name, gradient in gradients(clara).items()}
+    clara.zero_grad()
+    for number, one in enumerate(rows):
+        alone = clara.read([one], memories[number : number + 1])
+        torch.testing.assert_close(together.logits_PV[together.rows_P == number], alone.logits_PV, rtol=0, atol=1e-5)
+        torch.nn.functional.cross_entropy(alone.logits_PV, alone.labels_P, reduction="sum").backward()
+    for name, gradient in gradients(clara).items():
+        torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
+
+
 def test_13_full_copies_learn_throughout_and_the_backbone_not_at_all(tiny):
     model = make(tiny, kind="full", roles=("compressor", "generator"))
     before = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
