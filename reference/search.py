@@ -23,6 +23,7 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError, MissingDependency
 from reference import shards
+from reference.shards import Precision
 from reference.store import Identity, Store
 from reference.topk import cosine
 
@@ -60,9 +61,15 @@ class Found(NamedTuple):
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: Literal[1]
+    """What decides every number of an index; one that says anything else is made anew."""
+
+    schema: Literal[2]
     identity: Identity
+    precision: Precision
+    """Of the memories in the store."""
     similarity: str
+    centre: str
+    """Digest of the mean that a centred similarity leaves out of documents; "" for the others."""
     reduction: Reduction
     documents: str
     """Digest of the documents' texts, in order."""
@@ -99,7 +106,7 @@ class Searcher:
             raise ConfigError("there is no document to search")
         store.require(model)
         self._rows_N = store.rows(texts)
-        manifest = _Manifest(1, store.identity, self._similarity, self.reduction, _digest(texts))
+        manifest = _described(model, store, self.reduction, texts)
         if folder is not None and _kept(folder) == manifest:
             self._projection_ED, self._index = _load(folder)
             return
@@ -222,6 +229,13 @@ def _directions(vectors_NE: Tensor, dimension: int) -> Tensor:
     weights_N, mixes_NN = torch.linalg.eigh((vectors_NE @ vectors_NE.T).double())  # ascending
     kept_N = (weights_N > 1e-6 * weights_N[-1]) & (torch.arange(len(weights_N)) >= len(weights_N) - dimension)
     return _unit(mixes_NN[:, kept_N].T.float() @ vectors_NE).T.contiguous()
+
+
+def _described(model: Any, store: Store, reduction: Reduction, texts: Sequence[str]) -> _Manifest:
+    similarity, centre = model.config.memory.similarity, ""
+    if similarity == "centred":
+        centre = hashlib.sha256(model.centres[0].cpu().numpy().tobytes()).hexdigest()
+    return _Manifest(2, store.identity, store.precision, similarity, centre, reduction, _digest(texts))
 
 
 def _digest(texts: Sequence[str]) -> str:

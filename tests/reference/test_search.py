@@ -169,6 +169,28 @@ def test_the_index_is_kept_for_next_time_and_for_these_documents_only(model, sto
         Searcher(model, store, texts[:20], folder=folder)
 
 
+def test_an_index_of_other_centres_or_of_another_precision_is_not_taken(tiny, texts, tmp_path):
+    memory = Memory(rate=16, document_tokens=64, similarity="centred")
+    model = Clara(tiny, ModelConfig(memory=memory), roles=("compressor", "reasoner", "generator"))
+    store = Store.create(tmp_path / "store", model, "float32")
+    store.build(model, texts)
+    model.centre(texts[:40], texts[40:50])
+    queries = model.flatten(store.get(texts[:10], torch.float32))
+    Searcher(model, store, texts, folder=tmp_path / "index").search(queries, 5, depth=6)
+    fingerprint = model.fingerprint()
+    model.centre(texts[100:], texts[40:50])
+    assert model.fingerprint() == fingerprint  # the store serves both
+    queries = model.flatten(store.get(texts[:10], torch.float32))
+    kept = Searcher(model, store, texts, folder=tmp_path / "index").search(queries, 5, depth=6)
+    made = Searcher(model, store, texts).search(queries, 5, depth=6)
+    assert [one.rows_K.tolist() for one in kept] == [one.rows_K.tolist() for one in made]
+    stamp = (tmp_path / "index" / "index.faiss").stat().st_mtime_ns
+    coarse = Store.create(tmp_path / "coarse", model, "int8")
+    coarse.build(model, texts)
+    Searcher(model, coarse, texts, folder=tmp_path / "index")
+    assert (tmp_path / "index" / "index.faiss").stat().st_mtime_ns != stamp
+
+
 def test_what_cannot_be_searched_is_an_error_in_words(tiny, model, store, texts, queries):
     with pytest.raises(ConfigError, match="no document"):
         Searcher(model, store, [])
