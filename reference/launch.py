@@ -18,6 +18,7 @@ from reference.backbone import train_tokenizer
 from reference.config import Config, Evaluation
 from reference.deepspeed import Process
 from reference.evaluate import evaluator
+from reference.handover import begin, stage_settings
 from reference.lessons import open_source
 from reference.model import Clara
 from reference.prompts import CHAIN
@@ -26,7 +27,7 @@ from reference.shipped import checkpoint_folder
 from reference.stages import RETRIEVING, Remembered
 from reference.store import Store
 from reference.stream import Source
-from reference.train import begin, stage_settings, train
+from reference.train import train
 
 STRIDE = 16
 """Of an endless source, one row in so many is shown to the tokenizer, so that it sees several worlds."""

@@ -22,9 +22,9 @@ from reference import deepspeed
 from reference.backbone import architecture
 from reference.config import Backbone, Config, ModelConfig, TrainConfig
 from reference.deepspeed import Counts, Estimate
+from reference.handover import stage_settings
 from reference.roles import Role, make_role
 from reference.stages import LEARNING, RETRIEVING
-from reference.train import stage_settings
 
 ARCHITECTURES = Path(__file__).parent / "architectures.toml"
 PAPER = 5

@@ -101,27 +101,6 @@ class Kept:
         return [found[text] for text in texts]
 
 
-def set_out(model: Clara, config: TrainConfig) -> Clara:
-    """Give a model the roles that the stage needs, where it does not have them yet.
-
-    The compressor starts as the generator if that has learned to read text, the reasoner as the compressor
-    (`reasoner_start`), and the generator anew if so asked (`generator_start`).
-
-    Raises:
-        ConfigError: the stage builds on a role that only an earlier stage can train.
-    """
-    if config.generator_start == "fresh" or "generator" not in model.roles:
-        model.add_role("generator", seed=config.seed)
-    if config.stage in RETRIEVING and "compressor" not in model.roles:
-        raise ConfigError(f"stage '{config.stage}' needs a trained compressor: set `start` to a checkpoint with one")
-    if config.stage != "text" and "compressor" not in model.roles:
-        model.add_role("compressor", like="generator")
-    if config.stage in RETRIEVING and "reasoner" not in model.roles:
-        like = "compressor" if config.reasoner_start == "compressor" else None
-        model.add_role("reasoner", like=like, seed=config.seed)
-    return model
-
-
 class Stage(nn.Module):
     """A model in one stage of its training; what DeepSpeed trains."""
 

@@ -32,16 +32,16 @@ from safetensors import SafetensorError
 from torch import Tensor, distributed
 
 from clara_bench import BackendError, BenchError, ConfigError
-from reference import backbone as backbones
 from reference import checkpoint
 from reference import deepspeed as parallel
 from reference.config import Config, TrainConfig
 from reference.deepspeed import Process
+from reference.handover import begin, set_out, stage_settings
 from reference.losses import WeightedSum, share_of_batch
 from reference.model import Clara
 from reference.record import Record
 from reference.resume import State, barrier, convert, open_run, restore, save, seed
-from reference.stages import RETRIEVING, Batch, Remembered, Stage, set_out
+from reference.stages import RETRIEVING, Batch, Remembered, Stage
 from reference.stream import Source, Stream
 
 Evaluate = Callable[[Clara, int], Mapping[str, float]]
@@ -50,47 +50,6 @@ Evaluate = Callable[[Clara, int], Mapping[str, float]]
 
 class Diverged(BenchError):
     """A loss is not a number any more."""
-
-
-def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
-    """The model that a stage starts from: its backbone, or the checkpoint that `start` names, with the roles it needs.
-
-    Memory embeddings are taken over from a checkpoint that has a compressor; a text reader may start any rate.
-
-    Args:
-        config: model and stages.
-        name: of the stage.
-        tokenizer: for a backbone from scratch that nothing has trained yet.
-
-    Raises:
-        ConfigError: no such stage; a checkpoint of another rate, backbone or kind of adapters.
-        DataError: a file of the checkpoint is damaged.
-        BackendError: the backbone cannot be found.
-    """
-    settings, wanted = stage_settings(config, name), config.model.backbone
-    if not settings.start:
-        loaded = backbones.load(wanted, settings.seed, tokenizer)
-        return set_out(Clara(loaded, config.model, (), settings.seed), settings)
-    folder = Path(settings.start)
-    manifest = checkpoint.read_manifest(folder)
-    if not wanted.model and manifest.model.backbone.scratch != wanted.scratch:
-        raise ConfigError(f"{folder}: its backbone is {manifest.model.backbone}, the config's is {wanted}")
-    loaded = backbones.load(wanted) if wanted.model else checkpoint.read_backbone(folder)
-    roles = [role for role in manifest.roles if role != "generator" or settings.generator_start == "checkpoint"]
-    model = Clara(loaded, config.model, roles, settings.seed)
-    checkpoint.restore(model, folder, roles, vectors="compressor" in roles)
-    return set_out(model, settings)
-
-
-def stage_settings(config: Config, name: str) -> TrainConfig:
-    """The settings of a stage.
-
-    Raises:
-        ConfigError: there is no such stage.
-    """
-    if name not in config.stages:
-        raise ConfigError(f"no stage '{name}' in the config. It has: {', '.join(config.stages) or 'none'}")
-    return config.stages[name]
 
 
 def train(

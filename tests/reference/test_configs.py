@@ -15,12 +15,13 @@ from clara_bench.suites import load as load_suite
 from reference.cli import main
 from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
 from reference.deepspeed import count_parameters
+from reference.handover import set_out
 from reference.launch import data_options
 from reference.lessons import open_source
 from reference.model import Clara
 from reference.plan import empty_backbone, plan
 from reference.shipped import checkpoint_folder, config_file, configs
-from reference.stages import Stage, set_out
+from reference.stages import Stage
 
 STAGES = get_args(StageName)
 

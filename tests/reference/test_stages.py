@@ -10,10 +10,10 @@ import torch
 from clara_bench import ConfigError, DataError
 from reference import stages
 from reference.data import Row, Turn
+from reference.handover import set_out
 from reference.losses import share_of_batch
 from reference.model import Predictions
-from reference.roles import state
-from reference.stages import LEARNING, RETRIEVING, Kept, Stage, set_out
+from reference.stages import LEARNING, RETRIEVING, Kept, Stage
 from reference.topk import Selected, cosine
 from tests.reference.trainee import Pairs, config, documents_of, new_model, settings_of_model
 
@@ -232,44 +232,6 @@ def test_frozen_roles_do_not_learn():
     assert {part for part, share in moved(stage).items() if share != "none"} == {"generator"}  # nor memory embeddings
     with pytest.raises(ConfigError, match="leaves nothing that learns"):
         stage_of("supervised", freeze=["reasoner"])
-
-
-def test_a_stage_takes_over_what_the_one_before_has_learned():
-    text = stage_of("text", "full", roles=("generator",)).model
-    with torch.no_grad():
-        for parameter in text.role("generator").trainable().values():
-            parameter.add_(0.01)
-    model = set_out(text, config(text.config, "pretrain").stages["pretrain"])
-    assert _same(model, "compressor", "generator")
-    joint = config(text.config, "joint").stages["joint"]
-    assert _same(set_out(model, joint), "reasoner", "compressor")
-
-
-def _same(model, one: str, other: str) -> bool:
-    ours, theirs = state(model.role(one)), state(model.role(other))
-    return all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-@pytest.mark.parametrize("kind", ["lora", "full"])
-def test_roles_start_anew_if_so_asked(kind):
-    model = stage_of("pretrain", kind).model
-    with torch.no_grad():
-        for role in ("compressor", "generator"):
-            for parameter in model.role(role).trainable().values():
-                parameter.add_(0.01)
-    settings = config(model.config, "joint", reasoner_start="random", generator_start="fresh").stages["joint"]
-    learned = {name: value.clone() for name, value in state(model.role("generator")).items()}
-    set_out(model, settings)
-    assert not _same(model, "reasoner", "compressor")
-    fresh = state(model.role("generator"))
-    assert not any(torch.equal(fresh[name], value) for name, value in learned.items())
-
-
-def test_retrieval_needs_a_compressor_that_was_trained():
-    model = new_model(settings_of_model(), ("generator",))
-    for name in RETRIEVING:
-        with pytest.raises(ConfigError, match="set `start` to a checkpoint"):
-            set_out(model, config(model.config, name).stages[name])
 
 
 def test_rows_of_several_questions_are_refused_where_one_chooses():

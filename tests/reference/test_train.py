@@ -16,7 +16,7 @@ from reference import checkpoint
 from reference.data import Row, Turn
 from reference.resume import State
 from reference.stages import LEARNING
-from reference.train import Diverged, begin, train
+from reference.train import Diverged, train
 from tests.reference.trainee import (
     KEYS,
     VALUES,
@@ -446,25 +446,3 @@ def test_what_cannot_be_trained_here_is_refused(tmp_path):
 def test_a_stage_that_is_not_in_the_config_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no stage 'joint' in the config"):
         train(config(settings_of_model(), "pretrain"), "joint", Pairs(1), tmp_path)
-
-
-def test_a_text_reader_starts_a_compressor_of_any_rate_and_that_one_starts_the_reasoner(tmp_path):
-    reader = new_model(settings_of_model("full"), ("generator",))
-    text = run(tmp_path / "text", "text", model=reader, steps=2)
-    other = settings_of_model("full", rate=4)
-    start = config(other, "pretrain", start=str(tmp_path / "text" / "best"), steps=2)
-    begun = begin(start, "pretrain")
-    assert begun.config.memory.slots == 4
-    for role in ("compressor", "generator"):
-        assert same(_own(begun, role), _own(text, "generator"))
-    train(start, "pretrain", Pairs(1), tmp_path / "pretrain")
-    joint = begin(config(other, "joint", start=str(tmp_path / "pretrain" / "best")), "joint")
-    assert same(_own(joint, "reasoner"), _own(joint, "compressor"))
-    assert torch.equal(joint.memory, checkpoint.load(tmp_path / "pretrain" / "best").memory)
-    wrong = settings_of_model("full", rate=8)
-    with pytest.raises(ConfigError, match="4 memory vectors a document, the model has 2"):
-        begin(config(wrong, "joint", start=str(tmp_path / "pretrain" / "best")), "joint")
-
-
-def _own(model, role):
-    return {name: parameter.detach() for name, parameter in model.role(role).trainable().items()}
