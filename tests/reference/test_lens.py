@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from reference import lens_report
 from reference.backbone import load, train_tokenizer
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 from reference.lens import Lens, Named, Piece, better, decode, draw, named, normal, pieces_of, render
@@ -227,3 +228,9 @@ def test_the_picture_holds_the_words_in_their_colours(toy, tmp_path):
     for word in ("oslo", "bruno", "&lt;b&gt;", "Where is Bruno?", "untrained", f"p = {toy.found_after.p_value:.2g}"):
         assert word in picture
     assert (tmp_path / "alone.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_30_memories_of_documents_by_the_weights_that_ship_name_their_words():
+    seen = lens_report.look("tiny-8x", lens_report.questions_of(40, 300))
+    documents = seen.shares[lens_report.DOCUMENTS]
+    assert documents.share > 1.2 * documents.random_share and documents.p_value < 0.01
