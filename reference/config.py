@@ -23,6 +23,9 @@ Weight = Annotated[float, msgspec.Meta(ge=0)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
 
+RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
+"""Stages that choose among candidates whose memories stand."""
+
 
 class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""

@@ -7,9 +7,8 @@ from statistics import fmean
 
 from clara_bench import Component
 from clara_bench.exam import Exam
-from reference.config import Evaluation, TrainConfig
+from reference.config import RETRIEVING, Evaluation, TrainConfig
 from reference.model import Clara
-from reference.stages import RETRIEVING
 from reference.system import ClaraSystem, TinyText
 
 ANSWERING = ("em", "f1")

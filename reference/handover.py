@@ -13,9 +13,8 @@ from typing import Any
 from clara_bench import ConfigError
 from reference import backbone as backbones
 from reference import checkpoint
-from reference.config import Config, ModelConfig, TrainConfig
+from reference.config import RETRIEVING, Config, ModelConfig, TrainConfig
 from reference.model import Clara
-from reference.stages import RETRIEVING
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "compressor": ("memory.document_tokens", "memory.rate", "memory.count"),

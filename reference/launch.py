@@ -15,7 +15,8 @@ from clara_bench import ConfigError
 from clara_bench.retrieve.progress import progress
 from reference import deepspeed
 from reference.backbone import train_tokenizer
-from reference.config import Config, Evaluation
+from reference.candidates import Remembered
+from reference.config import RETRIEVING, Config, Evaluation
 from reference.deepspeed import Process
 from reference.evaluate import evaluator
 from reference.handover import begin, stage_settings
@@ -24,7 +25,6 @@ from reference.model import Clara
 from reference.prompts import CHAIN
 from reference.resume import barrier
 from reference.shipped import checkpoint_folder
-from reference.stages import RETRIEVING, Remembered
 from reference.store import Store
 from reference.stream import Source
 from reference.train import train

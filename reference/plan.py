@@ -20,11 +20,11 @@ from torch import nn
 from clara_bench import ConfigError
 from reference import deepspeed
 from reference.backbone import architecture
-from reference.config import Backbone, Config, ModelConfig, TrainConfig
+from reference.config import RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
 from reference.deepspeed import Counts, Estimate
 from reference.handover import stage_settings
 from reference.roles import Role, make_role
-from reference.stages import LEARNING, RETRIEVING
+from reference.stages import LEARNING
 
 ARCHITECTURES = Path(__file__).parent / "architectures.toml"
 PAPER = 5

@@ -1,4 +1,4 @@
-"""What each stage of training learns from a batch, which weights may move, and how a stage starts from the one before.
+"""What each stage of training learns from a batch, and which weights may move.
 
     text        the generator reads documents as text: what a small model from scratch must do before it can compress
     pretrain    S1: compressor and generator on one document; cross-entropy + mse_weight * MSE (CLaRa, eq. 2.1)
@@ -16,24 +16,22 @@ of a row, P target positions.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
-from clara_bench import ConfigError, DataError
+from clara_bench import ConfigError
 from reference import losses
-from reference.config import StageName, TrainConfig
+from reference.batches import Batch, prepare
+from reference.blocks import grouped, vectors_of, with_memories
+from reference.candidates import Candidates, Kept, Remembered
+from reference.config import RETRIEVING, StageName, TrainConfig
 from reference.data import Row
-from reference.layout import MEMORY, SEPARATOR
 from reference.losses import WeightedSum
 from reference.model import Clara, Predictions
-from reference.prompts import Encoded, memory_block
 from reference.stream import Source
 from reference.topk import Selected, cosine, gather, select
 
@@ -46,29 +44,9 @@ LEARNING: dict[StageName, tuple[str, ...]] = {
     "reinforce": ("reasoner", "generator"),
 }
 """The roles that learn."""
-RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
-"""Stages that choose among candidates whose memories stand."""
 
 CENTRED = 256
 """Rows whose documents and questions give the means of a centred similarity."""
-
-Remembered = Callable[[Sequence[str]], list[Tensor]]
-"""Memories (m, H) of documents by their text: a store's `get`, or `Kept`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A micro-batch in token ids, made without the model."""
-
-    rows: list[Row]
-    documents: list[list[int]]
-    """Token ids of all rows' documents, in order; none where memories are looked up by text."""
-    encoded: list[Encoded]
-    """Prompts with their targets; in stages that choose documents, a SEPARATOR stands for each that will be chosen."""
-    weight: float
-    """Of all targets together."""
-    extra_weight: float
-    """Documents that the MSE counts, or questions that the retrieval loss does."""
 
 
 class StageLoss(NamedTuple):
@@ -79,26 +57,6 @@ class StageLoss(NamedTuple):
     """The stage's other term, times its own weight in the loss; 0 of 0 where there is none."""
     logs: dict[str, WeightedSum]
     """What else is worth knowing, without gradients."""
-
-
-class Kept:
-    """Memories of the documents met so far, each compressed once and kept in main memory."""
-
-    def __init__(self, model: Clara, most: int = 100_000) -> None:
-        """Args: `most` documents are kept; then the ones kept longest make room."""
-        self._model, self._most = model, most
-        self._memories: dict[str, Tensor] = {}
-
-    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
-        """The memories of these texts, in their order."""
-        new = list(dict.fromkeys(text for text in texts if text not in self._memories))
-        found = {text: self._memories[text] for text in set(texts) - set(new)}
-        if new:
-            found |= zip(new, (memory.cpu() for memory in self._model.compress(new)), strict=True)
-            self._memories |= found
-            for text in list(self._memories)[: max(0, len(self._memories) - self._most)]:
-                del self._memories[text]
-        return [found[text] for text in texts]
 
 
 class Stage(nn.Module):
@@ -174,34 +132,8 @@ class Stage(nn.Module):
         return [group for group in groups if group["params"]]
 
     def prepare(self, rows: Sequence[Row], step: int = 0) -> Batch:
-        """Rows as token ids; says how much they weigh before anything is computed.
-
-        Args:
-            rows: a micro-batch.
-            step: varies the wording of paraphrase prompts.
-
-        Raises:
-            DataError: a row with several questions in a stage that chooses documents for one.
-        """
-        rows, stage, prompter = list(rows), self.config.stage, self.model.prompter
-        if stage in RETRIEVING:
-            _one_question_each(rows, stage)
-            documents, blocks = [], [[[SEPARATOR]] * self.config.selection.k] * len(rows)
-        else:
-            flat = prompter.documents([document for row in rows for document in row.documents])
-            documents = [ids[: self.model.config.memory.document_tokens] for ids in flat]
-            given = documents if stage == "text" else [memory_block(m) for m in self.model.slots_of(documents)]
-            blocks = _grouped(given, [len(row.documents) for row in rows])
-        if stage == "supervised":
-            return Batch(rows, [], [], 0.0, float(sum(bool(row.positives) for row in rows)))
-        encoded = [
-            prompter.encode(row, block, stage, self.config.question_weight, self._draw(row, step))
-            for row, block in zip(rows, blocks, strict=True)
-        ]
-        # a row's first token has nothing to be predicted from
-        weight = sum(sum(row.weights[1:]) for row in encoded)
-        drawing = stage in RETRIEVING and self.selection.estimator == "reinforce"
-        return Batch(rows, documents, encoded, weight, float(len(rows) if drawing else len(documents)))
+        """Rows as token ids; see `batches.prepare`."""
+        return prepare(self.model, self.config, self.selection, rows, step)
 
     def centre(self, rows: Source) -> None:
         """Before the first step, find the means that a centred similarity leaves out, if no stage before has."""
@@ -211,9 +143,6 @@ class Stage(nn.Module):
         sample = [rows[place] for place in range(min(CENTRED, rows.size or CENTRED))]
         documents = {document: None for row in sample for document in row.documents}
         model.centre(list(documents), [row.turns[0].question for row in sample])
-
-    def _draw(self, row: Row, step: int) -> int:
-        return zlib.crc32(f"{self.config.seed} {step} {row.id}".encode())
 
     def forward(self, batch: Batch | Sequence[Row]) -> StageLoss:
         """The loss of a micro-batch, in sums."""
@@ -231,8 +160,8 @@ class Stage(nn.Module):
 
     def _compress(self, batch: Batch) -> StageLoss:
         memories = self.model.encode("compressor", batch.documents)
-        counts = _grouped(self.model.slots_of(batch.documents), [len(row.documents) for row in batch.rows])
-        loss = _cross_entropy(self.model.read(batch.encoded, _vectors(memories.states_BMH, counts)))
+        counts = grouped(self.model.slots_of(batch.documents), [len(row.documents) for row in batch.rows])
+        loss = _cross_entropy(self.model.read(batch.encoded, vectors_of(memories.states_BMH, counts)))
         memory_DH = losses.masked_mean(memories.states_BMH, memories.mask_BM)
         mse = losses.mse(memory_DH, memories.summary_BH, self.config.mse_form, self.config.mse_detach)
         documents = loss.weight.new_tensor(len(batch.documents))
@@ -241,7 +170,7 @@ class Stage(nn.Module):
         return StageLoss(loss, WeightedSum(self.config.mse_weight * total, documents), logs)
 
     def _retrieve(self, batch: Batch) -> StageLoss:
-        candidates = _Candidates.of(self.model, batch.rows, self.remembered)
+        candidates = Candidates.of(self.model, batch.rows, self.remembered)
         query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]), "questions")
         scores_BN = cosine(query_BE, candidates.keys_BNE)
         selection = self.selection
@@ -259,18 +188,18 @@ class Stage(nn.Module):
             logs = candidates.recall(greedy) | rewards
         return StageLoss(_cross_entropy(read), extra, logs)
 
-    def _read(self, batch: Batch, candidates: _Candidates, selected: Selected) -> Predictions:
+    def _read(self, batch: Batch, candidates: Candidates, selected: Selected) -> Predictions:
         """The generator's predictions from the chosen documents, best first."""
         dtype = self.model.separator.dtype
         chosen_BKE = gather(selected, candidates.memories_BNE, dtype)
         chosen_BKMH = chosen_BKE.unflatten(-1, (-1, len(self.model.separator)))
         counts = candidates.counts_of(selected)
-        vectors = _vectors(chosen_BKMH.flatten(0, 1), counts)
-        encoded = [_with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
+        vectors = vectors_of(chosen_BKMH.flatten(0, 1), counts)
+        encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
         return self.model.read(encoded, vectors)
 
     def _reward(
-        self, batch: Batch, candidates: _Candidates, drawn: Selected, read: Predictions, greedy: Selected
+        self, batch: Batch, candidates: Candidates, drawn: Selected, read: Predictions, greedy: Selected
     ) -> tuple[WeightedSum, dict[str, WeightedSum]]:
         """Policy gradient; the reward is the share of the answer's tokens that come out right, one by one.
 
@@ -287,67 +216,6 @@ class Stage(nn.Module):
         return WeightedSum(policy, number), logs
 
 
-class _Candidates(NamedTuple):
-    """The documents among which each row of a batch chooses; rows with fewer are padded with zeros."""
-
-    memories_BNE: Tensor
-    keys_BNE: Tensor
-    """What the question is compared with: the memories, or their means (B, N, H)."""
-    mask_BN: Tensor | None
-    """False for padding; None where there is none."""
-    positives_BN: Tensor
-    counts: list[list[int]]
-    """Memory vectors of each row's documents."""
-    slots: int
-
-    @classmethod
-    def of(cls, model: Clara, rows: Sequence[Row], remembered: Remembered) -> _Candidates:
-        numbers = [len(row.documents) for row in rows]
-        dtype, device = model.separator.dtype, model.device
-        found = remembered([document for row in rows for document in row.documents])
-        memories = [memory.to(device, non_blocking=True) for memory in found]
-        slots = model.config.memory.slots
-        states_DMH = nn.utils.rnn.pad_sequence(memories, batch_first=True)
-        states_DMH = nn.functional.pad(states_DMH, (0, 0, 0, slots - states_DMH.shape[1]))
-        memories_BNE = _padded(states_DMH.flatten(1), numbers)
-        same = model.config.memory.similarity == "flattened"
-        keys_BNE = memories_BNE if same else _padded(model.flatten(memories).to(dtype), numbers)
-        most = max(numbers)
-        there = torch.tensor([[n < number for n in range(most)] for number in numbers], device=device)
-        positives = [[n in row.positives for n in range(most)] for row in rows]
-        return cls(
-            memories_BNE,
-            keys_BNE,
-            None if min(numbers) == most else there,
-            torch.tensor(positives, device=device),
-            _grouped([len(memory) for memory in found], numbers),
-            slots,
-        )
-
-    def counts_of(self, selected: Selected) -> list[list[int]]:
-        """Memory vectors of each chosen document; a mixture has them all."""
-        if not selected.hard or all(count == self.slots for row in self.counts for count in row):
-            return [[self.slots] * selected.indices_BK.shape[1]] * len(self.counts)
-        chosen = selected.indices_BK.tolist()
-        return [[counts[n] for n in indices] for counts, indices in zip(self.counts, chosen, strict=True)]
-
-    def recall(self, selected: Selected) -> dict[str, WeightedSum]:
-        """Share of the relevant documents among the first and among all chosen, over rows where some are known."""
-        hits_BK = self.positives_BN.gather(1, selected.indices_BK).float()
-        relevant_B = self.positives_BN.sum(1).float()
-        known = (relevant_B > 0).sum().float()
-        depths = sorted({1, hits_BK.shape[1]})
-        shares = {k: hits_BK[:, :k].sum(1) / relevant_B.clamp_min(1) for k in depths}
-        return {f"recall@{k}": WeightedSum(share_B.sum(), known) for k, share_B in shares.items()}
-
-
-def _one_question_each(rows: Sequence[Row], stage: str) -> None:
-    for row in rows:
-        if len(row.turns) != 1 or row.kind != "qa":
-            turns = f"{len(row.turns)} {row.kind} turns"
-            raise DataError(f"row {row.id!r}: stage '{stage}' takes one question a row, not {turns}")
-
-
 def _cross_entropy(read: Predictions) -> WeightedSum:
     return losses.cross_entropy_sum(read.logits_PV, read.labels_P, read.weights_P)
 
@@ -357,38 +225,3 @@ def _right_share(read: Predictions, rows: int) -> Tensor:
     right_P = (read.logits_PV.detach().argmax(-1) == read.labels_P).float()
     zero_B = right_P.new_zeros(rows)
     return zero_B.index_add(0, read.rows_P, right_P) / zero_B.index_add(0, read.rows_P, torch.ones_like(right_P))
-
-
-def _grouped(items: Sequence[Any], numbers: Sequence[int]) -> list[list[Any]]:
-    """One flat list as lists of these lengths."""
-    return [list(items[start:end]) for start, end in pairwise(accumulate(numbers, initial=0))]
-
-
-def _padded(vectors_DE: Tensor, numbers: Sequence[int]) -> Tensor:
-    """Vectors of all rows' documents as (B, N, E), zeros where a row has fewer."""
-    if len(set(numbers)) == 1:
-        return vectors_DE.unflatten(0, (len(numbers), -1))
-    return nn.utils.rnn.pad_sequence(list(vectors_DE.split(list(numbers))), batch_first=True)
-
-
-def _vectors(states_DMH: Tensor, counts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Each row's memory vectors (S, H), one document behind the other, without the slots that a document lacks."""
-    slots = states_DMH.shape[1]
-    flat = [count for row in counts for count in row]
-    vectors_SH = states_DMH.flatten(0, 1)
-    if any(count != slots for count in flat):
-        places = [document * slots + slot for document, count in enumerate(flat) for slot in range(count)]
-        vectors_SH = vectors_SH.index_select(0, torch.tensor(places, device=vectors_SH.device))
-    return list(vectors_SH.split([sum(row) for row in counts]))
-
-
-def _with_memories(row: Encoded, counts: Sequence[int]) -> Encoded:
-    """Put each chosen document's memory places before its SEPARATOR."""
-    at = [place for place, token in enumerate(row.ids) if token == SEPARATOR]
-    ids, segments, labels, weights = list(row.ids), list(row.segments), list(row.labels), list(row.weights)
-    for place, count in reversed(list(zip(at, counts, strict=True))):
-        ids[place:place] = [MEMORY] * count
-        segments[place:place] = [segments[place]] * count
-        labels[place:place] = [losses.NO_TARGET] * count
-        weights[place:place] = [0.0] * count
-    return Encoded(ids, segments, labels, weights)

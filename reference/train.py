@@ -34,14 +34,16 @@ from torch import Tensor, distributed
 from clara_bench import BackendError, BenchError, ConfigError
 from reference import checkpoint
 from reference import deepspeed as parallel
-from reference.config import Config, TrainConfig
+from reference.batches import Batch
+from reference.candidates import Remembered
+from reference.config import RETRIEVING, Config, TrainConfig
 from reference.deepspeed import Process
 from reference.handover import begin, set_out, stage_settings
 from reference.losses import WeightedSum, share_of_batch
 from reference.model import Clara
 from reference.record import Record
 from reference.resume import State, barrier, convert, open_run, restore, save, seed
-from reference.stages import RETRIEVING, Batch, Remembered, Stage
+from reference.stages import Stage
 from reference.stream import Source, Stream
 
 Evaluate = Callable[[Clara, int], Mapping[str, float]]

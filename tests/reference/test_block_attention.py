@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from clara_bench import Component, ConfigError, Passage, Question, create
 from reference import checkpoint, layout
+from reference.blocks import with_memories
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 from reference.data import Row, Turn
 from reference.layout import PADDING, SEPARATOR, visible
 from reference.model import Clara
 from reference.prompts import Encoded, memory_block
 from reference.serving import document
-from reference.stages import _with_memories
 from reference.train import train
 from tests.reference.test_model import FAMILIES, random_backbone
 from tests.reference.trainee import Pairs, config, documents_of, losses, new_model, settings_of_model
@@ -436,7 +436,7 @@ def test_one_batch_is_learned_by_heart(stage, tmp_path):
 @pytest.mark.parametrize("attention", ["block", "causal"])
 def test_chosen_documents_of_any_number_of_vectors_are_blocks_of_their_own(backbone, attention):
     model = make(backbone, attention)
-    placed = _with_memories(encoded(model, [memory_block(0)] * 3), [3, 0, 2])
+    placed = with_memories(encoded(model, [memory_block(0)] * 3), [3, 0, 2])
     assert placed == encoded(model, [memory_block(3), [SEPARATOR], memory_block(2)])
 
 

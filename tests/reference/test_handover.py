@@ -8,10 +8,9 @@ import torch
 
 from clara_bench import ConfigError
 from reference import checkpoint
-from reference.config import ROLES
+from reference.config import RETRIEVING, ROLES
 from reference.handover import NEEDS, begin, set_out
 from reference.roles import state
-from reference.stages import RETRIEVING
 from reference.train import train
 from tests.reference.trainee import Pairs, config, new_model, settings_of_model
 

@@ -9,11 +9,13 @@ import torch
 
 from clara_bench import ConfigError, DataError
 from reference import stages
+from reference.candidates import Kept
+from reference.config import RETRIEVING
 from reference.data import Row, Turn
 from reference.handover import set_out
 from reference.losses import share_of_batch
 from reference.model import Predictions
-from reference.stages import LEARNING, RETRIEVING, Kept, Stage
+from reference.stages import LEARNING, Stage
 from reference.topk import Selected, cosine
 from tests.reference.trainee import Pairs, config, documents_of, new_model, settings_of_model
 
