@@ -5,10 +5,9 @@ Each command parses, calls the library and prints. Nothing heavy is imported bef
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +15,7 @@ from clara_bench import ConfigError, __version__
 from clara_bench.cli import Commands
 from clara_bench.cli.output import print_table
 from reference.config import Config, load
-
-if TYPE_CHECKING:
-    from reference.plan import Plan
+from reference.overrides import read_overrides
 
 FOLDER = click.Path(path_type=Path)
 ROLES = click.Choice(["compressor", "reasoner", "generator"])
@@ -70,7 +67,7 @@ def train(
       torchrun --nproc-per-node 2 -m reference train tiny --stage text --out runs/tiny/text
       deepspeed --module reference train mistral-7b --stage pretrain --out runs/mistral/pretrain
     """
-    tables = _overrides(overrides, stage)
+    tables = read_overrides(overrides, stage)
     if start is not None:
         tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
     chosen = _config(config, tables)
@@ -101,25 +98,9 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
       clara-reference encode runs/tiny/joint/best corpus.jsonl --store memories
       clara-bench run -t hotpotqa -s clara -o checkpoint=runs/tiny/joint/best -o store=memories
     """
-    first, parts = _part(part)
-    from itertools import islice
+    from reference.encode import fill
 
-    from clara_bench.retrieve.progress import progress
-    from reference.serving import Weights
-    from reference.store import Store
-    from reference.synthesize import read_documents
-
-    model = Weights(checkpoint, ("compressor",), device).model
-    filled, done = Store.create(store, model, precision), 0
-    total = -(-sum(1 for _ in read_documents(documents)) // parts)
-    with progress("compressing", total, "documents") as advance:
-
-        def told(count: int) -> None:
-            nonlocal done
-            advance(count - done)
-            done = count
-
-        built = filled.build(model, islice(read_documents(documents), first - 1, None, parts), told)
+    filled, built = fill(checkpoint, documents, store, precision, _part(part), device)
     for name in built.rebuilt:
         click.echo(f"{store / name}: was damaged and is built anew", err=True)
     click.echo(
@@ -244,79 +225,19 @@ def plan(
     """
     if gpus < 1 or nodes < 1:
         raise ConfigError(f"--gpus is {gpus} and --nodes {nodes}, expected at least 1")
-    chosen = _config(config, _overrides(overrides, *stages))
+    chosen = _config(config, read_overrides(overrides, *stages))
     from reference import plan as library
 
     names = list(stages) or list(chosen.stages)
     plans = [library.plan(chosen, name, gpus, nodes, architecture) for name in names]
-    columns = [_planned(one) for one in plans]
+    columns = [one.column() for one in plans]
     print_table(["stage", *names], [[label, *(column[label] for column in columns)] for label in columns[0]])
-
-
-def _planned(found: Plan) -> dict[str, str]:
-    """A column of the table."""
-    parallel, own = found.settings.parallel, list(dict.fromkeys(found.roles.values()))
-    return {
-        "parameters of the backbone": f"{found.backbone:,}",
-        "of each role's own": " / ".join(f"{number:,}" for number in own),
-        "that learn": f"{found.counts.trainable:,}",
-        "that do not": f"{found.counts.frozen:,}",
-        "memory of a rank, GiB": f"{found.memory.device / 2**30:.2f}",
-        "main memory of a node, GiB": f"{found.memory.host / 2**30:.2f}",
-        "ZeRO, precision": f"{parallel.zero}, {parallel.precision}",
-        "rows a step = micro-batch x accumulation x ranks": (
-            f"{found.settings.batch} = {parallel.micro_batch} x {found.accumulation} x {found.ranks}"
-        ),
-        "steps": f"{found.settings.steps:,}",
-        "rows in all": f"{found.settings.steps * found.settings.batch:,}",
-        "a step, at most: documents": f"{found.documents:,}",
-        "compressor's positions": f"{found.compressed:,}",
-        "reasoner's positions": f"{found.queried:,}",
-        "evidence's positions": f"{found.context:,}",
-        "bytes of a stored document": f"{found.bytes_per_document:,}",
-    }
 
 
 def _config(name: str, overrides: dict[str, Any]) -> Config:
     from reference.shipped import config_file
 
     return load(config_file(name), overrides)
-
-
-def _overrides(given: Sequence[str], *stages: str) -> dict[str, Any]:
-    """KEY=VALUE as tables; a key that is no table of a config file is a setting of the stages.
-
-    Raises:
-        ConfigError: no '=', or a setting of a stage where none is named.
-    """
-    tables: dict[str, Any] = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        names = key.strip().split(".")
-        if not equals or not all(names):
-            raise ConfigError(f"--set '{text}': expected KEY=VALUE, such as model.memory.rate=4")
-        whole = names[0] in Config.__struct_fields__
-        if not whole and not stages:
-            raise ConfigError(f"--set {key}: a setting of a stage; name it with --stage, or write stages.NAME.{key}")
-        for path in [names] if whole else [["stages", stage, *names] for stage in stages]:
-            _put(tables, path, _value(value.strip()))
-    return tables
-
-
-def _put(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for name in path[:-1]:
-        tables = tables.setdefault(name, {})
-        if not isinstance(tables, dict):
-            raise ConfigError(f"--set {'.'.join(path)}: '{name}' is given a value and a table")
-    tables[path[-1]] = value
-
-
-def _value(text: str) -> Any:
-    """As TOML reads it, or else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _part(text: str) -> tuple[int, int]:

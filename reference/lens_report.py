@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 
 from clara_bench import ConfigError
-from reference.data import Row, read_joint
+from reference.data import Row
 from reference.lens import Lens, Named, better, decode, draw, named, pieces_of, render
 from reference.lessons import open_source
 from reference.model import Clara
+from reference.rowfiles import read_joint
 from reference.serving import Weights
 
 REASONER, COMPRESSOR, UNTRAINED, DOCUMENTS = (

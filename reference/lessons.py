@@ -25,8 +25,9 @@ import msgspec
 
 from clara_bench import ConfigError
 from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, Told, WorldConfig
-from reference.data import Lines, Row, Turn
+from reference.data import Row, Turn
 from reference.official import read_official
+from reference.rowfiles import Lines
 from reference.stream import Held, Source
 
 VOICES = 8

@@ -58,6 +58,29 @@ class Plan:
     bytes_per_document: int
     """Of a memory in a store of 16 bits."""
 
+    def column(self) -> dict[str, str]:
+        """What a table shows of it, each number with its name."""
+        parallel, own = self.settings.parallel, list(dict.fromkeys(self.roles.values()))
+        return {
+            "parameters of the backbone": f"{self.backbone:,}",
+            "of each role's own": " / ".join(f"{number:,}" for number in own),
+            "that learn": f"{self.counts.trainable:,}",
+            "that do not": f"{self.counts.frozen:,}",
+            "memory of a rank, GiB": f"{self.memory.device / 2**30:.2f}",
+            "main memory of a node, GiB": f"{self.memory.host / 2**30:.2f}",
+            "ZeRO, precision": f"{parallel.zero}, {parallel.precision}",
+            "rows a step = micro-batch x accumulation x ranks": (
+                f"{self.settings.batch} = {parallel.micro_batch} x {self.accumulation} x {self.ranks}"
+            ),
+            "steps": f"{self.settings.steps:,}",
+            "rows in all": f"{self.settings.steps * self.settings.batch:,}",
+            "a step, at most: documents": f"{self.documents:,}",
+            "compressor's positions": f"{self.compressed:,}",
+            "reasoner's positions": f"{self.queried:,}",
+            "evidence's positions": f"{self.context:,}",
+            "bytes of a stored document": f"{self.bytes_per_document:,}",
+        }
+
 
 def plan(config: Config, name: str, ranks_a_node: int = 1, nodes: int = 1, file: Path | None = None) -> Plan:
     """A stage in numbers.

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError, MissingDependency
 from reference import shards
+from reference.keys import Identity
 from reference.shards import Precision
-from reference.store import Identity, Store
+from reference.store import Store
 from reference.topk import cosine
 
 try:

@@ -11,12 +11,11 @@ lock: several may work on one store, best each on a slice of its own (`texts[ran
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,43 +24,11 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError
 from reference import shards
-from reference.shards import KEY_BYTES, Precision, Shard
+from reference.keys import Identity, Index, Model, keyed
+from reference.shards import Precision, Shard
 
 LEFTOVER_SECONDS = 3600
 """Age from which a half-written file is a killed builder's."""
-
-
-class Model(Protocol):
-    """What the store asks of `Clara`."""
-
-    config: Any
-    memory: Any
-
-    def fingerprint(self, role: Any) -> str:
-        """Of all that decides what that role makes of a text."""
-        ...
-
-    def compress(self, texts: Sequence[str]) -> list[Tensor]:
-        """One (vectors, width) memory a text."""
-        ...
-
-
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What memories must share to be of use together."""
-
-    fingerprint: str
-    """Of the compressor: backbone, adapter, memory embeddings."""
-    rate: int
-    slots: int
-    """Largest number of vectors of a document."""
-    width: int
-    """Numbers in a vector."""
-
-    @classmethod
-    def of(cls, model: Model) -> Identity:
-        """What this model's compressor makes."""
-        memory = model.config.memory
-        return cls(model.fingerprint("compressor"), memory.rate, memory.slots, model.memory.shape[1])
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +63,7 @@ class Store:
         self.identity, self.precision = manifest.identity, manifest.precision
         self.damaged: dict[str, str] = {}
         """Shards that could not be opened, by file name, and why."""
-        self._keyed = _keyed(self.identity)
+        self._keyed = keyed(self.identity)
         self._forget()
         self.refresh()
 
@@ -296,7 +263,7 @@ class Store:
         self._sizes: list[int] = []
         self._ends = np.zeros(0, np.int64)
         self._open: dict[int, Shard] = {}
-        self._index = _Index()
+        self._index = Index()
 
     def refresh(self) -> None:
         """Take note of shards that were written since the store was opened."""
@@ -314,54 +281,6 @@ class Store:
             self._sizes.append(path.stat().st_size)
             self._ends = np.append(self._ends, first_row + len(keys))
             self._index.add(keys, first_row)
-
-
-class _Index:
-    """Rows by key: sorted arrays for most, a dictionary for the latest."""
-
-    def __init__(self) -> None:
-        self._keys = np.zeros(0, f"S{KEY_BYTES}")
-        self._rows = np.zeros(0, np.int64)
-        self._latest: dict[bytes, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._keys) + len(self._latest)
-
-    def add(self, keys: Sequence[bytes], first_row: int) -> None:
-        """Keys of rows that follow each other; a key that is known keeps its row."""
-        for row, (key, known) in enumerate(zip(keys, self.find(keys), strict=True), first_row):
-            if known < 0:
-                self._latest.setdefault(key, row)
-        if len(self._latest) > max(1 << 16, len(self._keys)):
-            self._settle()
-
-    def _settle(self) -> None:
-        keys = np.concatenate([self._keys, np.array(list(self._latest), self._keys.dtype)])
-        rows = np.concatenate([self._rows, np.array(list(self._latest.values()), np.int64)])
-        order = np.argsort(keys)
-        self._keys, self._rows, self._latest = keys[order], rows[order], {}
-
-    def find(self, keys: Sequence[bytes]) -> np.ndarray:
-        """Rows (keys,) int64, -1 where there is none."""
-        rows = np.array([self._latest.get(key, -1) for key in keys], np.int64)
-        if len(self._keys) and len(keys):
-            wanted = np.array(keys, self._keys.dtype)
-            places = np.searchsorted(self._keys, wanted).clip(max=len(self._keys) - 1)
-            rows = np.where(self._keys[places] == wanted, self._rows[places], rows)
-        return rows
-
-
-def _keyed(identity: Identity) -> Callable[[str], bytes]:
-    """From a text to its key under this compressor."""
-    name = f"{identity.fingerprint}\n{identity.rate}".encode()
-    prefix = hashlib.sha256(len(name).to_bytes(8, "little") + name)
-
-    def key(text: str) -> bytes:
-        state = prefix.copy()
-        state.update(text.encode("utf-8", "surrogatepass"))
-        return state.digest()
-
-    return key
 
 
 def _manifest(folder: Path) -> _Manifest:

@@ -18,8 +18,9 @@ import msgspec
 
 from clara_bench import DataError
 from reference.assignments import Kind
-from reference.data import Row, Turn, write_pretrain
+from reference.data import Row, Turn
 from reference.journal import Done, Header, digest, note, resume
+from reference.rowfiles import write_pretrain
 from reference.teacher import Settings, Teacher, Written
 
 Count = Callable[[str], int]

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError, DataError
-from reference.data import (
+from reference.data import Row, Turn
+from reference.rowfiles import (
     Lines,
-    Row,
-    Turn,
     read_instruct,
     read_joint,
     read_pretrain,

@@ -17,10 +17,11 @@ import torch
 from clara_bench import BackendError, ConfigError, DataError
 from reference.config import ROLES, Adapters, Memory, ModelConfig, Selection, TrainConfig
 from reference.data import Row, Turn
+from reference.keys import Identity, Index
 from reference.model import Clara
 from reference.prompts import memory_block
 from reference.stages import Stage
-from reference.store import Identity, Store
+from reference.store import Store
 
 SHARD, DOCUMENTS = 16, 50
 
@@ -349,10 +350,8 @@ def test_numbers_that_are_not_finite_are_refused(model, texts, tmp_path):
 
 
 def test_many_documents_are_found_without_a_dictionary_of_all(model, tmp_path):
-    from reference.store import _Index
-
     keys = [number.to_bytes(32, "little") for number in range(70_000)] + [b"\0" * 31 + b"x", b"x" + b"\0" * 31]
-    index = _Index()
+    index = Index()
     index.add(keys[:69_990], 0)
     index.add(keys[69_000:], 69_000)
     assert len(index._keys) > 60_000

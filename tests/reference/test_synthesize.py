@@ -18,7 +18,8 @@ import pytest
 from clara_bench import BackendError, ConfigError, DataError
 from clara_bench.worlds import World, WorldConfig, generate
 from reference.assignments import BadReply, read_list, read_verdict
-from reference.data import Row, read_pretrain
+from reference.data import Row
+from reference.rowfiles import read_pretrain
 from reference.synthesize import Statistics, read_documents, synthesize, table, words
 from reference.teacher import Settings, Teacher, Written
 from tests.reference.scholar import Scholar, serving

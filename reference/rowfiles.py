@@ -1,0 +1,164 @@
+"""Files of training rows, one a line, in the forms of forms.py: read whole, read by position, written."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from clara_bench import DataError
+from reference.data import Row
+from reference.forms import FORMS, Form
+
+
+def read_pretrain(path: Path) -> Iterator[Row]:
+    """The rows of a compressor pretraining file.
+
+    Raises:
+        DataError: the file cannot be read, or a line does not hold a row; says which.
+    """
+    return _read(path, FORMS["pretrain"])
+
+
+def read_instruct(path: Path) -> Iterator[Row]:
+    """The rows of an instruction tuning file, one question each.
+
+    Raises:
+        DataError: the file cannot be read, or a line does not hold a row; says which.
+    """
+    return _read(path, FORMS["instruct"])
+
+
+def read_joint(path: Path) -> Iterator[Row]:
+    """The rows of an end-to-end training file: a question, its candidates, and which of them support the answer.
+
+    Raises:
+        DataError: the file cannot be read, or a line does not hold a row; says which.
+    """
+    return _read(path, FORMS["joint"])
+
+
+def write_pretrain(rows: Iterable[Row], path: Path) -> int:
+    """Write rows of one document each, a row a line; returns the number of lines.
+
+    Raises:
+        DataError: a row that the form cannot hold; the file is then not written.
+    """
+    return _write(rows, path, FORMS["pretrain"])
+
+
+def write_instruct(rows: Iterable[Row], path: Path) -> int:
+    """Write rows, a turn a line (turns of one row share its id); returns the number of lines.
+
+    Raises:
+        DataError: a row that the form cannot hold; the file is then not written.
+    """
+    return _write(rows, path, FORMS["instruct"])
+
+
+def write_joint(rows: Iterable[Row], path: Path) -> int:
+    """Write rows with their candidates, a turn a line; returns the number of lines.
+
+    Raises:
+        DataError: a row that the form cannot hold; the file is then not written.
+    """
+    return _write(rows, path, FORMS["joint"])
+
+
+def _read(path: Path, form: Form) -> Iterator[Row]:
+    decoder = msgspec.json.Decoder(form.line)
+    for number, text in enumerate(_lines(path), 1):
+        if text.strip():
+            yield _decode(decoder, form, text, path, number)
+
+
+def _decode(decoder: Any, form: Form, text: bytes, path: Path, number: int) -> Row:
+    try:
+        return form.row(decoder.decode(text), f"{path.name}:{number}")
+    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are ValueErrors
+        raise DataError(f"{path}, line {number}: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            yield from stream
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Expected JSON, one row a line, or that as .gz") from error
+
+
+def _write(rows: Iterable[Row], path: Path, form: Form) -> int:
+    """Through a file beside it, so that what is broken off never looks whole."""
+    number = 0
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as raw, _packed(raw, path) as stream:
+            for row in rows:
+                if not row.turns:
+                    raise DataError(f"{path}: row {row.id!r} cannot be written: it has no turns")
+                for line in form.lines(row):
+                    _writable(form, line, row, path)
+                    stream.write(msgspec.json.encode(line) + b"\n")
+                    number += 1
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return number
+
+
+def _packed(raw: IO[bytes], path: Path) -> Any:
+    return gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw)
+
+
+def _writable(form: Form, line: Any, row: Row, path: Path) -> None:
+    try:
+        form.row(line, row.id)
+    except ValueError as error:
+        raise DataError(f"{path}: row {row.id!r} cannot be written: {error}") from error
+
+
+class Lines:
+    """The rows of a JSONL file, read from disk when asked for; those of a .gz are held in memory."""
+
+    def __init__(self, path: Path, form: str) -> None:
+        """Reads the whole file once, to check it and to note where its lines start.
+
+        Args:
+            path: the file.
+            form: pretrain, instruct or joint.
+
+        Raises:
+            DataError: a bad line, or no rows at all; says which.
+        """
+        self._path, self._form = path, FORMS[form]
+        self._decoder = msgspec.json.Decoder(self._form.line)
+        self._held = tuple(_read(path, self._form)) if path.suffix == ".gz" else None
+        self._starts = array("Q")
+        self._numbers = array("Q")
+        if self._held is None:
+            self._find()
+        self.size = len(self._starts) if self._held is None else len(self._held)
+        if not self.size:
+            raise DataError(f"{path}: no rows")
+
+    def _find(self) -> None:
+        start = 0
+        for number, text in enumerate(_lines(self._path), 1):
+            if text.strip():
+                _decode(self._decoder, self._form, text, self._path, number)
+                self._starts.append(start)
+                self._numbers.append(number)
+            start += len(text)
+
+    def __getitem__(self, position: int) -> Row:
+        if self._held is not None:
+            return self._held[position]
+        with self._path.open("rb") as stream:
+            stream.seek(self._starts[position])
+            return _decode(self._decoder, self._form, stream.readline(), self._path, self._numbers[position])
