@@ -12,41 +12,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clara_bench import ConfigError
-from reference import decode, layout
+from reference import decode, layout, passes
 from reference.backbone import Loaded
 from reference.config import ModelConfig
 from reference.decode import Generated
+from reference.passes import Memories, Predictions
 from reference.prompts import Encoded, Prompt, Prompter
 from reference.roles import Role, copy_role, make_role, state
-
-
-class Memories(NamedTuple):
-    """What became of a batch of documents or questions."""
-
-    states_BMH: Tensor
-    """Memory vectors; zero where a short document has none."""
-    mask_BM: Tensor
-    """True where there is a memory vector."""
-    summary_BH: Tensor
-    """Mean of the final states over the document's own tokens, opening and specials included; float32."""
-
-
-class Predictions(NamedTuple):
-    """What the generator makes of the positions whose next token is a target, row by row."""
-
-    logits_PV: Tensor
-    labels_P: Tensor
-    weights_P: Tensor
-    """float32."""
-    rows_P: Tensor
-    """The row of the batch that each position belongs to."""
 
 
 class Clara(nn.Module):
@@ -144,7 +122,7 @@ class Clara(nn.Module):
             groups = [list(range(len(rows)))]
         else:
             groups = self._parts([len(row) + count for row, count in zip(rows, counts, strict=True)])
-        done = [self._encode(self.role(role), [rows[r] for r in rows_], [counts[r] for r in rows_]) for rows_ in groups]
+        done = [self._encoded(role, [rows[r] for r in rows_], [counts[r] for r in rows_]) for rows_ in groups]
         if len(groups) == 1 and groups[0] == sorted(groups[0]):
             return done[0]
         back_B = torch.tensor([row for group in groups for row in group], device=self.device).argsort()
@@ -164,30 +142,8 @@ class Clara(nn.Module):
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
         return layout.documents(rows, counts, memory.slots, left)
 
-    def _encode(self, role: Role, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
-        where = self._layout(rows, counts)
-        slots_P = self._tensor(np.flatnonzero(where.slots_BM))
-        embeddings_BTH = role.embed(self._tensor(where.ids_BT))
-        places_P = self._tensor(np.concatenate([where.opening_P, where.memory_P]))
-        asked_PH = self.memory.repeat(len(rows), 1).index_select(0, slots_P)
-        vectors_PH = torch.cat([self.opening.expand(len(rows), -1), asked_PH])
-        states_BTH = self._states(role, _fill(embeddings_BTH, places_P, vectors_PH), where.attended_BT)
-        flat_PH = states_BTH.flatten(0, 1).index_select(0, self._tensor(where.memory_P))
-        if not where.slots_BM.all():
-            flat_PH = flat_PH.new_zeros(where.slots_BM.size, flat_PH.shape[1]).index_copy(0, slots_P, flat_PH)
-        text_BT = self._tensor(where.text_BT).float()
-        summary_BH = torch.einsum("bt,bth->bh", text_BT / text_BT.sum(1, keepdim=True), states_BTH.float())
-        states_BMH = flat_PH.view(len(rows), -1, flat_PH.shape[1])
-        return Memories(states_BMH, self._tensor(where.slots_BM), summary_BH)
-
-    def _states(self, role: Role, embeddings_BTH: Tensor, attended_BT: Any) -> Tensor:
-        if attended_BT is None:
-            return role(embeddings_BTH)[0]
-        mask_BT = self._tensor(attended_BT).long()
-        return role(embeddings_BTH, mask_BT, (mask_BT.cumsum(1) - 1).clamp(min=0))[0]
-
-    def _tensor(self, array: Any) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+    def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
+        return passes.encode(self.role(role), self._layout(rows, counts), self.opening, self.memory)
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
@@ -206,7 +162,7 @@ class Clara(nn.Module):
         out: dict[int, Tensor] = {}
         with self._evaluating(role):
             for batch in layout.batches(lengths, batch_tokens):
-                states_BMH = self._encode(self.role(role), [rows[r] for r in batch], [counts[r] for r in batch])[0]
+                states_BMH = self._encoded(role, [rows[r] for r in batch], [counts[r] for r in batch]).states_BMH
                 out |= {r: states_MH[: counts[r]] for r, states_MH in zip(batch, states_BMH, strict=True)}
         return [out[row].clone() for row in range(len(rows))]
 
@@ -263,50 +219,13 @@ class Clara(nn.Module):
             ValueError: a row has more or fewer memory places than vectors.
         """
         groups = self._parts([len(row.ids) for row in rows])
-        done = [self._read(self.role(role), rows, memories, group) for group in groups]
+        seen = self.separator, self.config.attention
+        done = [passes.read(self.role(role), rows, memories, group, *seen) for group in groups]
         if len(done) == 1 and groups[0] == sorted(groups[0]):
             return done[0]
         joined = Predictions(*(torch.cat(parts) for parts in zip(*done, strict=True)))
         back_P = joined.rows_P.argsort(stable=True)
         return Predictions(*(part.index_select(0, back_P) for part in joined))
-
-    def _read(self, role: Role, rows: Sequence[Encoded], memories: Any, group: list[int]) -> Predictions:
-        chosen = [rows[row] for row in group]
-        ids_BT = layout.pad([row.ids for row in chosen])
-        aim = layout.targets([row.labels for row in chosen], [row.weights for row in chosen], ids_BT.shape[1])
-        embeddings_BTH = self._filled(role, ids_BT, memories, group)
-        segments_BT = layout.pad([row.segments for row in chosen], layout.PADDING)
-        states_BTH = role(embeddings_BTH, *self._visible(segments_BT, embeddings_BTH.dtype))[0]
-        logits_PV = role.logits(states_BTH.flatten(0, 1).index_select(0, self._tensor(aim.places_P)))
-        rows_P = np.asarray(group)[aim.rows_P]
-        return Predictions(logits_PV, self._tensor(aim.labels_P), self._tensor(aim.weights_P), self._tensor(rows_P))
-
-    def _visible(self, segments_BT: layout.Ints, dtype: torch.dtype) -> tuple[Tensor, Tensor] | tuple[()]:
-        """What is added to attention scores (B, 1, T, T) and positions (B, T); nothing for causal attention."""
-        if self.config.attention == "causal":
-            return ()
-        mask_BTT, positions_BT = layout.visible(segments_BT)
-        hidden_B1TT = self._tensor(~mask_BTT[:, None])
-        # eager attention adds the mask as it is: True and False would hide nothing
-        added_B1TT = torch.zeros(hidden_B1TT.shape, dtype=dtype, device=self.device)
-        return added_B1TT.masked_fill(hidden_B1TT, torch.finfo(dtype).min), self._tensor(positions_BT)
-
-    def _filled(self, role: Role, ids_BT: layout.Ints, memories: Any, group: Sequence[int]) -> Tensor:
-        """Embeddings of prompts, with memories and separators in their places; nothing is written in place."""
-        given = [memories[row] for row in group] if memories is not None else []
-        needed = (ids_BT == layout.MEMORY).sum(1).tolist()
-        for row, count, vectors in zip(group, needed, given or [()] * len(needed), strict=True):
-            if count != len(vectors):
-                raise ValueError(f"row {row} has {count} memory places, {len(vectors)} memory vectors are given")
-        embeddings_BTH = role.embed(self._tensor(np.maximum(ids_BT, 0)))
-        if given and sum(needed):
-            places_P = self._tensor(np.flatnonzero(ids_BT == layout.MEMORY))
-            embeddings_BTH = _fill(embeddings_BTH, places_P, torch.cat(given).to(self.device))
-        separators_P = np.flatnonzero(ids_BT == layout.SEPARATOR)
-        if len(separators_P):
-            vectors_PH = self.separator.expand(len(separators_P), -1)
-            embeddings_BTH = _fill(embeddings_BTH, self._tensor(separators_P), vectors_PH)
-        return embeddings_BTH
 
     @torch.no_grad()
     def answer(
@@ -339,9 +258,10 @@ class Clara(nn.Module):
         rows = [prompts[row] for row in batch]
         start = decode.clock(self.device)
         segments_BT = layout.pad([row.segments for row in rows], layout.PADDING, left=True)
-        embeddings_BTH = self._filled(role, layout.pad([row.ids for row in rows], left=True), memories, batch)
-        there_BT = self._tensor(segments_BT != layout.PADDING).long()
-        seen = self._visible(segments_BT, embeddings_BTH.dtype)
+        ids_BT = layout.pad([row.ids for row in rows], left=True)
+        embeddings_BTH = passes.filled(role, ids_BT, memories, batch, self.separator)
+        there_BT = passes.on(self.device, segments_BT != layout.PADDING).long()
+        seen = passes.sight(self.config.attention, segments_BT, embeddings_BTH)
         spans = decode.greedy(role, embeddings_BTH, there_BT, self.prompter.ends, most, start, *seen)
         texts = self.tokenizer.batch_decode([span.ids for span in spans], skip_special_tokens=True)
         return [Generated(text.strip(), *span) for text, span in zip(texts, spans, strict=True)]
@@ -370,11 +290,6 @@ class Clara(nn.Module):
         finally:
             for module, mode in modes:
                 module.training = mode
-
-
-def _fill(embeddings_BTH: Tensor, places_P: Tensor, vectors_PH: Tensor) -> Tensor:
-    flat_PH = embeddings_BTH.flatten(0, 1).index_copy(0, places_P, vectors_PH.to(embeddings_BTH.dtype))
-    return flat_PH.view_as(embeddings_BTH)
 
 
 def _like(embeddings_VH: Tensor, number: int, seed: int) -> Tensor:

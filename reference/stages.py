@@ -31,7 +31,8 @@ from reference.candidates import Candidates, Kept, Remembered
 from reference.config import RETRIEVING, StageName, TrainConfig
 from reference.data import Row
 from reference.losses import WeightedSum
-from reference.model import Clara, Predictions
+from reference.model import Clara
+from reference.passes import Predictions
 from reference.stream import Source
 from reference.topk import Selected, cosine, gather, select
 

@@ -21,6 +21,7 @@ from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 from reference.data import Row, Turn
 from reference.layout import PADDING, SEPARATOR, visible
 from reference.model import Clara
+from reference.passes import filled, sight
 from reference.prompts import Encoded, memory_block
 from reference.serving import document
 from reference.train import train
@@ -165,7 +166,7 @@ def test_every_pair_of_places_is_as_the_words_say(row):
 def test_causal_attention_is_the_default_and_gives_no_mask(backbone):
     assert ModelConfig().attention == "causal"
     model = make(backbone, "causal")
-    assert model._visible(np.array([[0, 1, 2, -1]]), torch.float32) == ()
+    assert sight(model.config.attention, np.array([[0, 1, 2, -1]]), torch.zeros(1, 4, 32)) == ()
     row = encoded(model, passages(model, "text")[0])
     plain = model.role("generator").lm(torch.tensor([row.ids])).logits[0]
     at = [place - 1 for place, label in enumerate(row.labels) if label != -100]
@@ -189,8 +190,8 @@ def test_the_states_of_a_passage_depend_on_neither_the_others_nor_its_place(fami
         role, segments_BT = model.role("generator"), np.array([prompt.segments])
         memories = [torch.cat([vectors[place] for place in order])]
         with torch.no_grad():
-            inputs_BTH = model._filled(role, np.array([prompt.ids]), memories, [0])
-            states_TH = role(inputs_BTH, *model._visible(segments_BT, torch.float32))[0][0]
+            inputs_BTH = filled(role, np.array([prompt.ids]), memories, [0], model.separator)
+            states_TH = role(inputs_BTH, *sight(model.config.attention, segments_BT, inputs_BTH))[0][0]
         return {place: states_TH[segments_BT[0] == number] for number, place in enumerate(order, 1)}
 
     model, causal = make(family), make(family, "causal")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference import layout
+from reference import layout, passes
 from reference.backbone import Loaded
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Selection
 from reference.data import Row, Turn
@@ -226,7 +226,7 @@ def test_05_places_hold_memories_bit_exactly_and_nothing_else_changes(family, k)
     ids = np.array([model.prompter.question_prompt("Who?", [memory_block(4)] * k).ids])
     role = model.role("generator")
     with torch.no_grad():
-        filled = model._filled(role, ids, [memories], [0])[0]
+        filled = passes.filled(role, ids, [memories], [0], model.separator)[0]
         plain = role.embed(torch.from_numpy(np.maximum(ids, 0)))[0]
     places, separators = ids[0] == MEMORY, ids[0] == layout.SEPARATOR
     assert torch.equal(filled[places], memories)
@@ -267,7 +267,7 @@ def test_reading_scores_targets_and_nothing_else_as_a_plain_forward_pass_does(fa
         out = model.read(rows, memories)
         assert len(out.logits_PV) == sum(label != -100 for r in rows for label in r.labels)
         for number, (one, vectors) in enumerate(zip(rows, memories, strict=True)):
-            inputs = model._filled(model.role("generator"), np.array([one.ids]), [vectors], [0])
+            inputs = passes.filled(model.role("generator"), np.array([one.ids]), [vectors], [0], model.separator)
             logits = model.role("generator").lm(inputs_embeds=inputs).logits[0]
             at = [place for place, label in enumerate(one.labels) if label != -100]
             mine = out.rows_P == number
@@ -485,7 +485,7 @@ def greedy(model, prompt, memories, most):
     role, ids = model.role("generator"), list(prompt.ids)
     with torch.no_grad():
         for _ in range(most):
-            embeddings = model._filled(role, np.array([ids]), memories, [0])
+            embeddings = passes.filled(role, np.array([ids]), memories, [0], model.separator)
             token = int(role.logits(role(embeddings)[0][:, -1]).argmax())
             if token in model.prompter.ends:
                 break

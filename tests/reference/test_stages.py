@@ -14,7 +14,7 @@ from reference.config import RETRIEVING
 from reference.data import Row, Turn
 from reference.handover import set_out
 from reference.losses import share_of_batch
-from reference.model import Predictions
+from reference.passes import Predictions
 from reference.stages import LEARNING, Stage
 from reference.topk import Selected, cosine
 from tests.reference.trainee import Pairs, config, documents_of, new_model, settings_of_model
