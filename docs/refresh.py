@@ -1,4 +1,4 @@
-"""Draws docs/results.svg and docs/worlds.svg and rewrites the tables of the README, all from results/.
+"""Draws docs/results.svg and docs/worlds.svg and rewrites the tables of both READMEs, all from published runs.
 
 python docs/refresh.py
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 
@@ -20,14 +21,33 @@ from clara_bench.leaderboard import Board, Row, boards, cell
 from clara_bench.results import find_runs
 
 ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "reference"
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "seconds",
 )  # fmt: skip
 MADE_UP = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "effective_ratio_micro", "seconds")
-PARTS = {"results": COLUMNS, "worlds": MADE_UP}
-"""What is between <!-- results --> and <!-- /results --> in the README (real questions), and so on."""
+ABLATED = ("em", "f1", "recall@1", "recall@5", "all_support@5")
 MARKERS = "osD^vP*X"
+
+
+class Part(NamedTuple):
+    """A table between <!-- name --> and <!-- /name --> on a page."""
+
+    page: Path
+    runs: Path
+    columns: Sequence[str]
+    made_up: bool = True
+    """Whether its questions are about worlds, or real."""
+    picture: str = ""
+    """In docs/; "" for none."""
+
+
+PARTS = {
+    "results": Part(ROOT / "README.md", ROOT / "results", COLUMNS, made_up=False, picture="results.svg"),
+    "worlds": Part(ROOT / "README.md", ROOT / "results", MADE_UP, picture="worlds.svg"),
+    "ablations": Part(REFERENCE / "README.md", REFERENCE / "ablations", ABLATED),
+}
 
 
 def draw(found: list[Board], target: Path) -> None:
@@ -74,14 +94,15 @@ def table(found: list[Board], columns: Sequence[str]) -> str:
 
 
 def published(part: str) -> list[Board]:
-    """The boards of results/ that a part of the README shows."""
-    return [board for board in _boards() if (board.source == "worlds") == (part == "worlds")]
+    """The boards that a part shows."""
+    chosen = PARTS[part]
+    return [board for board in _boards(chosen.runs) if (board.source == "worlds") == chosen.made_up]
 
 
 @cache
-def _boards() -> list[Board]:
-    """All boards of results/, with every part's columns: each run is scored from its records once."""
-    return boards(find_runs(ROOT / "results"), list(dict.fromkeys([*COLUMNS, *MADE_UP])))
+def _boards(runs: Path) -> list[Board]:
+    """All boards of a folder, with every part's columns: each run is scored from its records once."""
+    return boards(find_runs(runs), list(dict.fromkeys(name for part in PARTS.values() for name in part.columns)))
 
 
 def filled(text: str, part: str, content: str) -> str:
@@ -92,10 +113,9 @@ def filled(text: str, part: str, content: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for part, columns in PARTS.items():
-        found = published(part)
-        draw(found, ROOT / "docs" / f"{part}.svg")
-        text = filled(text, part, table(found, columns))
-    write_atomic(readme, text)
+    for name, part in PARTS.items():
+        found = published(name)
+        if part.picture:
+            draw(found, ROOT / "docs" / part.picture)
+        text = part.page.read_text(encoding="utf-8")
+        write_atomic(part.page, filled(text, name, table(found, part.columns)))
