@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clara_bench.registry import Component, create
@@ -40,7 +40,7 @@ class Iterative:
         """Ranks the passages in every round."""
         reader: Component = Component("hf")
         """The language model that answers."""
-        thinker: Component = Component("hf", {"prompt": "step"})
+        thinker: Component = field(default=Component("hf", {"prompt": "step"}), metadata={"kind": "reader"})
         """The reader that writes a step of reasoning from the passages so far; its text is the next query."""
         rounds: int = 3
         """Retrievals for one question; the first one with the question itself."""

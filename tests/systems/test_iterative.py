@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clara_bench import Component, ConfigError, Passage, Question, create
+from clara_bench.registry import effective_options
 from clara_bench.systems.iterative import Iterative
 
 PARTS = '''\
@@ -104,6 +105,12 @@ def test_a_question_keeps_its_answer_whatever_is_asked_beside_it(parts: str) -> 
     system = iterative(parts, rounds="2", k="2")
     together = [answer.text for answer in system.answer([ASKED, other])]
     assert together == [system.answer([one])[0].text for one in (ASKED, other)]
+
+
+def test_the_thinkers_own_options_are_in_the_record_of_a_run(parts: str) -> None:
+    given = {"reader": f"{parts}:Quoter", "thinker": "hf", "thinker.prompt": "step"}
+    options = effective_options("system", Component("iterative", given))
+    assert options["thinker"]["options"]["prompt"] == "step" and options["rounds"] == 3
 
 
 @pytest.mark.parametrize(
