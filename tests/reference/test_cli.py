@@ -235,7 +235,8 @@ def test_two_processes_train_and_fill_one_store(runs: Path, tmp_path: Path):
 
 def test_documented_commands_parse():
     for path in (*CONFIGS.glob("*.toml"), *CONFIGS.parent.glob("*.md")):
-        for line in re.findall(r"^(?:#| ) +(clara-reference .*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?:#| ) +(clara-reference .*)$", text, re.MULTILINE):
             _, name, *words = shlex.split(line, comments=True)
             command = main.commands[name]
             assert isinstance(command, click.Command)
