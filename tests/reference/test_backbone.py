@@ -58,7 +58,8 @@ def test_the_third_layer_begins_by_preferring_the_passage_that_the_question_name
 def _prefers_second(model, tokenizer, names):
     first, second = (tokenizer.convert_tokens_to_ids(names[at : at + 2]) for at in (0, 2))
     end = tokenizer("\nThe town has a mill and a school, built in spring.\n\n")["input_ids"]
-    asked = [*tokenizer("Question: When was the mill built in")["input_ids"], *second, *tokenizer("?\nAnswer:")["input_ids"]]
+    before, after = (tokenizer(text)["input_ids"] for text in ("Question: When was the mill built in", "?\nAnswer:"))
+    asked = [*before, *second, *after]
     segments = np.array([[1] * (2 + len(end)) + [2] * (2 + len(end)) + [-1] * len(asked)])
     mask_BTT, positions_BT = visible(segments)
     added = torch.zeros(mask_BTT.shape).masked_fill(torch.from_numpy(~mask_BTT), -1e9)[:, None]
