@@ -74,6 +74,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     similarity: Literal["flattened", "centred", "mean"] = "flattened"
     """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
     all documents and of all questions, or over the mean of a document's vectors."""
+    positions: Literal["after", "spread"] = "after"
+    """Rotary positions of the places that ask for memory vectors: behind the document (paper), or evenly over it, so that
+    each begins by looking at its own part (enhanced position layout; Zhao et al., 2024)."""
     layout: Literal["bucketed", "padded"] = "bucketed"
     """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
 

@@ -17,7 +17,7 @@ from reference.config import RETRIEVING, Config, ModelConfig, TrainConfig
 from reference.model import Clara
 
 NEEDS: dict[str, tuple[str, ...]] = {
-    "compressor": ("memory.document_tokens", "memory.rate", "memory.count"),
+    "compressor": ("memory.document_tokens", "memory.rate", "memory.count", "memory.positions"),
     "reasoner": ("memory.similarity",),
     "generator": ("attention", "backbone.template"),
 }

@@ -40,7 +40,9 @@ class Documents(NamedTuple):
     memory_BT: Bools
     slots_BM: Bools
     """Which memory slots each document has."""
-    padded_left: bool
+    positions_BT: Ints
+    plain: bool
+    """Whether a causal model needs neither a mask nor positions: all rows start at column 0 and count on."""
 
     @property
     def opening_P(self) -> Ints:
@@ -53,12 +55,14 @@ class Documents(NamedTuple):
         return np.flatnonzero(self.memory_BT)
 
     @property
-    def attended_BT(self) -> Bools | None:
-        """The attention mask; None when padding lies behind what is looked at."""
-        return self.text_BT | self.memory_BT if self.padded_left else None
+    def attended_BT(self) -> Bools:
+        """The attention mask."""
+        return self.text_BT | self.memory_BT
 
 
-def documents(rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, left: int | None = None) -> Documents:
+def documents(
+    rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, left: int | None = None, spread: bool = False
+) -> Documents:
     """Lay out documents.
 
     Args:
@@ -66,6 +70,7 @@ def documents(rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, 
         counts: memory vectors of each document.
         slots: most memory vectors of a document, M.
         left: columns before the memory in the padded layout; None for the bucketed one.
+        spread: give the nth of m memory slots the position of the n/m-th part of the document's end, not the next one.
     """
     lengths_B1 = np.array([[len(row) + 1] for row in rows])
     counts_B1 = np.array(counts)[:, None]
@@ -76,7 +81,12 @@ def documents(rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, 
     ids_BT = np.zeros(text_BT.shape, np.int64)
     ids_BT[text_BT & (columns_1T > starts_B1)] = np.fromiter((token for row in rows for token in row), np.int64)
     memory_BT = (columns_1T >= ends_B1) & (columns_1T < ends_B1 + counts_B1)
-    return Documents(ids_BT, text_BT, memory_BT, np.arange(slots)[None] < counts_B1, left is not None)
+    slots_BM = np.arange(slots)[None] < counts_B1
+    positions_BT = np.maximum(columns_1T - starts_B1, 0)
+    if spread:
+        part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
+        positions_BT = np.where(memory_BT, part_BT, positions_BT)
+    return Documents(ids_BT, text_BT, memory_BT, slots_BM, positions_BT, plain=left is None and not spread)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

@@ -54,7 +54,7 @@ def encode(role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Te
     places_P = on(device, np.concatenate([where.opening_P, where.memory_P]))
     asked_PH = memory_MH.repeat(rows, 1).index_select(0, slots_P)
     vectors_PH = torch.cat([opening_H.expand(rows, -1), asked_PH])
-    states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where.attended_BT)
+    states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where)
     flat_PH = states_BTH.flatten(0, 1).index_select(0, on(device, where.memory_P))
     if not where.slots_BM.all():
         flat_PH = flat_PH.new_zeros(where.slots_BM.size, flat_PH.shape[1]).index_copy(0, slots_P, flat_PH)
@@ -63,11 +63,11 @@ def encode(role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Te
     return Memories(flat_PH.view(rows, -1, flat_PH.shape[1]), on(device, where.slots_BM), summary_BH)
 
 
-def _states(role: Role, embeddings_BTH: Tensor, attended_BT: Any) -> Tensor:
-    if attended_BT is None:
+def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents) -> Tensor:
+    if where.plain:
         return role(embeddings_BTH)[0]
-    mask_BT = on(embeddings_BTH.device, attended_BT).long()
-    return role(embeddings_BTH, mask_BT, (mask_BT.cumsum(1) - 1).clamp(min=0))[0]
+    device = embeddings_BTH.device
+    return role(embeddings_BTH, on(device, where.attended_BT).long(), on(device, where.positions_BT))[0]
 
 
 def read(

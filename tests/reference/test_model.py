@@ -120,7 +120,8 @@ def test_02_bucketed_rows_put_the_memory_right_behind_the_text(tiny):
     model = make(tiny)
     documents = [[5] * length for length in (0, 3, 10)]
     where = model._layout([model._framed(ids) for ids in documents], model.slots_of(documents))
-    assert where.attended_BT is None
+    assert where.plain
+    assert where.positions_BT.tolist() == [list(range(17))] * 3
     assert where.ids_BT.shape == (3, 10 + 3 + 4)
     for row_, length in enumerate((0, 3, 10)):
         assert np.flatnonzero(where.memory_BT[row_]).tolist() == list(range(length + 3, length + 7))
@@ -128,9 +129,26 @@ def test_02_bucketed_rows_put_the_memory_right_behind_the_text(tiny):
         assert where.opening_P[row_] == row_ * 17
 
 
-def test_02_both_layouts_give_the_same_memories(family, world_texts):
-    bucketed = make(family, rate=4, document_tokens=32)
-    padded = make(family, rate=4, document_tokens=32, layout="padded")
+def test_memory_places_may_be_spread_over_the_document(tiny):
+    model = make(tiny, positions="spread")
+    documents = [[5] * length for length in (1, 9)]
+    where = model._layout([model._framed(ids) for ids in documents], model.slots_of(documents))
+    placed = [row[at].tolist() for row, at in zip(where.positions_BT, where.memory_BT, strict=True)]
+    assert placed == [[1, 2, 3, 4], [3, 6, 9, 12]]  # quarters of 4 and of 12 tokens
+    assert where.positions_BT[where.text_BT].tolist() == [*range(4), *range(12)]
+
+
+def test_memories_spread_over_the_document_know_its_order(tiny):
+    model = make(tiny, positions="spread")
+    one, other = model.encode("compressor", [[5, 6, 7, 8], [8, 7, 6, 5]]).states_BMH
+    assert not torch.allclose(one, other, atol=1e-3)
+    assert not torch.allclose(one, make(tiny).encode("compressor", [[5, 6, 7, 8]]).states_BMH[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("positions", ["after", "spread"])
+def test_02_both_layouts_give_the_same_memories(family, world_texts, positions):
+    bucketed = make(family, rate=4, document_tokens=32, positions=positions)
+    padded = make(family, rate=4, document_tokens=32, layout="padded", positions=positions)
     texts = [*TEXTS, *world_texts[:4]]
     for ours, theirs in zip(bucketed.compress(texts), padded.compress(texts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -558,13 +576,13 @@ def test_the_fingerprint_is_of_what_decides_a_memory(tokenizer):
     assert first == make(random_backbone("mistral", tokenizer)).fingerprint("compressor")
     assert first == make(random_backbone("mistral", tokenizer), layout="padded", similarity="mean").fingerprint()
     others = {make(random_backbone("mistral", tokenizer), **change).fingerprint() for change in (
-        {"rate": 4}, {"document_tokens": 40}, {"count": "length"}, {"learned": False},
+        {"rate": 4}, {"document_tokens": 40}, {"count": "length"}, {"positions": "spread"}, {"learned": False},
     )}  # fmt: skip
     others |= {model.fingerprint("reasoner"), make(random_backbone("mistral", tokenizer, seed=1)).fingerprint()}
     copy_role(model.role("reasoner"), model.role("generator"))
     assert model.fingerprint() == first
     model.memory.data[0, 0] += 1e-3
-    assert len(others | {first, model.fingerprint()}) == 8
+    assert len(others | {first, model.fingerprint()}) == 9
 
 
 def test_a_missing_role_is_named(tiny):
