@@ -1,0 +1,50 @@
+"""Random dropping, the control for compressors that delete words: which words go is chance."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from clara_bench.cache import digest
+from clara_bench.compress.budget import budget, check_rate
+from clara_bench.compress.spans import joined, kept_text, passage_text, words
+from clara_bench.types import Passage, Question
+
+
+class RandomDrop:
+    """Keeps words drawn at random from each passage; the same words of the same passage every time.
+
+    The unit is the word; at most words / rate of a passage stay, but one where there are any.
+    """
+
+    query_dependent: ClassVar[bool] = False
+    rate_is_input: ClassVar[bool] = True
+    may_be_empty: ClassVar[bool] = False
+    offline: ClassVar[bool] = True
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `random-drop`."""
+
+        rate: float = 4.0
+        """Words before per word after."""
+        seed: int = 0
+        """Draws other words."""
+
+        def __post_init__(self) -> None:
+            check_rate(self.rate)
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or self.Options()
+        self.rate = self.options.rate
+
+    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+        """The words drawn, in their order; titles are words too."""
+        return joined(self._drawn(passage_text(passage)) for passage in passages)
+
+    def _drawn(self, text: str) -> str:
+        found = words(text)
+        draw = random.Random(digest([str(self.options.seed), text.encode(errors="surrogatepass")]))
+        return kept_text(text, draw.sample(found, budget(len(found), self.rate)))

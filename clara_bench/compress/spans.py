@@ -1,0 +1,77 @@
+"""Pieces of a text by their places in it, and the text that is left when only some of them are kept.
+
+Compressors that delete work on places, not on strings: what comes out is then made of the input's own
+characters in the input's own order, whatever the language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from clara_bench.types import Passage
+
+_ALONE = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_ALONE}]|[^\s{_ALONE}]+")
+SEPARATOR = "\n\n"
+"""Between what is left of two passages."""
+
+
+class Span(NamedTuple):
+    """Characters [start, end) of a text."""
+
+    start: int
+    end: int
+
+
+def passage_text(passage: Passage) -> str:
+    r"""A passage as readers see it.
+
+    >>> passage_text(Passage("p1", "Oslo", "The capital of Norway."))
+    'Oslo\nThe capital of Norway.'
+    """
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+def words(text: str, start: int = 0, end: int | None = None) -> list[Span]:
+    """What lies between blanks; Chinese characters and kana, which no blanks part, are words each.
+
+    >>> [span.end for span in words("Oslo, 1814: 奥斯陆")]
+    [5, 11, 13, 14, 15]
+    """
+    return [Span(*match.span()) for match in _WORD.finditer(text, start, len(text) if end is None else end)]
+
+
+def count_words(text: str) -> int:
+    """Number of `words` in the text."""
+    return len(words(text))
+
+
+def kept_text(text: str, spans: Iterable[Span]) -> str:
+    r"""The text without what no span covers; one blank or line break stands for a gap that had one.
+
+    >>> kept_text("Oslo\nThe capital of Norway.", [Span(0, 4), Span(9, 16), Span(20, 27)])
+    'Oslo\ncapital Norway.'
+    """
+    parts: list[str] = []
+    end = None
+    for span in sorted(spans):
+        if end is not None:
+            parts.append(_gap(text[end : span.start]))
+        parts.append(text[span.start : span.end])
+        end = span.end
+    return "".join(parts)
+
+
+def _gap(between: str) -> str:
+    if not between.strip():
+        return between
+    if "\n" in between:
+        return "\n"
+    return " " if any(map(str.isspace, between)) else ""
+
+
+def joined(texts: Iterable[str]) -> str:
+    """What is left of the passages as one text; a passage of which nothing is left leaves no gap."""
+    return SEPARATOR.join(text for text in texts if text)

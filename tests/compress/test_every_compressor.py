@@ -1,0 +1,146 @@
+"""What every registered compressor promises, whatever its method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from clara_bench import ConfigError, Passage, Question
+from clara_bench.compress.spans import SEPARATOR, count_words, joined, passage_text
+from clara_bench.registry import discover
+
+from .conftest import PASSAGES
+
+NAMES = sorted(name for name, point in discover("compressor").items() if point.value.startswith("clara_bench."))
+EXTRACTIVE = [name for name in NAMES if name != "recomp-abstractive"]
+RATED = ["truncate", "random-drop", "selective-context", "llmlingua", "longllmlingua", "llmlingua2"]
+QUESTION = Question("q", "What is the capital of Norway?")
+Make = Callable[..., Any]
+
+ODD = {
+    "no passage": (),
+    "empty": (Passage("e", "", ""),),
+    "blank": (Passage("b", " ", " \n\t "),),
+    "one word": (Passage("o", "", "Oslo"),),
+    "title alone": (Passage("t", "Oslo", ""),),
+    "chinese": (Passage("z", "奥斯陆", "奥斯陆是挪威的首都。它位于奥斯陆峡湾的顶端！人口约七十万。"),),
+    "arabic": (Passage("r", "أوسلو", "أوسلو هي عاصمة النرويج. هل زرتها؟ تقع على رأس مضيق أوسلو."),),
+    "accents": (
+        Passage("x", "Ævar Þór", "Çà et là, l’été dernier… Ævar Þór kom til Österåker. Nai\u0308ve cafe\u0301!"),
+    ),
+    "emoji": (Passage("m", "👩‍👩‍👧", "I 💚 Oslo 🇳🇴🇳🇴, really 👍🏽! And 🏔️ too."),),
+    "no punctuation": (Passage("n", "", " ".join(f"word{i}" for i in range(300))),),
+    "a blank passage among others": (PASSAGES[0], Passage("e", "", ""), PASSAGES[1]),
+}
+
+
+def text_of(passages: Sequence[Passage]) -> str:
+    return joined(map(passage_text, passages))
+
+
+def is_subsequence(part: str, whole: str) -> bool:
+    """Of the visible characters: what blanks stand between the kept parts is the compressor's business."""
+    remaining = iter("".join(whole.split()))
+    return all(character in remaining for character in "".join(part.split()))
+
+
+def units(compressor: Any, text: str) -> int:
+    """Length in the compressor's own unit: its language model's tokens, else words."""
+    lm = getattr(compressor, "_lm", None)
+    return sum(len(piece.ids) for piece in lm.pieces(text)) if lm else count_words(text)
+
+
+def test_there_are_compressors_to_test() -> None:
+    assert {"truncate", "random-drop", "selective-context"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_traits_are_declared(make: Make, name: str) -> None:
+    made = make(name)
+    assert {type(getattr(made, trait)) for trait in ("query_dependent", "rate_is_input", "may_be_empty")} == {bool}
+    assert made.rate is None or made.rate_is_input
+
+
+@pytest.mark.parametrize("passages", [*ODD.values(), PASSAGES], ids=[*ODD, "usual"])
+@pytest.mark.parametrize("name", NAMES)
+def test_never_longer_than_the_input_and_order_is_kept(make: Make, name: str, passages: Sequence[Passage]) -> None:
+    whole = text_of(passages)
+    kept = make(name).compress(QUESTION, passages)
+    assert count_words(kept) <= count_words(whole)
+    if name in EXTRACTIVE:
+        assert len(kept) <= len(whole)
+        assert is_subsequence(kept, whole)
+        assert kept.strip() == kept
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_something_is_left_unless_nothing_may_be(make: Make, name: str) -> None:
+    made = make(name)
+    for passages in (*ODD.values(), PASSAGES):
+        if text_of(passages).strip() and not made.may_be_empty:
+            assert made.compress(QUESTION, passages)
+    assert made.compress(QUESTION, ()) == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_instances_say_the_same(make: Make, name: str) -> None:
+    first, second = (make(name).compress(QUESTION, PASSAGES) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_very_long_passages_are_compressed(make: Make, name: str) -> None:
+    long = Passage("l", "Long", " ".join(f"{'The cat sat' if i % 9 else 'It ended.'}" for i in range(1700)))
+    assert count_words(long.text) > 4900
+    kept = make(name).compress(QUESTION, (long,))
+    assert is_subsequence(kept, text_of((long,))) or name not in EXTRACTIVE
+
+
+@pytest.mark.parametrize("rate", [1.0, 1.5, 2.0, 4.0, 16.0])
+@pytest.mark.parametrize("name", [name for name in RATED if name in NAMES])
+def test_the_rate_asked_is_the_rate_achieved(make: Make, name: str, rate: float) -> None:
+    """Within a unit a passage; and a tenth where tokens are the unit, for the parts of words may join anew."""
+    made = make(name, rate=str(rate))
+    assert made.rate == rate
+    passages = PASSAGES * 3
+    kept = sum(units(made, part) for part in made.compress(QUESTION, passages).split(SEPARATOR))
+    asked = sum(units(made, passage_text(passage)) for passage in passages) / rate
+    slack = len(passages) + (asked / 10 if hasattr(made, "_lm") else 0)
+    assert asked - slack <= kept <= asked + slack
+
+
+@pytest.mark.parametrize("name", [name for name in RATED if name in NAMES])
+def test_rate_one_keeps_everything(make: Make, name: str) -> None:
+    assert make(name, rate="1").compress(QUESTION, PASSAGES).split() == text_of(PASSAGES).split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_blind_to_the_question_says_so(make: Make, name: str) -> None:
+    made = make(name)
+    if not made.query_dependent:
+        assert made.compress(QUESTION, PASSAGES) == made.compress(Question("p", "Who wrote Dune?"), PASSAGES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_can_be_done_ahead_depends_on_one_passage_alone(make: Make, name: str) -> None:
+    made = make(name)
+    if getattr(made, "offline", False):
+        assert not made.query_dependent
+        alone = joined(made.compress(QUESTION, (passage,)) for passage in PASSAGES)
+        assert made.compress(QUESTION, PASSAGES) == alone
+
+
+@pytest.mark.parametrize("rate", ["0", "0.5", "-2", "nan", "inf"])
+@pytest.mark.parametrize("name", [name for name in RATED if name in NAMES])
+def test_impossible_rates_are_refused(make: Make, name: str, rate: str) -> None:
+    with pytest.raises(ConfigError, match=rf"compressor '{name}': rate must be a number of at least 1"):
+        make(name, rate=rate)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_described_for_the_manifest(make: Make, name: str) -> None:
+    made = make(name)
+    if "model" in {field for field in type(made).Options.__dataclass_fields__}:
+        assert {"model", "fingerprint"} <= set(made.describe())

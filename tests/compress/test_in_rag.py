@@ -1,0 +1,30 @@
+"""A compressor inside text RAG, from the command line to the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clara_bench.cli import main
+from clara_bench.results import open_run
+
+
+def test_a_run_records_that_less_was_read_than_retrieved(
+    capitals: Path, causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["compressor=truncate", "compressor.rate=4", f"reader.model={causal}", "reader.max_new_tokens=2", "k=3"]
+    words = [word for option in options for word in ("-o", option)]
+    result = CliRunner().invoke(
+        main, ["run", "-t", str(capitals), "-s", "rag", *words, "--out", str(tmp_path / "runs")]
+    )
+    assert result.exit_code == 0, result.output
+    [manifest] = (tmp_path / "runs").rglob("manifest.json")
+    run = open_run(manifest.parent)
+    usages = [record.answer.usage for record in run.records()]
+    assert len(usages) == 10
+    assert all(0 < usage.context_positions < usage.context_text_tokens for usage in usages)
+    assert all(usage.seconds["compress"] > 0 for usage in usages)
+    assert run.manifest["system"]["options"]["compressor"]["options"]["rate"] == 4
