@@ -212,7 +212,9 @@ def load(
     return model
 
 
-def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vectors: bool = True) -> None:
+def restore(
+    model: Clara, folder: Path, roles: Iterable[str] | None = None, vectors: bool = True, thin: bool = False
+) -> None:
     """Overwrite a model's weights by those of a checkpoint, whose other settings may differ.
 
     So a text reader's generator starts a compressor of any rate, and a stage starts from the one before.
@@ -222,6 +224,7 @@ def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vect
         folder: from `save`.
         roles: which; None for all that the model has.
         vectors: memory embeddings, opening and separator too; they must then be as many.
+        thin: or more, of which the model takes as many as it has, evenly, and no means.
 
     Raises:
         ConfigError: another schema or backbone, a role or number of memory vectors that it has not.
@@ -234,15 +237,17 @@ def restore(model: Clara, folder: Path, roles: Iterable[str] | None = None, vect
     theirs, ours = _shape(manifest.model.adapters), _shape(model.config.adapters)
     if theirs != ours:
         raise ConfigError(f"{folder}: its roles are {theirs}, the model's are {ours}. Give the model those settings")
-    if vectors and manifest.slots != model.config.memory.slots:
-        slots = model.config.memory.slots
+    slots = model.config.memory.slots
+    if vectors and (manifest.slots < slots if thin else manifest.slots != slots):
         raise ConfigError(f"{folder}: {manifest.slots} memory vectors a document, the model has {slots}")
     for name in wanted:
         file = f"{name}.safetensors"
         load_state(model.role(name), _read(folder, manifest, file), str(folder / file))
     if vectors:
         tensors, own = _read(folder, manifest, "memory.safetensors"), model.vectors()
-        if model.config.memory.similarity != manifest.model.memory.similarity:  # one has centres, the other has not
+        if thin:
+            tensors["memory"] = tensors["memory"][[(n + 1) * manifest.slots // slots - 1 for n in range(slots)]]
+        if thin or model.config.memory.centred != manifest.model.memory.centred:  # one has centres, the other has not
             tensors.pop("centres", None)
             own.pop("centres", None)
         _fill(own, tensors, folder / "memory.safetensors")

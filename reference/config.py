@@ -71,12 +71,13 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    similarity: Literal["flattened", "centred", "mean"] = "flattened"
+    similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
     """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
-    all documents and of all questions, or over the mean of a document's vectors."""
+    all documents and of all questions, over the mean of a document's vectors, or each of the question's vectors with
+    the document's that is nearest to it (late interaction; Khattab and Zaharia, SIGIR 2020), without those means."""
     positions: Literal["after", "spread"] = "after"
-    """Rotary positions of the places that ask for memory vectors: behind the document (paper), or evenly over it, so that
-    each begins by looking at its own part (enhanced position layout; Zhao et al., 2024)."""
+    """Rotary positions of the places that ask for memory vectors: behind the document (paper), or evenly over it, so
+    that each begins by looking at its own part (enhanced position layout; Zhao et al., arXiv 2409.14364)."""
     layout: Literal["bucketed", "padded"] = "bucketed"
     """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
 
@@ -84,6 +85,11 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def slots(self) -> int:
         """Memory vectors of the longest document."""
         return self.document_tokens // self.rate
+
+    @property
+    def centred(self) -> bool:
+        """Whether the means of documents and questions are left out of what is compared."""
+        return self.similarity in ("centred", "late")
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -157,6 +163,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Weight of the questions' tokens where they are part of the target (`pretrain`; paper: 1)."""
     freeze: tuple[Role, ...] = ()
     """Roles that do not learn, beyond those the stage freezes anyway."""
+    compressor_start: Literal["checkpoint", "thinned"] = "checkpoint"
+    """`thinned` goes on from a compressor of a lower rate, with every second or nth of its memory embeddings."""
     reasoner_start: Literal["compressor", "random"] = "compressor"
     generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
     """`fresh` starts the generator anew, as the released code does between pretraining and instruction tuning."""

@@ -15,6 +15,7 @@ from reference import backbone as backbones
 from reference import checkpoint
 from reference.config import RETRIEVING, Config, ModelConfig, TrainConfig
 from reference.model import Clara
+from reference.stages import LEARNING
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "compressor": ("memory.document_tokens", "memory.rate", "memory.count", "memory.positions"),
@@ -65,16 +66,19 @@ def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
     if not wanted.model and manifest.model.backbone.scratch != wanted.scratch:
         raise ConfigError(f"{folder}: its backbone is {manifest.model.backbone}, the config's is {wanted}")
     roles = [role for role in manifest.roles if role != "generator" or settings.generator_start == "checkpoint"]
-    _require_same(folder, manifest.model, config.model, roles)
+    thinned = settings.compressor_start == "thinned"
+    _require_same(folder, manifest.model, config.model, roles, ("memory.rate",) if thinned else ())
     loaded = backbones.load(wanted) if wanted.model else checkpoint.read_backbone(folder)
     model = Clara(loaded, config.model, roles, settings.seed)
-    checkpoint.restore(model, folder, roles, vectors="compressor" in roles)
+    checkpoint.restore(model, folder, roles, vectors="compressor" in roles, thin=thinned)
     return set_out(model, settings)
 
 
-def _require_same(folder: Path, theirs: ModelConfig, ours: ModelConfig, roles: Sequence[str]) -> None:
+def _require_same(
+    folder: Path, theirs: ModelConfig, ours: ModelConfig, roles: Sequence[str], but: Sequence[str] = ()
+) -> None:
     for role in roles:
-        for setting in NEEDS.get(role, ()):
+        for setting in [setting for setting in NEEDS.get(role, ()) if setting not in but]:
             found, wanted = attrgetter(setting)(theirs), attrgetter(setting)(ours)
             if found != wanted:
                 raise ConfigError(
@@ -90,8 +94,11 @@ def set_out(model: Clara, config: TrainConfig) -> Clara:
     (`reasoner_start`), and the generator anew if so asked (`generator_start`).
 
     Raises:
-        ConfigError: the stage builds on a role that only an earlier stage can train.
+        ConfigError: the stage builds on a role that only an earlier stage can train, or would leave a thinned
+            compressor as it is.
     """
+    if config.compressor_start == "thinned" and "compressor" not in LEARNING[config.stage]:
+        raise ConfigError(f"stage '{config.stage}' trains no compressor, so that it cannot begin from a thinned one")
     if config.generator_start == "fresh" or "generator" not in model.roles:
         model.add_role("generator", seed=config.seed)
     if config.stage in RETRIEVING and "compressor" not in model.roles:

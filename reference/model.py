@@ -25,6 +25,7 @@ from reference.decode import Generated
 from reference.passes import Memories, Predictions
 from reference.prompts import Encoded, Prompt, Prompter
 from reference.roles import Role, copy_role, make_role, state
+from reference.topk import cosine, late_interaction
 
 
 class Clara(nn.Module):
@@ -88,7 +89,7 @@ class Clara(nn.Module):
     def vectors(self) -> dict[str, Tensor]:
         """The vectors that belong to no vocabulary and no role."""
         vectors: dict[str, Tensor] = {"memory": self.memory, "opening": self.opening, "separator": self.separator}
-        return vectors | ({"centres": self.centres} if self.config.memory.similarity == "centred" else {})
+        return vectors | ({"centres": self.centres} if self.config.memory.centred else {})
 
     @property
     def device(self) -> torch.device:
@@ -184,7 +185,7 @@ class Clara(nn.Module):
     def flatten(
         self, memories: Memories | Sequence[Tensor], of: Literal["documents", "questions"] = "documents"
     ) -> Tensor:
-        """What cosine compares: all memory vectors end to end (B, M*H), zeros for missing ones, or their mean (B, H).
+        """What `score` compares: all memory vectors end to end (B, M*H), zeros for missing ones, or their mean (B, H).
 
         Args:
             memories: of a batch, or what `compress` gave.
@@ -198,11 +199,19 @@ class Clara(nn.Module):
             mask_BM = torch.arange(states_BMH.shape[1], device=states_BMH.device) < counts_B[:, None]
         if self.config.memory.similarity == "mean":
             return states_BMH.sum(1) / mask_BM.sum(1, keepdim=True).to(states_BMH.dtype)
-        if self.config.memory.similarity == "centred":
+        if self.config.memory.centred:
             centre_MH = self.centres[int(of == "questions"), : states_BMH.shape[1]]
             states_BMH = (states_BMH - centre_MH.to(states_BMH)) * mask_BM[:, :, None]
+        if self.config.memory.similarity == "late":
+            states_BMH = nn.functional.normalize(states_BMH, dim=2)
         missing = self.config.memory.slots - states_BMH.shape[1]
         return nn.functional.pad(states_BMH, (0, 0, 0, missing)).flatten(1)
+
+    def score(self, queries_BE: Tensor, keys_BNE: Tensor) -> Tensor:
+        """How near each question is to each of its candidates (B, N), by what `flatten` made of both."""
+        if self.config.memory.similarity == "late":
+            return late_interaction(queries_BE, keys_BNE, self.memory.shape[1])
+        return cosine(queries_BE, keys_BNE)
 
     def read(
         self, rows: Sequence[Encoded], memories: Sequence[Tensor] | Tensor | None = None, role: str = "generator"

@@ -26,7 +26,6 @@ from reference import shards
 from reference.keys import Identity
 from reference.shards import Precision
 from reference.store import Store
-from reference.topk import cosine
 
 try:
     import faiss
@@ -70,7 +69,7 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the memories in the store."""
     similarity: str
     centre: str
-    """Digest of the mean that a centred similarity leaves out of documents; "" for the others."""
+    """Digest of the mean that a similarity leaves out of documents; "" where it leaves out none."""
     reduction: Reduction
     documents: str
     """Digest of the documents' texts, in order."""
@@ -101,7 +100,7 @@ class Searcher:
             DataError: a document is not stored, or its shard is damaged.
         """
         self.store, self.reduction = store, reduction or Reduction()
-        self._flatten = model.flatten
+        self._flatten, self._score = model.flatten, model.score
         self._slots, self._similarity = store.identity.slots, model.config.memory.similarity
         if not texts:
             raise ConfigError("there is no document to search")
@@ -143,12 +142,18 @@ class Searcher:
     def exact(self, queries_BE: Tensor, k: int) -> list[Found]:
         """The k best of all documents, by reading every memory."""
         queries_BE = queries_BE.detach().cpu()
-        blocks = [torch.stack([_scores(query_E, block_NE) for query_E in queries_BE]) for block_NE in self._blocks()]
+        blocks = [
+            torch.stack([self._scores(query_E, block_NE) for query_E in queries_BE]) for block_NE in self._blocks()
+        ]
         places_N = np.arange(len(self))
         return [_ranked(scores_N, places_N, k) for scores_N in torch.cat(blocks, dim=1)]
 
     def _best(self, query_E: Tensor, places_C: np.ndarray, k: int) -> Found:
-        return _ranked(_scores(query_E, self._memories(places_C)), places_C, k)
+        return _ranked(self._scores(query_E, self._memories(places_C)), places_C, k)
+
+    def _scores(self, query_E: Tensor, memories_CE: Tensor) -> Tensor:
+        """How near (C,); in float64, so that a score does not depend on what else is scored with it."""
+        return self._score(query_E[None].double(), memories_CE[None].double())[0].float()
 
     def _memories(self, places_N: np.ndarray) -> Tensor:
         return self._flatten(self.store.read(self._rows_N[places_N], torch.float32))
@@ -163,8 +168,8 @@ class Searcher:
         return np.sort(np.random.default_rng(self.reduction.seed).choice(len(self), count, replace=False))
 
     def _projection(self) -> Tensor | None:
-        """What memories of length 1 are multiplied by (E, D); None for their mean."""
-        if self.reduction.kind == "mean":
+        """What memories of length 1 are multiplied by (E, D); None for their mean, and where any may meet any."""
+        if self.reduction.kind == "mean" or self._similarity == "late":
             return None
         unit_NE = _unit(torch.cat(list(self._blocks(self._sample()))))
         dimension = min(self.reduction.dimension, unit_NE.shape[1])
@@ -202,11 +207,6 @@ class Searcher:
         return index
 
 
-def _scores(query_E: Tensor, memories_CE: Tensor) -> Tensor:
-    """Cosines (C,); in float64, so that a score does not depend on what else is scored with it."""
-    return cosine(query_E[None].double(), memories_CE[None].double())[0].float()
-
-
 def _ranked(scores_C: Tensor, places_C: np.ndarray, k: int) -> Found:
     """The k highest scores; equal ones in the order of the documents."""
     order_K = np.argsort(-scores_C.numpy(), kind="stable")[:k]
@@ -234,7 +234,7 @@ def _directions(vectors_NE: Tensor, dimension: int) -> Tensor:
 
 def _described(model: Any, store: Store, reduction: Reduction, texts: Sequence[str]) -> _Manifest:
     similarity, centre = model.config.memory.similarity, ""
-    if similarity == "centred":
+    if model.config.memory.centred:
         centre = hashlib.sha256(model.centres[0].cpu().numpy().tobytes()).hexdigest()
     return _Manifest(2, store.identity, store.precision, similarity, centre, reduction, _digest(texts))
 

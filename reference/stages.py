@@ -34,7 +34,7 @@ from reference.losses import WeightedSum
 from reference.model import Clara
 from reference.passes import Predictions
 from reference.stream import Source
-from reference.topk import Selected, cosine, gather, select
+from reference.topk import Selected, gather, select
 
 LEARNING: dict[StageName, tuple[str, ...]] = {
     "text": ("generator",),
@@ -139,7 +139,7 @@ class Stage(nn.Module):
     def centre(self, rows: Source) -> None:
         """Before the first step, find the means that a centred similarity leaves out, if no stage before has."""
         model = self.model
-        if self.config.stage not in RETRIEVING or model.config.memory.similarity != "centred" or model.centres.any():
+        if self.config.stage not in RETRIEVING or not model.config.memory.centred or model.centres.any():
             return
         sample = [rows[place] for place in range(min(CENTRED, rows.size or CENTRED))]
         documents = {document: None for row in sample for document in row.documents}
@@ -173,7 +173,7 @@ class Stage(nn.Module):
     def _retrieve(self, batch: Batch) -> StageLoss:
         candidates = Candidates.of(self.model, batch.rows, self.remembered)
         query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]), "questions")
-        scores_BN = cosine(query_BE, candidates.keys_BNE)
+        scores_BN = self.model.score(query_BE, candidates.keys_BNE)
         selection = self.selection
         if self.config.stage == "supervised":
             mean = losses.contrastive(scores_BN, candidates.positives_BN, selection.temperature, candidates.mask_BN)

@@ -41,7 +41,6 @@ try:
     from reference.model import Clara
     from reference.serving import Estimator, Phases, Remembered, Weights, answers, document, latent_prompt, text_prompt
     from reference.store import Store
-    from reference.topk import cosine
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
 
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class ClaraSystem:
-    """Compresses passages to memory vectors ahead of time, finds them by their cosine, answers from the vectors."""
+    """Compresses passages to memory vectors ahead of time, finds them by these, answers from the vectors."""
 
     @dataclass(frozen=True, slots=True)
     class Options:
@@ -195,7 +194,7 @@ class ClaraSystem:
     def _ranked(
         self, questions: Sequence[Question], remembered: Remembered, phases: Phases
     ) -> Sequence[Sequence[Ranked]]:
-        """Rankings by the cosine of memories: of the candidates where there are some, else of the corpus."""
+        """Rankings by the likeness of memories: of the candidates where there are some, else of the corpus."""
         if not self._corpus and not any(question.candidates for question in questions):
             return [()] * len(questions)
         model = self._weights.model
@@ -212,7 +211,7 @@ class ClaraSystem:
 
     def _best(self, query_E: Tensor, question: Question, memories: Sequence[Tensor]) -> list[Ranked]:
         keys_NE = self._weights.model.flatten(memories)
-        scores = cosine(query_E[None].float(), keys_NE[None].float())[0].tolist()
+        scores = self._weights.model.score(query_E[None].float(), keys_NE[None].float())[0].tolist()
         best = dict(zip(question.candidates, scores, strict=True))  # one that is given twice counts once
         ranked = sorted(best.items(), key=lambda pair: -pair[1])
         return [Ranked(*pair) for pair in ranked[: max(self.options.k, self.options.depth)]]

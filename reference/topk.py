@@ -48,6 +48,20 @@ def cosine(query_BE: Tensor, memories_BNE: Tensor) -> Tensor:
     return dots_BN / _norm(query_BE)[:, None] / _norm(memories_BNE)
 
 
+def late_interaction(query_BE: Tensor, memories_BNE: Tensor, width: int) -> Tensor:
+    """The mean, over a question's vectors, of the inner product with whichever of a document's is the nearest: (B, N).
+
+    Args:
+        query_BE: vectors of length 1, or 0 where there is none, laid end to end; so are the memories.
+        memories_BNE: of the candidates.
+        width: of one vector.
+    """
+    query_BQH, memories_BNMH = (vectors.unflatten(-1, (-1, width)) for vectors in (query_BE, memories_BNE))
+    dtype = _exact(query_BQH, memories_BNMH)
+    near_BQNM = torch.einsum("bqh,bnmh->bqnm", query_BQH.to(dtype), memories_BNMH.to(dtype))
+    return near_BQNM.amax(3).mean(1)
+
+
 def straight_through_topk(
     scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None = None, leaky: bool = False
 ) -> Selected:

@@ -84,6 +84,7 @@ OTHER = {
     "memory.document_tokens": 20,
     "memory.rate": 7,
     "memory.count": "length",
+    "memory.positions": "spread",
     "memory.similarity": "centred",
 }
 
@@ -123,7 +124,23 @@ def test_a_generator_that_starts_anew_may_read_in_another_way(tmp_path):
     assert same(state(begun.role("compressor")), state(model.role("compressor")))
 
 
-@pytest.mark.parametrize("similarity", ["centred", "mean"])
+def test_a_compressor_starts_one_of_a_higher_rate_if_so_asked(tmp_path):
+    model = learned(roles=("compressor", "generator"))
+    checkpoint.save(model, tmp_path / "c")
+    slots = model.config.memory.slots
+    other = changed(model.config, "memory.rate", model.config.memory.document_tokens // (slots // 2))
+    asked = {"start": str(tmp_path / "c"), "compressor_start": "thinned"}
+    begun = begin(config(other, "pretrain", **asked), "pretrain")
+    assert torch.equal(begun.memory, model.memory[1::2]) and len(begun.memory) == slots // 2
+    assert same(state(begun.role("compressor")), state(model.role("compressor")))
+    with pytest.raises(ConfigError, match="trains no compressor"):
+        begin(config(other, "joint", **asked), "joint")
+    lower = changed(model.config, "memory.rate", 1)
+    with pytest.raises(ConfigError, match="memory vectors a document"):
+        begin(config(lower, "pretrain", **asked), "pretrain")
+
+
+@pytest.mark.parametrize("similarity", ["centred", "mean", "late"])
 def test_similarity_may_change_until_a_reasoner_has_learned_under_it(similarity, tmp_path):
     model = learned()
     checkpoint.save(model, tmp_path / "c")

@@ -234,6 +234,18 @@ def test_mean_similarity_compares_the_mean_of_the_vectors_that_are_there(tiny):
     torch.testing.assert_close(flat[1], memories.states_BMH[1, :3].mean(0))
 
 
+def test_late_interaction_compares_each_vector_of_a_question_with_the_nearest_of_a_document(tiny):
+    model = make(tiny, count="length", similarity="late")
+    with torch.no_grad():
+        memories = model.encode("compressor", [[5], [5] * 20, [9, 8, 7, 6] * 5])
+        flat_BE = model.flatten(memories)
+        scores_BN = model.score(flat_BE, flat_BE.expand(3, -1, -1))
+    own = [m_MH[mask_M] for m_MH, mask_M in zip(memories.states_BMH, memories.mask_BM, strict=True)]
+    nearest = torch.cosine_similarity(own[1][:, None], own[2][None], dim=-1).amax(1)
+    assert scores_BN[1, 2] == pytest.approx(float(nearest.clamp_min(0).sum()) / 4, abs=1e-5)  # 4 slots, one is empty
+    assert scores_BN.diagonal().tolist() == pytest.approx([1 / 4, 3 / 4, 3 / 4], abs=1e-5)
+
+
 # --- reading --------------------------------------------------------------------------------------------------------
 
 

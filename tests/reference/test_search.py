@@ -13,7 +13,6 @@ from reference.config import Memory, ModelConfig
 from reference.model import Clara
 from reference.search import Reduction, Searcher
 from reference.store import Store
-from reference.topk import cosine
 
 KINDS = ("mean", "random", "pca")
 
@@ -42,15 +41,15 @@ def queries(model, texts):
 
 
 def by_hand(model, store, texts, queries, k):
-    """Cosines of everything with everything, in float64."""
+    """Scores of everything with everything, in float64."""
     memories = model.flatten(store.get(texts, torch.float32)).double()
-    scores = cosine(queries.double(), memories.expand(len(queries), -1, -1)).float().numpy()
+    scores = model.score(queries.double(), memories.expand(len(queries), -1, -1)).float().numpy()
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(scores, order, axis=1)
 
 
 def model_like(model):
-    return {name: getattr(model, name) for name in ("config", "memory", "fingerprint")}
+    return {name: getattr(model, name) for name in ("config", "memory", "fingerprint", "score")}
 
 
 def recall(found, truth):
@@ -113,7 +112,7 @@ def test_equal_documents_come_in_the_order_given(model, store, texts):
     assert found.rows_K[:3].tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize("similarity", ["flattened", "mean"])
+@pytest.mark.parametrize("similarity", ["flattened", "mean", "late"])
 def test_memories_of_any_length_and_their_means_can_be_searched(tiny, texts, tmp_path, similarity):
     memory = Memory(rate=8, document_tokens=64, count="length", similarity=similarity)
     model = Clara(tiny, ModelConfig(memory=memory), roles=("compressor",))

@@ -349,6 +349,13 @@ def test_the_reward_is_the_share_of_the_answer_that_comes_out_right():
     assert stages._right_share(read, 2).tolist() == pytest.approx([2 / 3, 1 / 2])
 
 
+def test_a_reasoner_learns_by_late_interaction():
+    stage = stage_of("joint", memory={"similarity": "late"})
+    stage.centre(Pairs(documents_of("joint")))
+    total_of(stage, rows_of("joint")).backward()
+    assert stage.model.centres.any() and moved(stage)["reasoner"] == "all"
+
+
 @pytest.mark.parametrize("slots", [{}, {"count": "length"}])
 def test_a_centred_similarity_leaves_out_the_means_that_were_found_before_the_first_step(slots):
     stage = stage_of("joint", memory={"similarity": "centred", **slots})
