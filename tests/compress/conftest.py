@@ -103,7 +103,7 @@ def make(causal: Path) -> Callable[..., Any]:
     """A registered compressor by name, on the tiny model it needs, with options as on the command line."""
     from clara_bench import Component, create
 
-    models = {"selective-context": causal}
+    models = {"selective-context": causal, "llmlingua": causal, "longllmlingua": causal}
 
     def made(name: str, **options: str) -> Any:
         given = {"model": str(models[name])} if name in models else {}

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clara_bench import Passage, Question
+from clara_bench.compress.llmlingua import LLMLingua
+from clara_bench.compress.longllmlingua import RESTRICTION, LongLLMLingua
 from clara_bench.compress.selective_context import SelectiveContext
 
 QUESTION = Question("q", "Where did the dog sit?")
@@ -20,3 +24,77 @@ def test_selective_context_keeps_what_the_model_does_not_expect(taught: Path, un
     kept = SelectiveContext(options).compress(QUESTION, [Passage("p", "", text)])
     assert "erbert" in kept and "Dune" in kept
     assert "sat on the log" not in kept
+
+
+@pytest.mark.parametrize("segment", [20, 100])
+def test_llmlingua_keeps_the_rarer_tokens(taught: Path, segment: int) -> None:
+    text = f"{KNOWN * 2}Frank Herbert wrote Dune. {KNOWN}"
+    options = LLMLingua.Options(rate=6, segment=segment, model=str(taught))
+    kept = LLMLingua(options).compress(QUESTION, [Passage("p", "", text)])
+    assert "erbert" in kept and "Dune" in kept
+    assert "sat on the log" not in kept
+
+
+def test_llmlingua_drops_the_passages_that_the_model_knows_first(taught: Path) -> None:
+    passages = [Passage("a", "", KNOWN * 2), Passage("b", "", "Frank Herbert wrote Dune in 1965, Warsaw and Oslo.")]
+    for ordered in (passages, passages[::-1]):
+        kept = LLMLingua(LLMLingua.Options(rate=3, coarse=1, model=str(taught))).compress(QUESTION, ordered)
+        assert "cat" not in kept and "Dune" in kept
+
+
+def test_longllmlingua_ranks_passages_by_how_likely_they_make_the_question(causal: Path) -> None:
+    texts = ["Oslo is the capital of Norway.", "the dog sat on the log .", "Marie Curie was born in Warsaw."]
+    made, model = AutoTokenizer.from_pretrained(causal), AutoModelForCausalLM.from_pretrained(causal)
+    asked = made.encode(QUESTION.text + RESTRICTION, add_special_tokens=False)
+    losses = []
+    for text in texts:
+        given = [0, *made.encode(text, add_special_tokens=False), *made.encode("\n\n", add_special_tokens=False)]
+        ids = torch.tensor([[*given, *asked]])
+        with torch.inference_mode():
+            losses.append(float(model(input_ids=ids, labels=torch.tensor([[-100] * len(given) + asked])).loss))
+    order = sorted(range(3), key=losses.__getitem__)
+    passages = [Passage(str(number), "", text) for number, text in enumerate(texts)]
+    compressor = LongLLMLingua(LongLLMLingua.Options(rate=1, model=str(causal)))
+    assert compressor.compress(QUESTION, passages) == "\n\n".join(texts[place] for place in order)
+    keep_order = LongLLMLingua(LongLLMLingua.Options(rate=1, reorder=False, model=str(causal)))
+    assert keep_order.compress(QUESTION, passages) == "\n\n".join(texts)
+
+
+def test_longllmlingua_keeps_more_of_the_better_passage(causal: Path) -> None:
+    text = "Oslo is the capital of Norway and Warsaw is not ."
+    passages = [Passage("a", "", text), Passage("b", "", text.replace("Oslo", "Paris"))]
+    lengths = {}
+    for spread in (0.0, 0.4):
+        options = LongLLMLingua.Options(rate=2, coarse=3, spread=spread, model=str(causal))
+        first, second = LongLLMLingua(options).compress(QUESTION, passages).split("\n\n")
+        lengths[spread] = len(first) - len(second)
+    assert lengths[0.4] > lengths[0.0] + 5
+
+
+def test_longllmlingua_prunes_what_the_question_does_not_explain(causal: Path) -> None:
+    """Worth is surprisal without the question less that with it; worked out here by the model itself."""
+    text = "Oslo is the capital of Norway and Warsaw is not ."
+    made, model = AutoTokenizer.from_pretrained(causal), AutoModelForCausalLM.from_pretrained(causal)
+    ids = made.encode(text, add_special_tokens=False)
+    asked = made.encode(QUESTION.text, add_special_tokens=False) + made.encode("\n\n", add_special_tokens=False)
+    nats = []
+    for given in ([0], [0, *asked]):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[*given, *ids]])).logits[0, len(given) - 1 : -1]
+        nats.append(torch.nn.functional.cross_entropy(logits, torch.tensor(ids), reduction="none"))
+    worth = nats[0] - nats[1]
+    best = sorted(worth.argsort(descending=True)[: len(ids) // 2].tolist())
+    kept = LongLLMLingua(LongLLMLingua.Options(rate=2, model=str(causal))).compress(QUESTION, [Passage("p", "", text)])
+    assert "".join(kept.split()) == "".join(made.decode([ids[place]]).strip() for place in best)
+
+
+@pytest.mark.model
+def test_a_real_model_ranks_the_passage_of_the_answer_first() -> None:
+    passages = [
+        Passage("a", "Honey bee", "Honey bees live in colonies and dance to tell each other where flowers are."),
+        Passage("b", "Oslo", "Oslo is the capital of Norway and lies at the head of the Oslofjord."),
+        Passage("c", "Radium", "Radium is a radioactive chemical element with atomic number 88."),
+    ]
+    question = Question("q", "What is the capital of Norway?")
+    kept = LongLLMLingua(LongLLMLingua.Options(rate=3, coarse=1)).compress(question, passages)
+    assert "Oslo is the capital of Norway" in kept and "bee" not in kept and "88" not in kept
