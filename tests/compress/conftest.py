@@ -11,6 +11,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
+    BertForTokenClassification,
+    BertModel,
     LlamaConfig,
     PreTrainedTokenizerFast,
 )
@@ -98,12 +101,46 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def bert_config(**more: Any) -> Any:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    return BertConfig(vocab_size=400, pad_token_id=2, **sizes, **{"max_position_embeddings": 64, **more})
+
+
 @pytest.fixture(scope="session")
-def make(causal: Path) -> Callable[..., Any]:
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A token classifier with random weights that reads 64 tokens at once."""
+    folder = tmp_path_factory.mktemp("classifier")
+    labels = {"id2label": {0: "drop", 1: "keep"}, "label2id": {"drop": 0, "keep": 1}}
+    randomised(BertForTokenClassification(bert_config(**labels))).save_pretrained(folder)
+    saved_tokenizer(folder, encoder=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence encoder with random weights and mean pooling, as sentence-transformers saves it."""
+    from sentence_transformers import SentenceTransformer
+
+    bare, whole = tmp_path_factory.mktemp("bare"), tmp_path_factory.mktemp("encoder")
+    randomised(BertModel(bert_config())).save_pretrained(bare)
+    saved_tokenizer(bare, encoder=True)
+    SentenceTransformer(str(bare), device="cpu", local_files_only=True).save_pretrained(str(whole))
+    return whole
+
+
+@pytest.fixture(scope="session")
+def make(causal: Path, classifier: Path, encoder: Path) -> Callable[..., Any]:
     """A registered compressor by name, on the tiny model it needs, with options as on the command line."""
     from clara_bench import Component, create
 
-    models = {"selective-context": causal, "llmlingua": causal, "longllmlingua": causal}
+    models = {
+        "selective-context": causal,
+        "llmlingua": causal,
+        "longllmlingua": causal,
+        "llmlingua2": classifier,
+        "provence": classifier,
+        "recomp-extractive": encoder,
+    }
 
     def made(name: str, **options: str) -> Any:
         given = {"model": str(models[name])} if name in models else {}

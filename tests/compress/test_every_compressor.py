@@ -17,7 +17,15 @@ NAMES = sorted(name for name, point in discover("compressor").items() if point.v
 EXTRACTIVE = [name for name in NAMES if name != "recomp-abstractive"]
 KEEPS_ORDER = {"longllmlingua": {"reorder": "false"}}
 """Options without which what is kept of the best passage would come first."""
-RATED = ["truncate", "random-drop", "selective-context", "llmlingua", "longllmlingua"]
+RATED = [
+    "truncate",
+    "random-drop",
+    "selective-context",
+    "llmlingua",
+    "longllmlingua",
+    "llmlingua2",
+    "recomp-extractive",
+]
 QUESTION = Question("q", "What is the capital of Norway?")
 Make = Callable[..., Any]
 

@@ -1,0 +1,66 @@
+"""LLMLingua-2: a token classifier, trained on what a large model left in, says which words stay.
+
+Pan et al. 2024, "LLMLingua-2: Data Distillation for Efficient and Faithful Task-Agnostic Prompt Compression",
+arXiv:2403.12968. The published checkpoints are `microsoft/llmlingua-2-xlm-roberta-large-meetingbank` and
+`microsoft/llmlingua-2-bert-base-multilingual-cased-meetingbank`; not verified with them yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from clara_bench.compress.budget import budget, check_rate, fill
+from clara_bench.compress.keeping import Judged, TokenClassifier, mean_keep
+from clara_bench.compress.spans import joined, kept_text, passage_text, words
+from clara_bench.types import Passage, Question
+
+
+class LLMLingua2:
+    """Keeps the words of each passage that a token classifier is likeliest to keep.
+
+    The unit is the word; at most words / rate of a passage stay, but one where there are any. A word's probability is
+    the mean of its sub-words'. Unlike the original, passages are compressed one by one, so that it can be done
+    before the question is known; chunks of 512 tokens end anywhere, not at a full stop; and no tokens are forced in.
+    """
+
+    query_dependent: ClassVar[bool] = False
+    rate_is_input: ClassVar[bool] = True
+    may_be_empty: ClassVar[bool] = False
+    offline: ClassVar[bool] = True
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `llmlingua2`."""
+
+        model: str
+        """Hub id or folder of a token classifier with safetensors weights."""
+        rate: float = 4.0
+        """Words before per word after."""
+        label: str | None = None
+        """The label that stands for keeping; none: the last one."""
+        device: str = "auto"
+        """A torch device; auto: the GPU if there is one."""
+
+        def __post_init__(self) -> None:
+            check_rate(self.rate)
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.rate = options.rate
+        self._classifier = TokenClassifier(options.model, options.label, False, options.device)
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the model in use."""
+        return self._classifier.describe()
+
+    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+        """The words likeliest to stay, in their order; titles are words too."""
+        texts = [passage_text(passage) for passage in passages]
+        return joined(map(self._kept, texts, self._classifier.judge(texts)))
+
+    def _kept(self, text: str, tokens: Sequence[Judged]) -> str:
+        found = words(text)
+        taken = fill(mean_keep(tokens, found), [1] * len(found), budget(len(found), self.rate))
+        return kept_text(text, [word for word, amount in zip(found, taken, strict=True) if amount])
