@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 
 from clara_bench.worlds import WorldConfig, generate
 from reference.cli import main
-from reference.shipped import CONFIGS
+from reference.shipped import CONFIGS, checkpoint_folder
 from tests.reference.scholar import Scholar, serving
 
 STAGES = ("text", "pretrain", "instruct", "joint")
@@ -231,6 +233,25 @@ def test_two_processes_train_and_fill_one_store(runs: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("step 1") == 1
     assert manifest(tmp_path / "run" / "best")["training"]["ranks"] == 2
+
+
+def test_the_training_of_the_shipped_weights_begins_again_as_their_log_says(tmp_path: Path):
+    command = [sys.executable, "-m", "reference", "train", "tiny", "--stage", "text", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    shipped = _losses(checkpoint_folder("tiny-text") / "log-text.jsonl")
+    deadline = time.monotonic() + 120
+    while max(again := _losses(tmp_path / "log.jsonl"), default=0) < 6 and process.poll() is None:
+        assert time.monotonic() < deadline, "no six steps in two minutes"
+        time.sleep(0.2)
+    process.kill()
+    process.wait()
+    assert {step: again[step] for step in (3, 6)} == pytest.approx({step: shipped[step] for step in (3, 6)}, rel=1e-3)
+
+
+def _losses(log: Path) -> dict[int, float]:
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
 
 
 def test_documented_commands_parse():
