@@ -71,6 +71,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
+    form: Literal["tokens", "pooled"] = "tokens"
+    """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
+    final states over as many equal parts, without anything that asks for them: a control."""
     similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
     """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
     all documents and of all questions, over the mean of a document's vectors, or each of the question's vectors with

@@ -18,7 +18,7 @@ from reference.model import Clara
 from reference.stages import LEARNING
 
 NEEDS: dict[str, tuple[str, ...]] = {
-    "compressor": ("memory.document_tokens", "memory.rate", "memory.count", "memory.positions"),
+    "compressor": ("memory.document_tokens", "memory.rate", "memory.count", "memory.positions", "memory.form"),
     "reasoner": ("memory.similarity",),
     "generator": ("attention", "backbone.template"),
 }

@@ -41,6 +41,8 @@ class Documents(NamedTuple):
     slots_BM: Bools
     """Which memory slots each document has."""
     positions_BT: Ints
+    pooled: bool
+    """Whether memories are means of the text's own states, so that there are no places for them."""
     plain: bool
     """Whether a causal model needs neither a mask nor positions: all rows start at column 0 and count on."""
 
@@ -55,13 +57,29 @@ class Documents(NamedTuple):
         return np.flatnonzero(self.memory_BT)
 
     @property
+    def shares_BMT(self) -> NDArray[np.float32]:
+        """What each of a document's tokens, in as many equal parts as it has slots, counts in the mean of its part."""
+        ends_BT = self.text_BT.cumsum(1)[:, None]
+        slots_1M1 = np.arange(self.slots_BM.shape[1])[None, :, None]
+        lengths_B11, counts_B11 = ends_BT[:, :, -1:], self.slots_BM.sum(1)[:, None, None]
+        starts_BM1 = slots_1M1 * lengths_B11 // counts_B11
+        stops_BM1 = np.maximum((slots_1M1 + 1) * lengths_B11 // counts_B11, starts_BM1 + 1)
+        inside_BMT = (ends_BT > starts_BM1) & (ends_BT <= stops_BM1) & self.text_BT[:, None] & self.slots_BM[:, :, None]
+        return (inside_BMT / np.maximum(stops_BM1 - starts_BM1, 1)).astype(np.float32)
+
+    @property
     def attended_BT(self) -> Bools:
         """The attention mask."""
         return self.text_BT | self.memory_BT
 
 
 def documents(
-    rows: Sequence[Sequence[int]], counts: Sequence[int], slots: int, left: int | None = None, spread: bool = False
+    rows: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    slots: int,
+    left: int | None = None,
+    spread: bool = False,
+    pooled: bool = False,
 ) -> Documents:
     """Lay out documents.
 
@@ -71,22 +89,25 @@ def documents(
         slots: most memory vectors of a document, M.
         left: columns before the memory in the padded layout; None for the bucketed one.
         spread: give the nth of m memory slots the position of the n/m-th part of the document's end, not the next one.
+        pooled: leave no places for memory slots.
     """
     lengths_B1 = np.array([[len(row) + 1] for row in rows])
     counts_B1 = np.array(counts)[:, None]
+    places_B1 = np.zeros_like(counts_B1) if pooled else counts_B1
     starts_B1 = np.zeros_like(lengths_B1) if left is None else left - lengths_B1
     ends_B1 = starts_B1 + lengths_B1
-    columns_1T = np.arange(int((lengths_B1 + counts_B1).max()) if left is None else left + slots)[None]
+    columns_1T = np.arange(int((lengths_B1 + places_B1).max()) if left is None else left + slots)[None]
     text_BT = (columns_1T >= starts_B1) & (columns_1T < ends_B1)
     ids_BT = np.zeros(text_BT.shape, np.int64)
     ids_BT[text_BT & (columns_1T > starts_B1)] = np.fromiter((token for row in rows for token in row), np.int64)
-    memory_BT = (columns_1T >= ends_B1) & (columns_1T < ends_B1 + counts_B1)
+    memory_BT = (columns_1T >= ends_B1) & (columns_1T < ends_B1 + places_B1)
     slots_BM = np.arange(slots)[None] < counts_B1
     positions_BT = np.maximum(columns_1T - starts_B1, 0)
     if spread:
         part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
         positions_BT = np.where(memory_BT, part_BT, positions_BT)
-    return Documents(ids_BT, text_BT, memory_BT, slots_BM, positions_BT, plain=left is None and not spread)
+    plain = left is None and not spread
+    return Documents(ids_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, plain)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

@@ -141,7 +141,8 @@ class Clara(nn.Module):
     def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
         memory = self.config.memory
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
-        return layout.documents(rows, counts, memory.slots, left, memory.positions == "spread")
+        spread, pooled = memory.positions == "spread", memory.form == "pooled"
+        return layout.documents(rows, counts, memory.slots, left, spread, pooled)
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
         return passes.encode(self.role(role), self._layout(rows, counts), self.opening, self.memory)
@@ -280,7 +281,7 @@ class Clara(nn.Module):
         memory, adapters = self.config.memory, self.config.adapters
         parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
         parts += [str(memory.rate), str(memory.document_tokens), memory.count, adapters.kind, str(adapters.alpha)]
-        parts += [memory.positions] * (memory.positions != "after")
+        parts += [value for value in (memory.positions, memory.form) if value not in ("after", "tokens")]
         seen = hashlib.sha256("\n".join(parts).encode())
         tensors = {**state(self.role(role)), "memory": self.memory, "opening": self.opening}
         if self.config.backbone.scratch is not None and adapters.kind == "lora":  # named by its shape and seed alone

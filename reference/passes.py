@@ -51,16 +51,27 @@ def encode(role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Te
     device, rows = opening_H.device, len(where.ids_BT)
     slots_P = on(device, np.flatnonzero(where.slots_BM))
     embeddings_BTH = role.embed(on(device, where.ids_BT))
-    places_P = on(device, np.concatenate([where.opening_P, where.memory_P]))
-    asked_PH = memory_MH.repeat(rows, 1).index_select(0, slots_P)
-    vectors_PH = torch.cat([opening_H.expand(rows, -1), asked_PH])
+    places_P, vectors_PH = on(device, where.opening_P), opening_H.expand(rows, -1)
+    if not where.pooled:
+        places_P = torch.cat([places_P, on(device, where.memory_P)])
+        vectors_PH = torch.cat([vectors_PH, memory_MH.repeat(rows, 1).index_select(0, slots_P)])
     states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where)
+    return Memories(_memories(states_BTH, where, slots_P), on(device, where.slots_BM), _summary(states_BTH, where))
+
+
+def _memories(states_BTH: Tensor, where: layout.Documents, slots_P: Tensor) -> Tensor:
+    device, width = states_BTH.device, states_BTH.shape[2]
+    if where.pooled:
+        return torch.einsum("bmt,bth->bmh", on(device, where.shares_BMT).to(states_BTH.dtype), states_BTH)
     flat_PH = states_BTH.flatten(0, 1).index_select(0, on(device, where.memory_P))
     if not where.slots_BM.all():
-        flat_PH = flat_PH.new_zeros(where.slots_BM.size, flat_PH.shape[1]).index_copy(0, slots_P, flat_PH)
-    text_BT = on(device, where.text_BT).float()
-    summary_BH = torch.einsum("bt,bth->bh", text_BT / text_BT.sum(1, keepdim=True), states_BTH.float())
-    return Memories(flat_PH.view(rows, -1, flat_PH.shape[1]), on(device, where.slots_BM), summary_BH)
+        flat_PH = flat_PH.new_zeros(where.slots_BM.size, width).index_copy(0, slots_P, flat_PH)
+    return flat_PH.view(len(where.slots_BM), -1, width)
+
+
+def _summary(states_BTH: Tensor, where: layout.Documents) -> Tensor:
+    text_BT = on(states_BTH.device, where.text_BT).float()
+    return torch.einsum("bt,bth->bh", text_BT / text_BT.sum(1, keepdim=True), states_BTH.float())
 
 
 def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents) -> Tensor:

@@ -85,6 +85,7 @@ OTHER = {
     "memory.rate": 7,
     "memory.count": "length",
     "memory.positions": "spread",
+    "memory.form": "pooled",
     "memory.similarity": "centred",
 }
 

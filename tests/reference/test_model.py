@@ -145,10 +145,23 @@ def test_memories_spread_over_the_document_know_its_order(tiny):
     assert not torch.allclose(one, make(tiny).encode("compressor", [[5, 6, 7, 8]]).states_BMH[0], atol=1e-3)
 
 
-@pytest.mark.parametrize("positions", ["after", "spread"])
-def test_02_both_layouts_give_the_same_memories(family, world_texts, positions):
-    bucketed = make(family, rate=4, document_tokens=32, positions=positions)
-    padded = make(family, rate=4, document_tokens=32, layout="padded", positions=positions)
+def test_pooled_memories_are_the_means_of_equal_parts_of_the_document(tiny):
+    model = make(tiny, form="pooled")
+    documents = [[5, 6, 7, 8, 9], [4]]
+    with torch.no_grad():
+        memories = model.encode("compressor", documents)
+        ids = torch.tensor([model._framed(documents[0])])
+        opened_BTH = torch.cat([model.opening[None, None], model.role("compressor").embed(ids)], dim=1)
+        (states_TH,) = model.role("compressor")(opened_BTH)[0]
+    parts = [states_TH[start : start + 2].mean(0) for start in range(0, 8, 2)]
+    torch.testing.assert_close(memories.states_BMH[0], torch.stack(parts), rtol=1e-4, atol=1e-5)
+    assert memories.states_BMH[1].abs().sum(1).min() > 0
+
+
+@pytest.mark.parametrize("form, positions", [("tokens", "after"), ("tokens", "spread"), ("pooled", "after")])
+def test_02_both_layouts_give_the_same_memories(family, world_texts, form, positions):
+    bucketed = make(family, rate=4, document_tokens=32, positions=positions, form=form)
+    padded = make(family, rate=4, document_tokens=32, layout="padded", positions=positions, form=form)
     texts = [*TEXTS, *world_texts[:4]]
     for ours, theirs in zip(bucketed.compress(texts), padded.compress(texts), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -588,13 +601,14 @@ def test_the_fingerprint_is_of_what_decides_a_memory(tokenizer):
     assert first == make(random_backbone("mistral", tokenizer)).fingerprint("compressor")
     assert first == make(random_backbone("mistral", tokenizer), layout="padded", similarity="mean").fingerprint()
     others = {make(random_backbone("mistral", tokenizer), **change).fingerprint() for change in (
-        {"rate": 4}, {"document_tokens": 40}, {"count": "length"}, {"positions": "spread"}, {"learned": False},
+        {"rate": 4}, {"document_tokens": 40}, {"count": "length"}, {"positions": "spread"}, {"form": "pooled"},
+        {"learned": False},
     )}  # fmt: skip
     others |= {model.fingerprint("reasoner"), make(random_backbone("mistral", tokenizer, seed=1)).fingerprint()}
     copy_role(model.role("reasoner"), model.role("generator"))
     assert model.fingerprint() == first
     model.memory.data[0, 0] += 1e-3
-    assert len(others | {first, model.fingerprint()}) == 9
+    assert len(others | {first, model.fingerprint()}) == 10
 
 
 def test_a_missing_role_is_named(tiny):
