@@ -13,13 +13,12 @@ from clara_bench.errors import BackendError, MissingDependency
 
 try:
     import torch
-    import transformers
 except ModuleNotFoundError as error:
     raise MissingDependency("a compressor with a token classifier", str(error.name), "hf") from error
 
-from clara_bench.bars import without_bars
+from clara_bench.compress.checkpoints import load_as
 from clara_bench.compress.spans import Span
-from clara_bench.read.models import Model, device, find, load_tokenizer
+from clara_bench.read.models import device, find, load_tokenizer
 
 WINDOW = 512
 """Most tokens of one chunk, question and special tokens included."""
@@ -142,31 +141,6 @@ class TokenClassifier:
             names = ", ".join(sorted(known))
             raise BackendError(f"model '{self.model.name}' has no label '{self._label}'. Expected one of: {names}")
         return int(known[self._label])
-
-
-def load_as(auto: str, model: Model, what: str, code: bool = False) -> Any:
-    """The model in float32 on the CPU, in evaluation mode, loaded by that class of transformers.
-
-    Raises:
-        BackendError: the files are damaged, or lack weights that the class needs and would draw at random.
-    """
-    loader = getattr(transformers, auto)
-    try:
-        with without_bars():
-            weights, report = loader.from_pretrained(
-                model.folder,
-                use_safetensors=True,
-                trust_remote_code=code,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BackendError(f"model '{model.name}': cannot load {what}: {reason}") from error
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])[0]
-        raise BackendError(f"model '{model.name}' is not {what}: it has no weights for {missing}. Expected one trained")
-    return weights.eval()
 
 
 def mean_keep(tokens: Sequence[Judged], spans: Sequence[Span]) -> list[float]:

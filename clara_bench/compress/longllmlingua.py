@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_fraction, check_positive, check_rate, shares
+from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.llmlingua import until
 from clara_bench.compress.pruning import prune
 from clara_bench.compress.spans import SEPARATOR, joined, kept_text, passage_text
-from clara_bench.compress.surprisal import DType, LanguageModel, Piece, all_ids
+from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from clara_bench.compress.budget import budget, check_rate, fill
+from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.sentences import split
 from clara_bench.compress.spans import Span, joined, kept_text, passage_text
-from clara_bench.compress.surprisal import DType, LanguageModel, Piece, all_ids, means
+from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids, means
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
 

@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from clara_bench.errors import BackendError, MissingDependency
 
 try:
     import torch
-    import transformers  # noqa: F401  said to be missing here, not half-way through loading a model
 except ModuleNotFoundError as error:
     raise MissingDependency("a compressor with a language model", str(error.name), "hf") from error
 
+from clara_bench.compress.checkpoints import DType, number_format
 from clara_bench.compress.spans import Span
 from clara_bench.read.models import device, find, load_tokenizer, load_weights
 
-DType = Literal["float32", "bfloat16", "auto"]
 WINDOW = 1024
 """Most tokens the model sees at once; longer texts are read in windows that overlap by half."""
 BATCH_TOKENS = 2048
@@ -54,8 +53,7 @@ class LanguageModel:
     def __init__(self, model: str, dtype: DType = "float32", device_name: str = "auto") -> None:
         self.model = find(model)
         self._device = device(device_name)
-        wide = dtype == "float32" or (dtype == "auto" and self._device.type == "cpu")
-        self._dtype = torch.float32 if wide else torch.bfloat16
+        self._dtype = number_format(dtype, self._device)
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
@@ -76,13 +74,18 @@ class LanguageModel:
         """The model itself, loaded when first needed."""
         return load_weights(self.model, self._dtype).to(self._device)
 
-    @cached_property
+    @property
+    def positions(self) -> int | None:
+        """Most tokens the model can read at once, where it says."""
+        return getattr(self.weights.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
     def window(self) -> int:
-        """Most tokens the model sees at once here."""
-        return min(WINDOW, getattr(self.weights.config.get_text_config(), "max_position_embeddings", None) or WINDOW)
+        """Most tokens the model is given at once when it judges a text."""
+        return min(WINDOW, self.positions or WINDOW)
 
     @cached_property
-    def _start(self) -> int:
+    def start(self) -> int:
         """The token before a text, so that its first token has a probability too."""
         for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
             if token is not None:
@@ -116,7 +119,7 @@ class LanguageModel:
 
     def _windows(self, given: Sequence[int], ids: Sequence[int]) -> list[tuple[int, list[int], int]]:
         """(first token scored, tokens read, number of them scored), so that every token is scored once."""
-        whole = [self._start, *given, *ids]
+        whole = [self.start, *given, *ids]
         before = len(whole) - len(ids)
         jobs, done = [], before
         while done < len(whole):

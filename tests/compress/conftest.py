@@ -16,6 +16,8 @@ from transformers import (
     BertModel,
     LlamaConfig,
     PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 
 from clara_bench import Passage
@@ -70,7 +72,7 @@ def randomised(model: Any) -> Any:
 def llama(**more: Any) -> Any:
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     ids = {"vocab_size": 400, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    config = LlamaConfig(**sizes, **ids, num_key_value_heads=2, **{"max_position_embeddings": 2048, **more})
+    config = LlamaConfig(**{**sizes, **ids, "num_key_value_heads": 2, "max_position_embeddings": 2048, **more})
     return randomised(AutoModelForCausalLM.from_config(config))
 
 
@@ -117,6 +119,17 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sequence-to-sequence model with random weights."""
+    folder = tmp_path_factory.mktemp("writer")
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    ids = {"vocab_size": 400, "pad_token_id": 2, "eos_token_id": 1, "decoder_start_token_id": 2}
+    randomised(T5ForConditionalGeneration(T5Config(**sizes, **ids))).save_pretrained(folder)
+    saved_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sentence encoder with random weights and mean pooling, as sentence-transformers saves it."""
     from sentence_transformers import SentenceTransformer
@@ -129,7 +142,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make(causal: Path, classifier: Path, encoder: Path) -> Callable[..., Any]:
+def make(causal: Path, classifier: Path, encoder: Path, writer: Path) -> Callable[..., Any]:
     """A registered compressor by name, on the tiny model it needs, with options as on the command line."""
     from clara_bench import Component, create
 
@@ -140,6 +153,8 @@ def make(causal: Path, classifier: Path, encoder: Path) -> Callable[..., Any]:
         "llmlingua2": classifier,
         "provence": classifier,
         "recomp-extractive": encoder,
+        "recomp-abstractive": writer,
+        "exit": causal,
     }
 
     def made(name: str, **options: str) -> Any:

@@ -1,0 +1,72 @@
+"""Loading what compressors run besides causal language models: token classifiers and models that rewrite text."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from clara_bench.bars import without_bars
+from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.read.models import Model
+
+try:
+    import torch
+    import transformers
+except ModuleNotFoundError as error:
+    raise MissingDependency("a compressor with a model", str(error.name), "hf") from error
+
+DType = Literal["float32", "bfloat16", "auto"]
+
+
+def number_format(chosen: DType, device: torch.device) -> torch.dtype:
+    """Format of the weights; auto: bfloat16 on a GPU, else float32."""
+    wide = chosen == "float32" or (chosen == "auto" and device.type == "cpu")
+    return torch.float32 if wide else torch.bfloat16
+
+
+def load_as(auto: str, model: Model, what: str, code: bool = False, dtype: torch.dtype = torch.float32) -> Any:
+    """The model on the CPU, in evaluation mode.
+
+    Args:
+        auto: the class of transformers that loads it.
+        model: what `clara_bench.read.models.find` found.
+        what: what it should be, for messages.
+        code: run the Python code that comes with it.
+        dtype: number format of the weights.
+
+    Raises:
+        BackendError: the files are damaged, or lack weights that the class needs and would draw at random.
+    """
+    with _loading(model, what):
+        weights, report = getattr(transformers, auto).from_pretrained(
+            model.folder, use_safetensors=True, trust_remote_code=code, dtype=dtype, output_loading_info=True
+        )
+    if report["missing_keys"]:
+        missing = min(report["missing_keys"])
+        raise BackendError(f"model '{model.name}' is not {what}: it has no weights for {missing}. Expected one trained")
+    return weights.eval()
+
+
+def is_seq2seq(model: Model) -> bool:
+    """Whether an encoder reads and a decoder writes.
+
+    Raises:
+        BackendError: the model's config.json says no known kind of model.
+    """
+    if model.gguf_file is not None:
+        return False
+    with _loading(model, "a language model"):
+        return bool(transformers.AutoConfig.from_pretrained(model.folder).is_encoder_decoder)
+
+
+@contextlib.contextmanager
+def _loading(model: Model, what: str) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        with without_bars():
+            yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BackendError(f"model '{model.name}': cannot load {what}: {reason}") from error
