@@ -206,11 +206,18 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Compressor(Protocol):
-    """Shortens passages to a text that answers the question as well."""
+    """Shortens passages to a text that answers the question as well.
+
+    It may nest a frozen dataclass `Options`, and may have the attributes `rate: float | None`, the rate asked where
+    the rate is an input, and `offline: bool`, whether each passage is compressed by itself without the question.
+    """
 
     query_dependent: ClassVar[bool]
+    """Whether the question decides what stays."""
     rate_is_input: ClassVar[bool]
+    """Whether the user says how much stays; else it is an outcome."""
     may_be_empty: ClassVar[bool]
+    """Whether nothing at all may stay of passages that hold text."""
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> str:
         """The context to put into the prompt."""

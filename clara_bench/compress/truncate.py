@@ -40,7 +40,7 @@ class Truncate:
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> str:
         """The first words, in their order; titles are words too."""
-        texts = [passage_text(passage) for passage in passages]
+        texts = [text for text in map(passage_text, passages) if text.strip()]
         return joined(map(self._cut, texts if self.options.each else [SEPARATOR.join(texts)]))
 
     def _cut(self, text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from clara_bench import ConfigError, Passage, Question
 from clara_bench.compress.spans import SEPARATOR, count_words, joined, passage_text
@@ -85,6 +87,29 @@ def test_never_longer_than_the_input_and_order_is_kept(make: Make, name: str, pa
         assert kept.strip() == kept
 
 
+TEXTS = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("abc .!?\n。")), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def built(make: Make) -> dict[str, Any]:
+    """Every compressor once, in the order of the text."""
+    return {name: make(name, **KEEPS_ORDER.get(name, {})) for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example("What?", [("a.", "b"), ("", "\ufeff"), ("\x1c", "c\x85d"), ("\u200b", "\u0301e")])
+@given(asked=TEXTS, pairs=st.lists(st.tuples(TEXTS, TEXTS), max_size=3))
+def test_any_text_is_shortened_in_order(
+    built: dict[str, Any], name: str, asked: str, pairs: list[tuple[str, str]]
+) -> None:
+    passages = [Passage(str(place), *pair) for place, pair in enumerate(pairs)]
+    whole, kept = text_of(passages), built[name].compress(Question("q", asked), passages)
+    assert count_words(kept) <= count_words(whole)
+    assert is_subsequence(kept, whole) or name not in EXTRACTIVE
+    assert len(kept) <= len(whole) or name not in EXTRACTIVE
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_something_is_left_unless_nothing_may_be(make: Make, name: str) -> None:
     made = make(name)
@@ -155,3 +180,19 @@ def test_a_model_is_described_for_the_manifest(make: Make, name: str) -> None:
     made = make(name)
     if "model" in {field for field in type(made).Options.__dataclass_fields__}:
         assert {"model", "fingerprint"} <= set(made.describe())
+
+
+def test_truncation_of_the_whole_lets_the_last_passages_go(make: Make) -> None:
+    whole = text_of(PASSAGES)
+    kept = make("truncate", rate="2", each="false").compress(
+        QUESTION, (PASSAGES[0], Passage("e", "", " "), *PASSAGES[1:])
+    )
+    assert whole.startswith(kept)
+    assert count_words(kept) == count_words(whole) // 2
+    assert kept.split("\n\n")[0] == passage_text(PASSAGES[0])
+
+
+def test_another_seed_drops_other_words(make: Make) -> None:
+    first, second = (make("random-drop", rate="2", seed=seed).compress(QUESTION, PASSAGES) for seed in "01")
+    assert first != second
+    assert count_words(first) == count_words(second)
