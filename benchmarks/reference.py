@@ -35,9 +35,9 @@ from reference.config import Adapters, Backbone, Memory, ModelConfig, TrainConfi
 from reference.data import Row, Turn
 from reference.model import Clara
 from reference.prompts import memory_block
+from reference.similarity import cosine
 from reference.stages import Stage
 from reference.store import Store
-from reference.topk import cosine
 
 BLOCK = 200
 """Passages that each way of compressing takes in turn."""

@@ -9,7 +9,8 @@ from clara_bench import Component
 from clara_bench.exam import Exam
 from reference.config import RETRIEVING, Evaluation, TrainConfig
 from reference.model import Clara
-from reference.system import ClaraSystem, TinyText
+from reference.system import ClaraSystem
+from reference.text_system import TinyText
 
 ANSWERING = ("em", "f1")
 FINDING = ("recall@1", "recall@5", "all_support@5")

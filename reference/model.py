@@ -25,7 +25,7 @@ from reference.decode import Generated
 from reference.passes import Memories, Predictions
 from reference.prompts import Encoded, Prompt, Prompter
 from reference.roles import Role, copy_role, make_role, state
-from reference.topk import cosine, late_interaction
+from reference.similarity import cosine, laid_out, late_interaction
 
 
 class Clara(nn.Module):
@@ -198,15 +198,7 @@ class Clara(nn.Module):
             states_BMH = nn.utils.rnn.pad_sequence(list(memories), batch_first=True)
             counts_B = torch.tensor([len(states_MH) for states_MH in memories], device=states_BMH.device)
             mask_BM = torch.arange(states_BMH.shape[1], device=states_BMH.device) < counts_B[:, None]
-        if self.config.memory.similarity == "mean":
-            return states_BMH.sum(1) / mask_BM.sum(1, keepdim=True).to(states_BMH.dtype)
-        if self.config.memory.centred:
-            centre_MH = self.centres[int(of == "questions"), : states_BMH.shape[1]]
-            states_BMH = (states_BMH - centre_MH.to(states_BMH)) * mask_BM[:, :, None]
-        if self.config.memory.similarity == "late":
-            states_BMH = nn.functional.normalize(states_BMH, dim=2)
-        missing = self.config.memory.slots - states_BMH.shape[1]
-        return nn.functional.pad(states_BMH, (0, 0, 0, missing)).flatten(1)
+        return laid_out(states_BMH, mask_BM, self.config.memory, self.centres[int(of == "questions")])
 
     def score(self, queries_BE: Tensor, keys_BNE: Tensor) -> Tensor:
         """How near each question is to each of its candidates (B, N), by what `flatten` made of both."""

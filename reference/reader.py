@@ -16,8 +16,9 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'tiny'", str(error.name), "reference") from error
 
+from reference.answering import answers, text_prompt
 from reference.prompts import before_final, final
-from reference.serving import Phases, Weights, answers, text_prompt
+from reference.serving import Phases, Weights
 
 
 class TinyReader:

@@ -1,25 +1,24 @@
-"""What the two systems share: weights loaded when needed, memories by text, seconds by phase, prompts and answers.
+"""What the systems share: weights loaded when needed, memories by text, seconds by phase.
 
-Shapes: H hidden, M memory slots, S memory vectors of a prompt.
+Shapes: H hidden, M memory slots.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from clara_bench import Answer, ConfigError, Passage, Ranked, Usage
+from clara_bench import ConfigError, DataError, Passage
 from clara_bench.cache import digest
 from clara_bench.read import models
 from reference import checkpoint
-from reference.decode import Generated, clock
+from reference.decode import clock
 from reference.model import Clara
-from reference.prompts import Prompt, final, memory_block
 from reference.shipped import checkpoint_folder
 from reference.store import Store
 
@@ -33,6 +32,34 @@ def document(passage: Passage) -> str:
     'Oslo\nThe capital of Norway.'
     """
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+def text_of(corpus: Mapping[str, Passage], passage_id: str) -> str:
+    """A passage as it is compressed or read.
+
+    Raises:
+        DataError: the corpus has no such passage.
+    """
+    if passage_id not in corpus:
+        raise DataError(f"passage '{passage_id}' is asked for and not in the corpus")
+    return document(corpus[passage_id])
+
+
+def described(retriever: object) -> Mapping[str, Any]:
+    """What the manifest records of a retriever, if it says anything."""
+    own = getattr(retriever, "describe", None)
+    return {"retriever": dict(own())} if callable(own) else {}
+
+
+def at_least_one(options: Any, *names: str) -> None:
+    """Refuse options below 1.
+
+    Raises:
+        ValueError: one is; it is named.
+    """
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
 
 
 class Weights:
@@ -178,116 +205,3 @@ class Remembered:
             with self._phases("compress"):
                 self._held |= zip(new, self._model.compress(new), strict=True)
         return [self._held[text] for text in texts]
-
-
-class Reading(NamedTuple):
-    """What the generator is given for one question."""
-
-    prompt: Prompt
-    memories_SH: Tensor
-    """For the memory places; none in a prompt of text."""
-    context_positions: int
-    context_text_tokens: int
-    cut: bool
-    """Whether evidence was left out."""
-
-
-def latent_prompt(weights: Weights, question: str, memories: Sequence[Tensor], tokens: Sequence[int]) -> Reading:
-    """A prompt of memories.
-
-    Args:
-        weights: of the generator.
-        question: in words.
-        memories: (M, H) of each passage, best first.
-        tokens: of each passage as text, before it was compressed.
-    """
-    model = weights.model
-    blocks = [memory_block(len(memory_MH)) for memory_MH in memories]
-    none_SH = model.separator.new_zeros(0, len(model.separator))
-    return Reading(
-        prompt=model.prompter.question_prompt(question, blocks),
-        memories_SH=torch.cat([none_SH, *memories]),
-        context_positions=sum(map(len, blocks)),
-        context_text_tokens=sum(tokens) + len(tokens) * weights.between,
-        cut=any(count > weights.config.memory.document_tokens for count in tokens),
-    )
-
-
-def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int]], room: int) -> Reading:
-    """A prompt of text; evidence that does not fit is cut from the end of the last passage.
-
-    Args:
-        weights: of the generator.
-        question: in words.
-        passages: token ids of each, best first.
-        room: tokens to leave for the answer.
-    """
-    model = weights.model
-    kept = [list(ids) for ids in passages]
-    whole = _evidence(weights, kept)
-    prompt = model.prompter.question_prompt(question, kept)
-    excess = len(prompt) + room - weights.window if weights.window else 0
-    while kept and excess > 0:
-        taken = min(excess, len(kept[-1]))
-        kept[-1] = kept[-1][: len(kept[-1]) - taken]
-        excess -= taken
-        if not kept[-1]:
-            kept.pop()
-            excess -= weights.between
-        prompt = model.prompter.question_prompt(question, kept)
-    read = _evidence(weights, kept)
-    return Reading(prompt, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
-
-
-def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
-    return sum(map(len, passages)) + len(passages) * weights.between
-
-
-def answers(
-    weights: Weights,
-    readings: Sequence[Reading],
-    rankings: Sequence[Sequence[Ranked]],
-    phases: Phases,
-    most: int,
-    kept: Callable[[str], str] = final,
-) -> list[Answer]:
-    """Answers of `most` tokens at most; a prompt that does not fit the backbone's window fails alone.
-
-    `kept` is what counts as the answer of all that is generated.
-    """
-    model, window = weights.model, weights.window
-    fits = [p for p, reading in enumerate(readings) if not window or len(reading.prompt) + most <= window]
-    generated = model.answer([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
-    said = dict(zip(fits, generated, strict=True))
-    shares = phases.shares
-    return [
-        _answer(reading, tuple(ranking), said[place], shares, kept)
-        if place in said
-        else _too_long(reading, tuple(ranking), f"{len(reading.prompt)} positions and {most} to answer, {window} fit")
-        for place, (reading, ranking) in enumerate(zip(readings, rankings, strict=True))
-    ]
-
-
-def _answer(
-    reading: Reading,
-    ranking: tuple[Ranked, ...],
-    said: Generated,
-    shares: Mapping[str, float],
-    kept: Callable[[str], str],
-) -> Answer:
-    text = kept(said.text).strip()
-    cut = reading.cut or said.truncated
-    status: Literal["ok", "empty", "truncated"] = "empty" if not text else "truncated" if cut else "ok"
-    usage = Usage(
-        reading.context_positions,
-        reading.context_text_tokens,
-        len(reading.prompt),
-        len(said.ids),
-        {**shares, "prefill": said.prefill_seconds, "decode": said.decode_seconds},
-    )
-    return Answer(text, ranking, usage, status)
-
-
-def _too_long(reading: Reading, ranking: tuple[Ranked, ...], error: str) -> Answer:
-    usage = Usage(reading.context_positions, reading.context_text_tokens)
-    return Answer("", ranking, usage, "error", f"the prompt takes {error}")

@@ -1,9 +1,7 @@
-"""CLaRa and its text control as systems of the harness: `-s clara` and `-s tiny-text`.
+"""CLaRa as a system of the harness: `-s clara`.
 
-    clara       ranks passages by the cosine of memories (or by any retriever), reads the memories of the k best
-    tiny-text   ranks by any retriever, reads the k best as text with the generator of the same kind of checkpoint
-
-Both answer from the question alone where there are no passages, and both leave out the reasoning before an answer.
+Ranks passages by their memories (or by any retriever) and reads the memories of the k best. It answers from the
+question alone where there are no passages, and leaves out the reasoning before an answer.
 Documents are compressed before the first question and kept in a store; with `store=none` they are compressed when a
 question needs them, which then shows as seconds of compression.
 
@@ -22,7 +20,6 @@ from clara_bench import (
     Answer,
     Component,
     ConfigError,
-    DataError,
     IndexStats,
     MissingDependency,
     Passage,
@@ -38,8 +35,9 @@ from clara_bench.retrieve.progress import progress
 try:
     from torch import Tensor
 
+    from reference.answering import answers, latent_prompt
     from reference.model import Clara
-    from reference.serving import Estimator, Phases, Remembered, Weights, answers, document, latent_prompt, text_prompt
+    from reference.serving import Estimator, Phases, Remembered, Weights, at_least_one, described, document, text_of
     from reference.store import Store
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
@@ -84,7 +82,7 @@ class ClaraSystem:
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:
-            _at_least_one(self, "k", "depth", "search_depth", "max_new_tokens")
+            at_least_one(self, "k", "depth", "search_depth", "max_new_tokens")
 
     def __init__(self, options: Options, model: Clara | None = None) -> None:
         """A system from a checkpoint, or around a model that is in training.
@@ -119,7 +117,7 @@ class ClaraSystem:
         """What the manifest records of the weights and of what is kept of a passage."""
         memory = self._weights.config.memory
         kept = {"rate": memory.rate, "slots": memory.slots, "count": memory.count, "similarity": memory.similarity}
-        return {**self._weights.describe(), **kept, **_described(self.retriever)}
+        return {**self._weights.describe(), **kept, **described(self.retriever)}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Compress every passage that the store does not hold yet, and index the short vectors."""
@@ -228,89 +226,9 @@ class ClaraSystem:
         return [Ranked(self._ids[row], score) for row, score in pairs]
 
     def _text(self, passage_id: str) -> str:
-        return _text_of(self._corpus, passage_id)
+        return text_of(self._corpus, passage_id)
 
     def _lengths(self, chosen: Sequence[Sequence[str]]) -> dict[str, int]:
         """Tokens of each passage that is read."""
         texts = list(dict.fromkeys(text for best in chosen for text in best))
         return dict(zip(texts, map(len, self._weights.model.prompter.documents(texts)), strict=True))
-
-
-class TinyText:
-    """Retrieves passages and reads them as text, with a generator trained to read text: CLaRa's paired control."""
-
-    @dataclass(frozen=True, slots=True)
-    class Options:
-        """Options of `tiny-text`; a dotted key such as `retriever.model` reaches the nested component."""
-
-        checkpoint: str
-        """Folder from training, or the name of one that ships, such as tiny-text."""
-        retriever: Component = Component("bm25")
-        """Ranks the passages; `given` for gold passages."""
-        k: int = 5
-        """Passages that are read."""
-        depth: int = 20
-        """Passages ranked and recorded, so that recall can be measured beyond k."""
-        max_new_tokens: int = 64
-        """Longest answer with the reasoning before it, in tokens."""
-        device: str = "auto"
-        """A torch device; auto: the GPU if there is one."""
-
-        def __post_init__(self) -> None:
-            _at_least_one(self, "k", "depth", "max_new_tokens")
-
-    def __init__(self, options: Options, model: Clara | None = None) -> None:
-        """A system from a checkpoint, or around a model that is in training.
-
-        Raises:
-            ConfigError: no such checkpoint, or it has no generator.
-        """
-        self.options = options
-        self.retriever: Retriever = create("retriever", options.retriever)
-        self._weights = Weights(options.checkpoint, ("generator",), options.device, model)
-        self._corpus: Mapping[str, Passage] = {}
-
-    @property
-    def traits(self) -> Traits:
-        """Columns of the leaderboard."""
-        return Traits(backbone=self._weights.backbone, reader="tuned", weights="ours")
-
-    def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the weights and the retriever."""
-        return {**self._weights.describe(), **_described(self.retriever)}
-
-    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever."""
-        self._corpus = corpus
-        return self.retriever.index(corpus)
-
-    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Retrieve, read, answer; what questions share in time is split evenly."""
-        phases, chosen = Phases(len(questions), self._weights.device), self.options
-        with phases("retrieve"):
-            rankings = self.retriever.retrieve(questions, max(chosen.k, chosen.depth))
-        texts = [[_text_of(self._corpus, ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]
-        prompts = [
-            text_prompt(
-                self._weights, question.text, self._weights.model.prompter.documents(best), chosen.max_new_tokens
-            )
-            for question, best in zip(questions, texts, strict=True)
-        ]
-        return answers(self._weights, prompts, rankings, phases, chosen.max_new_tokens)
-
-
-def _text_of(corpus: Mapping[str, Passage], passage_id: str) -> str:
-    if passage_id not in corpus:
-        raise DataError(f"passage '{passage_id}' is asked for and not in the corpus")
-    return document(corpus[passage_id])
-
-
-def _described(retriever: object) -> Mapping[str, Any]:
-    own = getattr(retriever, "describe", None)
-    return {"retriever": dict(own())} if callable(own) else {}
-
-
-def _at_least_one(options: Any, *names: str) -> None:
-    for name in names:
-        if getattr(options, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")

@@ -11,19 +11,17 @@ Scores, weights and their gradients are fp32 whatever the memories' type, also u
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from clara_bench import ConfigError
 from reference.config import Selection
+from reference.products import exact, mixed
 
 LEAK = math.log(1e-8)
 """What the released code adds to the logit of a taken document: not minus infinity, so a clear leader leaks back in."""
-
-SMALLEST_NORM = 1e-12
 
 
 class Selected(NamedTuple):
@@ -37,29 +35,6 @@ class Selected(NamedTuple):
     """Log-probability of having drawn these documents in this order; only where they were drawn by `reinforce`."""
     hard: bool = True
     """Whether each slot reads one document alone."""
-
-
-def cosine(query_BE: Tensor, memories_BNE: Tensor) -> Tensor:
-    """Cosine of each question with each of its candidates: (B, N), fp32, in [-1, 1]; a memory of zeros scores 0.
-
-    Candidates that pad a shorter list should be zeros: whatever is masked later must be finite now.
-    """
-    dots_BN = _Dot.apply(query_BE[:, None], memories_BNE)[:, 0]
-    return dots_BN / _norm(query_BE)[:, None] / _norm(memories_BNE)
-
-
-def late_interaction(query_BE: Tensor, memories_BNE: Tensor, width: int) -> Tensor:
-    """The mean, over a question's vectors, of the inner product with whichever of a document's is the nearest: (B, N).
-
-    Args:
-        query_BE: vectors of length 1, or 0 where there is none, laid end to end; so are the memories.
-        memories_BNE: of the candidates.
-        width: of one vector.
-    """
-    query_BQH, memories_BNMH = (vectors.unflatten(-1, (-1, width)) for vectors in (query_BE, memories_BNE))
-    dtype = _exact(query_BQH, memories_BNMH)
-    near_BQNM = torch.einsum("bqh,bnmh->bqnm", query_BQH.to(dtype), memories_BNMH.to(dtype))
-    return near_BQNM.amax(3).mean(1)
 
 
 def straight_through_topk(
@@ -119,7 +94,7 @@ def select(
     _check(scores_BN, k, temperature, mask_BN)
     if selection.estimator == "soft":
         return _mixture(scores_BN, k, temperature, mask_BN, leaky)
-    perturbed_BN = scores_BN.to(_exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
+    perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
     if selection.estimator == "gumbel":
         return straight_through_topk(perturbed_BN, k, temperature, mask_BN, leaky)
     return _drawn(scores_BN, _best(perturbed_BN, k, mask_BN), temperature, mask_BN)
@@ -138,7 +113,7 @@ def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None =
             where memories were stored in a narrower one: fp16 would lose small gradients.
     """
     indices_BK = selected.indices_BK if selected.hard else None
-    return _Mix.apply(selected.weights_BKN, memories_BNE, indices_BK, dtype or memories_BNE.dtype)
+    return mixed(selected.weights_BKN, memories_BNE, indices_BK, dtype or memories_BNE.dtype)
 
 
 def _check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None) -> None:
@@ -172,7 +147,7 @@ def _slot_logits(
     scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: Tensor | None, leaky: bool
 ) -> Tensor:
     """Logits of each slot over all candidates, those that earlier slots took (and padding) left out: (B, K, N)."""
-    logits_BN = scores_BN.to(_exact(scores_BN)) / temperature
+    logits_BN = scores_BN.to(exact(scores_BN)) / temperature
     if mask_BN is not None:
         logits_BN = logits_BN.masked_fill(~mask_BN, -math.inf)
     logits_BKN = logits_BN[:, None].expand(-1, indices_BK.shape[1], -1)
@@ -197,84 +172,5 @@ def _drawn(scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: T
 def _gumbel(scores_BN: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard Gumbel noise. The k best of logits plus this are a Plackett-Luce draw (Kool et al., ICML 2019)."""
     device = scores_BN.device if generator is None else generator.device
-    waits_BN = torch.empty(scores_BN.shape, dtype=_exact(scores_BN), device=device).exponential_(generator=generator)
+    waits_BN = torch.empty(scores_BN.shape, dtype=exact(scores_BN), device=device).exponential_(generator=generator)
     return -waits_BN.clamp_min(torch.finfo(waits_BN.dtype).tiny).log().to(scores_BN.device)
-
-
-def _norm(vectors: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(vectors, dim=-1, dtype=_exact(vectors)).clamp_min(SMALLEST_NORM)
-
-
-def _exact(*tensors: Tensor) -> torch.dtype:
-    """The type that sums over E are made in: fp32, or fp64 if that is what came."""
-    dtype = torch.float32
-    for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return dtype
-
-
-# The two products below are each other's gradient. Both go question by question, so that memories kept in 16 bits are
-# widened one question at a time; and they write into `out`, which autocast leaves alone.
-
-
-def _dot(left_BKE: Tensor, right_BNE: Tensor) -> Tensor:
-    """Every slot's inner product with every candidate: (B, K, N)."""
-    dtype = _exact(left_BKE, right_BNE)
-    products_BKN = left_BKE.new_empty(*left_BKE.shape[:2], right_BNE.shape[1], dtype=dtype)
-    for products_KN, left_KE, right_NE in zip(products_BKN, left_BKE, right_BNE, strict=True):
-        torch.mm(left_KE.to(dtype), right_NE.to(dtype).T, out=products_KN)
-    return products_BKN
-
-
-def _mix(weights_BKN: Tensor, vectors_BNE: Tensor) -> Tensor:
-    """Weighted sums of vectors: (B, K, E)."""
-    dtype = _exact(weights_BKN, vectors_BNE)
-    mixed_BKE = vectors_BNE.new_empty(*weights_BKN.shape[:2], vectors_BNE.shape[2], dtype=dtype)
-    for mixed_KE, weights_KN, vectors_NE in zip(mixed_BKE, weights_BKN, vectors_BNE, strict=True):
-        torch.mm(weights_KN.to(dtype), vectors_NE.to(dtype), out=mixed_KE)
-    return mixed_BKE
-
-
-class _Dot(torch.autograd.Function):
-    """Inner products that keep the memories for backward as they came, not their fp32 copy."""
-
-    @staticmethod
-    def forward(ctx: Any, query_BKE: Tensor, memories_BNE: Tensor) -> Tensor:
-        ctx.save_for_backward(query_BKE, memories_BNE)
-        return _dot(query_BKE, memories_BNE)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient_BKN: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        query_BKE, memories_BNE = ctx.saved_tensors
-        of_query, of_memories = ctx.needs_input_grad
-        return (
-            _mix(gradient_BKN, memories_BNE).to(query_BKE.dtype) if of_query else None,
-            _mix(gradient_BKN.mT, query_BKE).to(memories_BNE.dtype) if of_memories else None,
-        )
-
-
-class _Mix(torch.autograd.Function):
-    """Weighted sums of memories; with positions given, the memories at them, which is the same for one-hot weights."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, weights_BKN: Tensor, memories_BNE: Tensor, indices_BK: Tensor | None, dtype: torch.dtype
-    ) -> Tensor:
-        ctx.save_for_backward(weights_BKN, memories_BNE)
-        if indices_BK is None:
-            return _mix(weights_BKN, memories_BNE).to(dtype)
-        rows_B1 = torch.arange(len(indices_BK), device=indices_BK.device)[:, None]
-        return memories_BNE[rows_B1, indices_BK].to(dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient_BKE: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        weights_BKN, memories_BNE = ctx.saved_tensors
-        of_weights, of_memories = ctx.needs_input_grad[:2]
-        return (
-            _dot(gradient_BKE, memories_BNE).to(weights_BKN.dtype) if of_weights else None,
-            _mix(weights_BKN.mT, gradient_BKE).to(memories_BNE.dtype) if of_memories else None,
-            None,
-            None,
-        )

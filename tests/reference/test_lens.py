@@ -16,7 +16,7 @@ from reference.lens import Lens, Named, Piece, better, decode, draw, named, norm
 from reference.losses import contrastive, cross_entropy_sum
 from reference.model import Clara
 from reference.prompts import Encoded, memory_block
-from reference.topk import cosine
+from reference.similarity import cosine
 
 SYLLABLES = "ba do ke li mu na po ri sa to vu ze fi go ha je".split()
 ASKED_OF_IN_TRAINING, ASKED_OF_IN_TEST = ("work", "born"), "home"

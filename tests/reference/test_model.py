@@ -20,7 +20,8 @@ from reference.data import Row, Turn
 from reference.model import Clara
 from reference.prompts import MEMORY, memory_block
 from reference.roles import copy_role, state
-from reference.topk import cosine, gather, select
+from reference.similarity import cosine
+from reference.topk import gather, select
 
 FAMILIES = {"llama": "Llama", "mistral": "Mistral", "phi": "Phi3", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 ROLES = ("compressor", "reasoner", "generator")

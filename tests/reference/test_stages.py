@@ -15,8 +15,9 @@ from reference.data import Row, Turn
 from reference.handover import set_out
 from reference.losses import share_of_batch
 from reference.passes import Predictions
+from reference.similarity import cosine
 from reference.stages import LEARNING, Stage
-from reference.topk import Selected, cosine
+from reference.topk import Selected
 from tests.reference.trainee import Pairs, config, documents_of, new_model, settings_of_model
 
 

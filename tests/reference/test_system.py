@@ -20,7 +20,8 @@ from reference.data import Row, Turn
 from reference.losses import cross_entropy_sum
 from reference.model import Clara
 from reference.serving import document
-from reference.system import ClaraSystem, TinyText
+from reference.system import ClaraSystem
+from reference.text_system import TinyText
 
 ROLES = ("compressor", "reasoner", "generator")
 SLOTS, K = 4, 3

@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_leaves
 from clara_bench import ConfigError
 from reference.config import Selection
 from reference.losses import reinforce
-from reference.topk import Selected, cosine, gather, select, straight_through_topk
+from reference.similarity import cosine
+from reference.topk import Selected, gather, select, straight_through_topk
 
 CHECK = settings(max_examples=60, deadline=None, derandomize=True)
 ESTIMATORS = ("straight-through", "gumbel", "soft", "reinforce")
