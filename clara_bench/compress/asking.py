@@ -17,6 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("a compressor with a language model", str(error.name), "hf") from error
 
+from clara_bench.compress.checkpoints import check_finite
 from clara_bench.compress.surprisal import LanguageModel
 
 BATCH = 16
@@ -80,7 +81,8 @@ def _odds(lm: LanguageModel, rests: Sequence[list[int]], cache: Any, shared: int
     last_B = torch.tensor([len(rest) - 1 for rest in rests])
     logits_BSV = _read(lm, ids_BS, attention_mask=mask.to(lm.weights.device), past_key_values=cache).logits
     logits_BV = logits_BSV[torch.arange(len(rests)), last_B].float()
-    return [float(row[yes] - row[no]) for row in logits_BV.cpu()]
+    odds_B: list[float] = check_finite(logits_BV[:, yes] - logits_BV[:, no], lm.model).tolist()
+    return odds_B
 
 
 def _read(lm: LanguageModel, ids: torch.Tensor, **more: Any) -> Any:

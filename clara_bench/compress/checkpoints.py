@@ -25,6 +25,17 @@ def number_format(chosen: DType, device: torch.device) -> torch.dtype:
     return torch.float32 if wide else torch.bfloat16
 
 
+def check_finite(values: torch.Tensor, model: Model) -> torch.Tensor:
+    """The values themselves.
+
+    Raises:
+        BackendError: one is infinite or not a number, so that choosing by them would mean nothing.
+    """
+    if not bool(values.isfinite().all()):
+        raise BackendError(f"model '{model.name}' gave a value that is not finite: its weights are damaged")
+    return values
+
+
 def load_as(auto: str, model: Model, what: str, code: bool = False, dtype: torch.dtype = torch.float32) -> Any:
     """The model on the CPU, in evaluation mode.
 

@@ -16,7 +16,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("a compressor with a token classifier", str(error.name), "hf") from error
 
-from clara_bench.compress.checkpoints import load_as
+from clara_bench.compress.checkpoints import check_finite, load_as
 from clara_bench.compress.spans import Span
 from clara_bench.read.models import device, find, load_tokenizer
 
@@ -124,7 +124,7 @@ class TokenClassifier:
         """Probabilities (B, T) of the label that stands for keeping."""
         known = {key: value.to(self._device) for key, value in inputs.items() if key in self._inputs}
         out = self.weights(**known)
-        logits_BTL: torch.Tensor = (out.compression_logits if self._code else out.logits).float()
+        logits_BTL = check_finite((out.compression_logits if self._code else out.logits).float(), self.model)
         if logits_BTL.shape[-1] == 1:
             return logits_BTL.squeeze(-1).sigmoid()
         return logits_BTL.softmax(-1)[..., self._keep_label(logits_BTL.shape[-1])]

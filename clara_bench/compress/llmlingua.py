@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from clara_bench.compress.budget import budget, check_positive, check_rate, shares
 from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.pruning import prune
-from clara_bench.compress.spans import joined, kept_text, passage_text
+from clara_bench.compress.spans import joined, kept_text
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
@@ -69,8 +69,7 @@ class LLMLingua:
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> str:
         """What is left of the passages that are kept, in their order; titles are text like any other."""
-        texts = [text for text in map(passage_text, passages) if text.strip()]
-        found = [self._lm.pieces(text) for text in texts]
+        texts, found = self._lm.texts(passages)
         if not found:
             return ""
         sizes = [len(all_ids(pieces)) for pieces in found]

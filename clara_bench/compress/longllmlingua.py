@@ -14,7 +14,7 @@ from clara_bench.compress.budget import budget, check_fraction, check_positive, 
 from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.llmlingua import until
 from clara_bench.compress.pruning import prune
-from clara_bench.compress.spans import SEPARATOR, joined, kept_text, passage_text
+from clara_bench.compress.spans import SEPARATOR, joined, kept_text
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
@@ -78,8 +78,7 @@ class LongLLMLingua:
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> str:
         """What is left of the passages that are kept, best first; titles are text like any other."""
-        texts = [text for text in map(passage_text, passages) if text.strip()]
-        found = [self._lm.pieces(text) for text in texts]
+        texts, found = self._lm.texts(passages)
         sizes = [len(all_ids(pieces)) for pieces in found]
         allowed = budget(sum(sizes), self.rate)
         order = sorted(range(len(found)), key=self.perplexities(question, found).__getitem__)

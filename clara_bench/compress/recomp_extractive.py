@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_positive, check_rate
-from clara_bench.compress.sentences import best, chosen, count_words, documents
+from clara_bench.compress.sentences import best, chosen, documents, total_words
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 
@@ -74,6 +74,6 @@ class RecompExtractive:
         vectors = self._encoder.passages(texts)  # (sentences, dimension)
         cosines = (vectors @ self._encoder.questions([question.text])[0]).tolist()
         if self.rate is not None:
-            return best(found, cosines, budget(count_words(found), self.rate))
+            return best(found, cosines, budget(total_words(found), self.rate))
         nearest = set(sorted(range(len(texts)), key=lambda place: -cosines[place])[: self.options.sentences])
         return chosen(found, [place in nearest for place in range(len(texts))])

@@ -133,6 +133,6 @@ def chosen(found: Sequence[Document], keep: Sequence[bool]) -> str:
     return joined(texts)
 
 
-def count_words(found: Sequence[Document]) -> int:
+def total_words(found: Sequence[Document]) -> int:
     """Words of all passages, titles included."""
     return sum(len(words(document.text)) for document in found)

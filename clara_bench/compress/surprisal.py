@@ -19,9 +19,10 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("a compressor with a language model", str(error.name), "hf") from error
 
-from clara_bench.compress.checkpoints import DType, number_format
-from clara_bench.compress.spans import Span
+from clara_bench.compress.checkpoints import DType, check_finite, number_format
+from clara_bench.compress.spans import Span, passage_text
 from clara_bench.read.models import device, find, load_tokenizer, load_weights
+from clara_bench.types import Passage
 
 WINDOW = 1024
 """Most tokens the model sees at once; longer texts are read in windows that overlap by half."""
@@ -101,6 +102,11 @@ class LanguageModel:
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return pieces(text, encoded["input_ids"], encoded["offset_mapping"])
 
+    def texts(self, passages: Sequence[Passage]) -> tuple[list[str], list[list[Piece]]]:
+        """The passages that hold anything for the model, as text and in pieces."""
+        found = [(text, self.pieces(text)) for text in map(passage_text, passages)]
+        return [text for text, parts in found if parts], [parts for _, parts in found if parts]
+
     @torch.inference_mode()
     def surprisals(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         """Nats of every token of each row.
@@ -134,12 +140,11 @@ class LanguageModel:
         ids_BT = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
         mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._device)
         logits_BTV = self.weights(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
-        return [
-            torch.nn.functional.cross_entropy(
-                logits_TV[: len(row) - 1].float(), ids_T[1 : len(row)], reduction="none"
-            ).tolist()
+        nats = [
+            torch.nn.functional.cross_entropy(logits_TV[: len(row) - 1].float(), ids_T[1 : len(row)], reduction="none")
             for row, logits_TV, ids_T in zip(rows, logits_BTV, ids_BT, strict=True)
         ]
+        return [check_finite(nats_T, self.model).tolist() for nats_T in nats]
 
 
 def pieces(text: str, ids: Sequence[int], places: Iterable[tuple[int, int]]) -> list[Piece]:

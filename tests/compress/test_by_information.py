@@ -8,10 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from clara_bench import Passage, Question
+from clara_bench import BackendError, Component, Passage, Question, create
 from clara_bench.compress.llmlingua import LLMLingua
 from clara_bench.compress.longllmlingua import RESTRICTION, LongLLMLingua
 from clara_bench.compress.selective_context import SelectiveContext
+
+from .conftest import llama, saved_tokenizer
 
 QUESTION = Question("q", "Where did the dog sit?")
 KNOWN = "the cat sat on the mat and the dog sat on the log . "
@@ -86,6 +88,16 @@ def test_longllmlingua_prunes_what_the_question_does_not_explain(causal: Path) -
     best = sorted(worth.argsort(descending=True)[: len(ids) // 2].tolist())
     kept = LongLLMLingua(LongLLMLingua.Options(rate=2, model=str(causal))).compress(QUESTION, [Passage("p", "", text)])
     assert "".join(kept.split()) == "".join(made.decode([ids[place]]).strip() for place in best)
+
+
+@pytest.mark.parametrize("name", ["selective-context", "llmlingua", "longllmlingua", "exit"])
+def test_a_model_with_damaged_weights_is_refused(tmp_path: Path, name: str) -> None:
+    model = llama()
+    torch.nn.init.constant_(model.lm_head.weight, float("nan"))
+    model.save_pretrained(tmp_path)
+    saved_tokenizer(tmp_path)
+    with pytest.raises(BackendError, match="gave a value that is not finite: its weights are damaged"):
+        create("compressor", Component(name, {"model": str(tmp_path)})).compress(QUESTION, [Passage("p", "", KNOWN)])
 
 
 @pytest.mark.model
