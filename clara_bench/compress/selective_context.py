@@ -93,7 +93,7 @@ class SelectiveContext:
 
 
 def _ends(text: str, unit: Unit) -> list[int]:
-    """Characters at which units end, for all units but tokens."""
+    """Characters at which units end; where the unit is the token, all of them, for a piece is never cut."""
     sentences = [span.end for span in split(text)]
     if unit != "phrase":
         return sentences if unit == "sentence" else list(range(1, len(text) + 1))

@@ -98,7 +98,7 @@ class LanguageModel:
         return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def pieces(self, text: str) -> list[Piece]:
-        """The text in pieces; () for one of blanks alone."""
+        """The text in pieces; none for blanks alone."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return pieces(text, encoded["input_ids"], encoded["offset_mapping"])
 
