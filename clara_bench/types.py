@@ -206,7 +206,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Compressor(Protocol):
-    """Shortens passages to a text that answers the question as well.
+    """Shortens passages to texts that answer the question as well.
 
     It may nest a frozen dataclass `Options`, and may have the attributes `rate: float | None`, the rate asked where
     the rate is an input, and `offline: bool`, whether each passage is compressed by itself without the question.
@@ -219,8 +219,12 @@ class Compressor(Protocol):
     may_be_empty: ClassVar[bool]
     """Whether nothing at all may stay of passages that hold text."""
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
-        """The context to put into the prompt."""
+    def compress(self, question: Question, passages: Sequence[Passage]) -> Sequence[str] | str:
+        """The texts to put into the prompt, in reading order.
+
+        One a passage where passages stay apart, so that the reader is shown them as it is shown whole ones; or one
+        for all, such as a summary, which may be a plain str; () or "" where nothing stays.
+        """
         ...
 
 

@@ -73,7 +73,7 @@ class Exit:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""
         found = documents(passages)
         useful = [one for document in found for one in self.usefulness(question, document)]

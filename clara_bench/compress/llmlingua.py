@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from clara_bench.compress.budget import budget, check_positive, check_rate, shares
 from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.pruning import prune
-from clara_bench.compress.spans import joined, kept_text
+from clara_bench.compress.spans import kept_text, left
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
@@ -67,11 +67,11 @@ class LLMLingua:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """What is left of the passages that are kept, in their order; titles are text like any other."""
         texts, found = self._lm.texts(passages)
         if not found:
-            return ""
+            return ()
         sizes = [len(all_ids(pieces)) for pieces in found]
         allowed = budget(sum(sizes), self.rate)
         order = sorted(range(len(found)), key=[-nats for nats in self.perplexities(found)].__getitem__)
@@ -82,7 +82,7 @@ class LLMLingua:
             shares([sizes[place] for place in chosen], allowed),
             self.options.segment,
         )
-        return joined(kept_text(texts[place], kept) for place, kept in zip(chosen, spans, strict=True))
+        return left(kept_text(texts[place], kept) for place, kept in zip(chosen, spans, strict=True))
 
     def perplexities(self, found: Sequence[Sequence[Piece]]) -> list[float]:
         """Mean surprisal of each passage, in nats: the logarithm of its perplexity."""

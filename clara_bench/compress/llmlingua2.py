@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_rate, fill
 from clara_bench.compress.keeping import Judged, TokenClassifier, mean_keep
-from clara_bench.compress.spans import joined, kept_text, passage_text, words
+from clara_bench.compress.spans import kept_text, left, passage_text, words
 from clara_bench.types import Passage, Question
 
 
@@ -55,10 +55,10 @@ class LLMLingua2:
         """What the manifest records of the model in use."""
         return self._classifier.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The words likeliest to stay, in their order; titles are words too."""
         texts = [passage_text(passage) for passage in passages]
-        return joined(map(self._kept, texts, self._classifier.judge(texts)))
+        return left(map(self._kept, texts, self._classifier.judge(texts)))
 
     def _kept(self, text: str, tokens: Sequence[Judged]) -> str:
         found = words(text)

@@ -14,7 +14,7 @@ from clara_bench.compress.budget import budget, check_fraction, check_positive, 
 from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.llmlingua import until
 from clara_bench.compress.pruning import prune
-from clara_bench.compress.spans import SEPARATOR, joined, kept_text
+from clara_bench.compress.spans import SEPARATOR, kept_text, left
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
@@ -76,7 +76,7 @@ class LongLLMLingua:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """What is left of the passages that are kept, best first; titles are text like any other."""
         texts, found = self._lm.texts(passages)
         sizes = [len(all_ids(pieces)) for pieces in found]
@@ -87,7 +87,7 @@ class LongLLMLingua:
         read = chosen if self.options.reorder else sorted(chosen)
         asked = self._lm.ids(question.text)[: self._lm.window // 4] + self._lm.ids(SEPARATOR)
         kept = prune(self._lm, [found[p] for p in read], [share[p] for p in read], self.options.segment, asked)
-        return joined(kept_text(texts[place], spans) for place, spans in zip(read, kept, strict=True))
+        return left(kept_text(texts[place], spans) for place, spans in zip(read, kept, strict=True))
 
     def perplexities(self, question: Question, found: Sequence[Sequence[Piece]]) -> list[float]:
         """Mean surprisal, in nats, of the question after each passage: the lower, the better."""

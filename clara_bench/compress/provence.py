@@ -58,7 +58,7 @@ class Provence:
         """What the manifest records of the model in use."""
         return self._classifier.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""
         found = documents(passages)
         judged = self._classifier.judge([document.text for document in found], question.text)

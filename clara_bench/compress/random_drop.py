@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from clara_bench.cache import digest
 from clara_bench.compress.budget import budget, check_rate
-from clara_bench.compress.spans import joined, kept_text, passage_text, words
+from clara_bench.compress.spans import kept_text, left, passage_text, words
 from clara_bench.types import Passage, Question
 
 
@@ -40,9 +40,9 @@ class RandomDrop:
         self.options = options or self.Options()
         self.rate = self.options.rate
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The words drawn, in their order; titles are words too."""
-        return joined(self._drawn(passage_text(passage)) for passage in passages)
+        return left(self._drawn(passage_text(passage)) for passage in passages)
 
     def _drawn(self, text: str) -> str:
         found = words(text)

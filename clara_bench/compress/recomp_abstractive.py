@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from clara_bench.compress.budget import check_positive
 from clara_bench.compress.checkpoints import DType, is_seq2seq, load_as, number_format
-from clara_bench.compress.spans import SEPARATOR, count_words, kept_text, passage_text, words
+from clara_bench.compress.spans import SEPARATOR, count_words, kept_text, left, passage_text, words
 from clara_bench.errors import ConfigError
 from clara_bench.read.generate import generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
@@ -78,14 +78,14 @@ class RecompAbstractive:
         named = {"model": self.model.name, "fingerprint": self.model.fingerprint, "prompt": prompt}
         return {**named, "dtype": str(self._dtype).removeprefix("torch."), "device": str(self._device)}
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The summary; empty where there is nothing to summarise, or nothing in it that helps."""
         text = SEPARATOR.join(one for one in map(passage_text, passages) if one.strip())
         if not text:
-            return ""
+            return ()
         write = self._rewritten if self._seq2seq else self._continued
         summary = self._tokenizer.decode(write(question.text, text), skip_special_tokens=True).strip()
-        return kept_text(summary, words(summary)[: count_words(text)])
+        return left([kept_text(summary, words(summary)[: count_words(text)])])
 
     def _rewritten(self, question: str, text: str) -> Sequence[int]:
         prompt = TRAINED.format(question=question, context=self._fitted(question, text))

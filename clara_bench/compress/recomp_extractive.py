@@ -65,12 +65,12 @@ class RecompExtractive:
         """What the manifest records of the encoder."""
         return {"model": self.options.model, **self._encoder.describe()}
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences nearest to the question."""
         found = documents(passages)
         texts = [sentence.text for document in found for sentence in document.sentences]
         if not texts:
-            return ""
+            return ()
         vectors = self._encoder.passages(texts)  # (sentences, dimension)
         cosines = (vectors @ self._encoder.questions([question.text])[0]).tolist()
         if self.rate is not None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from clara_bench.compress.budget import budget, check_rate, fill
 from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.sentences import split
-from clara_bench.compress.spans import Span, joined, kept_text, passage_text
+from clara_bench.compress.spans import Span, kept_text, left, passage_text
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids, means
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
@@ -68,12 +68,12 @@ class SelectiveContext:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The most informative parts of each passage, in their order; titles are text like any other."""
         texts = [passage_text(passage) for passage in passages]
         found = [self._lm.pieces(text) for text in texts]
         nats = self._lm.surprisals([((), all_ids(pieces)) for pieces in found])
-        return joined(map(self._kept, texts, found, nats))
+        return left(map(self._kept, texts, found, nats))
 
     def _kept(self, text: str, pieces: Sequence[Piece], nats: Sequence[float]) -> str:
         information = means(pieces, nats)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clara_bench.compress.spans import Span, joined, kept_text, passage_text, words
+from clara_bench.compress.spans import Span, kept_text, left, passage_text, words
 from clara_bench.types import Passage
 
 LONGEST = 80
@@ -96,7 +96,7 @@ def _sentences(number: int, text: str, spans: Iterable[Span]) -> tuple[Sentence,
     return tuple(Sentence(number, tuple(words(text, start, end)), text[start:end]) for start, end in spans)
 
 
-def best(found: Sequence[Document], scores: Sequence[float], budget: int) -> str:
+def best(found: Sequence[Document], scores: Sequence[float], budget: int) -> tuple[str, ...]:
     """Sentences of the highest scores, of at most `budget` words in all, in the order of the text.
 
     Args:
@@ -114,10 +114,10 @@ def best(found: Sequence[Document], scores: Sequence[float], budget: int) -> str
         if taken:
             kept.setdefault(sentence.passage, []).extend(taken)
         budget -= len(taken)
-    return joined(kept_text(found[number].text, kept[number]) for number in sorted(kept))
+    return left(kept_text(found[number].text, kept[number]) for number in sorted(kept))
 
 
-def chosen(found: Sequence[Document], keep: Sequence[bool]) -> str:
+def chosen(found: Sequence[Document], keep: Sequence[bool]) -> tuple[str, ...]:
     """The sentences to keep, whole, in the order of the text, each passage's under its title.
 
     Args:
@@ -130,7 +130,7 @@ def chosen(found: Sequence[Document], keep: Sequence[bool]) -> str:
         kept = [sentence for sentence in document.sentences if next(answers)]
         spans = [span for sentence in kept for span in sentence.words]
         texts.append(kept_text(document.text, [*document.title, *spans]) if kept else "")
-    return joined(texts)
+    return left(texts)
 
 
 def total_words(found: Sequence[Document]) -> int:

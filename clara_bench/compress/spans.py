@@ -15,7 +15,7 @@ from clara_bench.types import Passage
 _ALONE = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_ALONE}]|[^\s{_ALONE}]+")
 SEPARATOR = "\n\n"
-"""Between what is left of two passages."""
+"""Between two passages, where a model is shown several as one text."""
 
 
 class Span(NamedTuple):
@@ -72,6 +72,6 @@ def _gap(between: str) -> str:
     return " " if any(map(str.isspace, between)) else ""
 
 
-def joined(texts: Iterable[str]) -> str:
-    """What is left of the passages as one text; a passage of which nothing is left leaves no gap."""
-    return SEPARATOR.join(text for text in texts if text)
+def left(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts of which something is left."""
+    return tuple(text for text in texts if text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from clara_bench.compress.budget import budget, check_rate
-from clara_bench.compress.spans import SEPARATOR, joined, kept_text, passage_text, words
+from clara_bench.compress.spans import SEPARATOR, kept_text, left, passage_text, words
 from clara_bench.types import Passage, Question
 
 
@@ -38,10 +38,10 @@ class Truncate:
         self.rate = self.options.rate
         self.offline = self.options.each
 
-    def compress(self, question: Question, passages: Sequence[Passage]) -> str:
+    def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The first words, in their order; titles are words too."""
         texts = [text for text in map(passage_text, passages) if text.strip()]
-        return joined(map(self._cut, texts if self.options.each else [SEPARATOR.join(texts)]))
+        return left(map(self._cut, texts if self.options.each else [SEPARATOR.join(texts)]))
 
     def _cut(self, text: str) -> str:
         found = words(text)

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
 from clara_bench.systems.describe import describe, reading
-from clara_bench.systems.rag import passage_text
 from clara_bench.types import (
     Answer,
     IndexStats,

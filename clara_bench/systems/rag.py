@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
 from clara_bench.systems.describe import describe, reading
 from clara_bench.types import (
@@ -59,7 +60,8 @@ class Rag:
         return replace(
             reading(self.reader),
             compressor=str(self.options.compressor or ""),
-            offline=None if compressor is None else not compressor.query_dependent,
+            nominal_ratio=getattr(compressor, "rate", None),
+            offline=None if compressor is None else getattr(compressor, "offline", not compressor.query_dependent),
             query_dependent=None if compressor is None else compressor.query_dependent,
         )
 
@@ -98,24 +100,15 @@ class Rag:
         seconds: list[float] = []
         for question, passages in zip(questions, chosen, strict=True):
             start = time.perf_counter()
-            text = self.compressor.compress(question, passages)
+            texts = self.compressor.compress(question, passages)
             seconds.append(time.perf_counter() - start)
-            contexts.append((text,) if text else ())
+            contexts.append(tuple(text for text in ((texts,) if isinstance(texts, str) else texts) if text))
         return contexts, seconds
 
     def _text_tokens(self, chosen: Sequence[Sequence[Passage]]) -> list[int | None]:
         counts = self.reader.count_tokens([passage_text(passage) for passages in chosen for passage in passages])
         remaining = iter(counts)
         return [sum(next(remaining) for _ in passages) for passages in chosen]
-
-
-def passage_text(passage: Passage) -> str:
-    r"""A passage as readers and compressors see it.
-
-    >>> passage_text(Passage("p1", "Oslo", "The capital of Norway."))
-    'Oslo\nThe capital of Norway.'
-    """
-    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
 
 
 def _answer(

@@ -16,6 +16,7 @@ from clara_bench.compress.recomp_abstractive import RecompAbstractive
 from clara_bench.compress.sentences import documents
 from clara_bench.compress.surprisal import LanguageModel
 from clara_bench.systems.rag import Rag
+from tests.compress.texts import whole
 
 from .conftest import PASSAGES, llama, saved_tokenizer
 
@@ -58,14 +59,14 @@ def test_exit_keeps_the_sentences_whose_yes_is_likelier(asked: Path) -> None:
     assert compressor.usefulness(QUESTION, document) == pytest.approx(expected, abs=1e-4)
     assert len(set(expected)) == 4
     low, high = sorted(expected)[1:3]
-    kept = Exit(Exit.Options(model=str(asked), threshold=(low + high) / 2)).compress(QUESTION, [OSLO])
+    kept = whole(Exit(Exit.Options(model=str(asked), threshold=(low + high) / 2)).compress(QUESTION, [OSLO]))
     staying = [s.text for s, useful in zip(document.sentences, expected, strict=True) if useful >= high]
     assert kept == "Oslo\n" + " ".join(staying)
 
 
 def test_exit_keeps_everything_or_nothing_at_the_ends_of_its_scale(causal: Path) -> None:
-    assert Exit(Exit.Options(0.0, model=str(causal))).compress(QUESTION, [OSLO]) == f"Oslo\n{OSLO.text}"
-    assert Exit(Exit.Options(1.0, model=str(causal))).compress(QUESTION, [OSLO]) == ""
+    assert whole(Exit(Exit.Options(0.0, model=str(causal))).compress(QUESTION, [OSLO])) == f"Oslo\n{OSLO.text}"
+    assert whole(Exit(Exit.Options(1.0, model=str(causal))).compress(QUESTION, [OSLO])) == ""
 
 
 def test_prompts_judged_together_get_what_each_gets_alone(causal: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_prompt_longer_than_the_model_reads_is_refused(tmp_path: Path) -> None
     llama(max_position_embeddings=64).save_pretrained(tmp_path)
     saved_tokenizer(tmp_path)
     with pytest.raises(ConfigError, match=r"and model '.*' reads 64\. Lower context_words \(400\)"):
-        Exit(Exit.Options(model=str(tmp_path))).compress(QUESTION, [OSLO])
+        whole(Exit(Exit.Options(model=str(tmp_path))).compress(QUESTION, [OSLO]))
 
 
 def test_a_summary_is_what_the_model_writes(writer: Path, causal: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_summary_is_what_the_model_writes(writer: Path, causal: Path) -> None:
         for length in ("3", "12"):
             options = {"model": str(folder), "max_new_tokens": length}
             made = create("compressor", Component("recomp-abstractive", options))
-            texts.add(made.compress(QUESTION, PASSAGES))
+            texts.add(whole(made.compress(QUESTION, PASSAGES)))
             assert made.describe()["prompt"] == ("recomp" if folder == writer else "summary@1")
     assert len(texts) == 4
 
@@ -109,10 +110,10 @@ def test_what_does_not_fit_into_the_input_is_not_read(writer: Path, causal: Path
     for folder in (writer, causal):
         narrow = RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_input_tokens=150))
         wide = RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_input_tokens=2000))
-        assert narrow.compress(QUESTION, more) == narrow.compress(QUESTION, other)
-        assert wide.compress(QUESTION, more) != wide.compress(QUESTION, other)
+        assert whole(narrow.compress(QUESTION, more)) == whole(narrow.compress(QUESTION, other))
+        assert whole(wide.compress(QUESTION, more)) != whole(wide.compress(QUESTION, other))
         with pytest.raises(ConfigError, match=r"the question alone takes \d+ tokens. Raise max_input_tokens \(150\)"):
-            narrow.compress(Question("q", "Why? " * 300), PASSAGES)
+            whole(narrow.compress(Question("q", "Why? " * 300), PASSAGES))
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_a_model_of_no_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     made = RecompAbstractive(RecompAbstractive.Options(model=str(tmp_path)))
     with pytest.raises(BackendError, match="cannot load a language model"):
-        made.compress(QUESTION, PASSAGES)
+        whole(made.compress(QUESTION, PASSAGES))
 
 
 @pytest.mark.model
@@ -150,5 +151,5 @@ def test_a_real_model_finds_the_sentence_of_the_answer_more_useful_and_writes_a_
     [document] = documents([Passage("o", "Oslo", "Oslo is the capital city of Norway. Honey bees like to dance.")])
     capital, bees = Exit().usefulness(QUESTION, document)
     assert 0 < bees < 1 and 0 < capital < 1
-    summary = RecompAbstractive(RecompAbstractive.Options(max_new_tokens=24)).compress(QUESTION, PASSAGES)
+    summary = whole(RecompAbstractive(RecompAbstractive.Options(max_new_tokens=24)).compress(QUESTION, PASSAGES))
     assert "Oslo" in summary

@@ -12,6 +12,7 @@ from clara_bench import BackendError, Component, Passage, Question, create
 from clara_bench.compress.llmlingua import LLMLingua
 from clara_bench.compress.longllmlingua import RESTRICTION, LongLLMLingua
 from clara_bench.compress.selective_context import SelectiveContext
+from tests.compress.texts import whole
 
 from .conftest import llama, saved_tokenizer
 
@@ -23,7 +24,7 @@ KNOWN = "the cat sat on the mat and the dog sat on the log . "
 def test_selective_context_keeps_what_the_model_does_not_expect(taught: Path, unit: str) -> None:
     text = f"{KNOWN * 2}Frank Herbert wrote Dune. {KNOWN}"
     options = SelectiveContext.Options(rate=6, unit=unit, model=str(taught))  # type: ignore[arg-type]
-    kept = SelectiveContext(options).compress(QUESTION, [Passage("p", "", text)])
+    kept = whole(SelectiveContext(options).compress(QUESTION, [Passage("p", "", text)]))
     assert "erbert" in kept and "Dune" in kept
     assert "sat on the log" not in kept
 
@@ -32,7 +33,7 @@ def test_selective_context_keeps_what_the_model_does_not_expect(taught: Path, un
 def test_llmlingua_keeps_the_rarer_tokens(taught: Path, segment: int) -> None:
     text = f"{KNOWN * 2}Frank Herbert wrote Dune. {KNOWN}"
     options = LLMLingua.Options(rate=6, segment=segment, model=str(taught))
-    kept = LLMLingua(options).compress(QUESTION, [Passage("p", "", text)])
+    kept = whole(LLMLingua(options).compress(QUESTION, [Passage("p", "", text)]))
     assert "erbert" in kept and "Dune" in kept
     assert "sat on the log" not in kept
 
@@ -40,7 +41,7 @@ def test_llmlingua_keeps_the_rarer_tokens(taught: Path, segment: int) -> None:
 def test_llmlingua_drops_the_passages_that_the_model_knows_first(taught: Path) -> None:
     passages = [Passage("a", "", KNOWN * 2), Passage("b", "", "Frank Herbert wrote Dune in 1965, Warsaw and Oslo.")]
     for ordered in (passages, passages[::-1]):
-        kept = LLMLingua(LLMLingua.Options(rate=3, coarse=1, model=str(taught))).compress(QUESTION, ordered)
+        kept = whole(LLMLingua(LLMLingua.Options(rate=3, coarse=1, model=str(taught))).compress(QUESTION, ordered))
         assert "cat" not in kept and "Dune" in kept
 
 
@@ -57,9 +58,9 @@ def test_longllmlingua_ranks_passages_by_how_likely_they_make_the_question(causa
     order = sorted(range(3), key=losses.__getitem__)
     passages = [Passage(str(number), "", text) for number, text in enumerate(texts)]
     compressor = LongLLMLingua(LongLLMLingua.Options(rate=1, model=str(causal)))
-    assert compressor.compress(QUESTION, passages) == "\n\n".join(texts[place] for place in order)
+    assert whole(compressor.compress(QUESTION, passages)) == "\n\n".join(texts[place] for place in order)
     keep_order = LongLLMLingua(LongLLMLingua.Options(rate=1, reorder=False, model=str(causal)))
-    assert keep_order.compress(QUESTION, passages) == "\n\n".join(texts)
+    assert whole(keep_order.compress(QUESTION, passages)) == "\n\n".join(texts)
 
 
 def test_longllmlingua_keeps_more_of_the_better_passage(causal: Path) -> None:
@@ -68,7 +69,7 @@ def test_longllmlingua_keeps_more_of_the_better_passage(causal: Path) -> None:
     lengths = {}
     for spread in (0.0, 0.4):
         options = LongLLMLingua.Options(rate=2, coarse=3, spread=spread, model=str(causal))
-        first, second = LongLLMLingua(options).compress(QUESTION, passages).split("\n\n")
+        first, second = whole(LongLLMLingua(options).compress(QUESTION, passages)).split("\n\n")
         lengths[spread] = len(first) - len(second)
     assert lengths[0.4] > lengths[0.0] + 5
 
@@ -86,7 +87,8 @@ def test_longllmlingua_prunes_what_the_question_does_not_explain(causal: Path) -
         nats.append(torch.nn.functional.cross_entropy(logits, torch.tensor(ids), reduction="none"))
     worth = nats[0] - nats[1]
     best = sorted(worth.argsort(descending=True)[: len(ids) // 2].tolist())
-    kept = LongLLMLingua(LongLLMLingua.Options(rate=2, model=str(causal))).compress(QUESTION, [Passage("p", "", text)])
+    made_so = LongLLMLingua(LongLLMLingua.Options(rate=2, model=str(causal)))
+    kept = whole(made_so.compress(QUESTION, [Passage("p", "", text)]))
     assert "".join(kept.split()) == "".join(made.decode([ids[place]]).strip() for place in best)
 
 
@@ -108,5 +110,5 @@ def test_a_real_model_ranks_the_passage_of_the_answer_first() -> None:
         Passage("c", "Radium", "Radium is a radioactive chemical element with atomic number 88."),
     ]
     question = Question("q", "What is the capital of Norway?")
-    kept = LongLLMLingua(LongLLMLingua.Options(rate=3, coarse=1)).compress(question, passages)
+    kept = whole(LongLLMLingua(LongLLMLingua.Options(rate=3, coarse=1)).compress(question, passages))
     assert "Oslo is the capital of Norway" in kept and "bee" not in kept and "88" not in kept

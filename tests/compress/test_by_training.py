@@ -16,6 +16,7 @@ from clara_bench.compress.llmlingua2 import LLMLingua2
 from clara_bench.compress.provence import Provence
 from clara_bench.compress.recomp_extractive import RecompExtractive
 from clara_bench.compress.spans import Span, words
+from tests.compress.texts import whole
 
 from .conftest import PASSAGES, saved_tokenizer
 
@@ -73,7 +74,7 @@ def test_llmlingua2_keeps_the_words_likeliest_to_stay(classifier: Path) -> None:
     found = words(text)
     means = mean_keep(judged, found)
     best = sorted(sorted(range(len(found)), key=lambda place: -means[place])[: len(found) // 3])
-    kept = LLMLingua2(LLMLingua2.Options(str(classifier), rate=3)).compress(QUESTION, [PASSAGES[1]])
+    kept = whole(LLMLingua2(LLMLingua2.Options(str(classifier), rate=3)).compress(QUESTION, [PASSAGES[1]]))
     assert kept.split() == [text[found[place].start : found[place].end] for place in best]
 
 
@@ -84,10 +85,10 @@ def test_provence_keeps_sentences_above_the_threshold_under_their_title(classifi
     means = mean_keep(judged, spans)
     sentences = [("Oslo\n" + passage.text)[start:end] for start, end in spans]
     for threshold in sorted(means):
-        kept = Provence(Provence.Options(str(classifier), threshold)).compress(QUESTION, [passage])
+        kept = whole(Provence(Provence.Options(str(classifier), threshold)).compress(QUESTION, [passage]))
         staying = [sentence for sentence, mean in zip(sentences, means, strict=True) if mean >= threshold]
         assert kept == "Oslo\n" + " ".join(staying)
-    assert Provence(Provence.Options(str(classifier), 1.0)).compress(QUESTION, [passage]) == ""
+    assert whole(Provence(Provence.Options(str(classifier), 1.0)).compress(QUESTION, [passage])) == ""
 
 
 def test_the_question_changes_what_provence_thinks(classifier: Path) -> None:
@@ -108,14 +109,14 @@ def test_code_that_comes_with_a_checkpoint_runs_only_when_allowed(tmp_path: Path
     passage = Passage("p", "", "Norway. Warsaw Vistula Curie.")
     options = {"model": str(tmp_path), "threshold": "0.5"}
     with pytest.raises(BackendError, match="cannot load"):
-        create("compressor", Component("provence", options)).compress(QUESTION, [passage])
+        whole(create("compressor", Component("provence", options)).compress(QUESTION, [passage]))
     made = create("compressor", Component("provence", {**options, "remote_code": "true"}))
-    assert made.compress(QUESTION, [passage]) == "Norway."
+    assert whole(made.compress(QUESTION, [passage])) == "Norway."
 
 
 def test_a_checkpoint_without_a_trained_head_is_refused(causal: Path) -> None:
     with pytest.raises(BackendError, match="is not a token classifier: it has no weights for"):
-        LLMLingua2(LLMLingua2.Options(str(causal))).compress(QUESTION, PASSAGES)
+        whole(LLMLingua2(LLMLingua2.Options(str(causal))).compress(QUESTION, PASSAGES))
 
 
 def test_bad_options_are_refused_before_anything_is_loaded(classifier: Path) -> None:
@@ -132,13 +133,13 @@ def test_bad_options_are_refused_before_anything_is_loaded(classifier: Path) -> 
         with pytest.raises(ConfigError, match=said):
             create("compressor", Component(name, options))
     with pytest.raises(BackendError, match=r"no label 'stay'\. Expected one of: drop, keep"):
-        LLMLingua2(LLMLingua2.Options(str(classifier), label="stay")).compress(QUESTION, PASSAGES)
+        whole(LLMLingua2(LLMLingua2.Options(str(classifier), label="stay")).compress(QUESTION, PASSAGES))
 
 
 def test_recomp_keeps_as_many_sentences_as_asked(encoder: Path) -> None:
     for number in (1, 2, 3, 99):
         kept = RecompExtractive(RecompExtractive.Options(sentences=number, model=str(encoder)))
-        text = kept.compress(QUESTION, [Passage("p", "", "One came. Two went. Three saw. Four won.")])
+        text = whole(kept.compress(QUESTION, [Passage("p", "", "One came. Two went. Three saw. Four won.")]))
         assert text.count(".") == min(number, 4)
 
 
@@ -149,7 +150,7 @@ def test_recomp_picks_the_sentences_that_the_real_encoder_finds_nearest() -> Non
         Passage("b", "Oslo", "It lies on a fjord. It is the capital city of Norway. Trams run there."),
     ]
     one = RecompExtractive(RecompExtractive.Options(sentences=1))
-    assert one.compress(QUESTION, passages) == "Oslo\nIt is the capital city of Norway."
-    assert one.compress(Question("q", "Which insects dance?"), passages) == "Honey bee\nHoney bees dance."
-    rated = RecompExtractive(RecompExtractive.Options(rate=3)).compress(QUESTION, passages)
+    assert whole(one.compress(QUESTION, passages)) == "Oslo\nIt is the capital city of Norway."
+    assert whole(one.compress(Question("q", "Which insects dance?"), passages)) == "Honey bee\nHoney bees dance."
+    rated = whole(RecompExtractive(RecompExtractive.Options(rate=3)).compress(QUESTION, passages))
     assert rated == "Oslo\nIt is the capital city of Norway."

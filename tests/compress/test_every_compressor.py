@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clara_bench import ConfigError, Passage, Question
-from clara_bench.compress.spans import SEPARATOR, count_words, joined, passage_text
+from clara_bench.compress.spans import SEPARATOR, count_words, passage_text
 from clara_bench.registry import discover
+from tests.compress.texts import whole
 
 from .conftest import PASSAGES
 
@@ -49,12 +50,12 @@ ODD = {
 
 
 def text_of(passages: Sequence[Passage]) -> str:
-    return joined(map(passage_text, passages))
+    return whole(map(passage_text, passages))
 
 
-def is_subsequence(part: str, whole: str) -> bool:
+def is_subsequence(part: str, given: str) -> bool:
     """Of the visible characters: what blanks stand between the kept parts is the compressor's business."""
-    remaining = iter("".join(whole.split()))
+    remaining = iter("".join(given.split()))
     return all(character in remaining for character in "".join(part.split()))
 
 
@@ -78,12 +79,12 @@ def test_traits_are_declared(make: Make, name: str) -> None:
 @pytest.mark.parametrize("passages", [*ODD.values(), PASSAGES], ids=[*ODD, "usual"])
 @pytest.mark.parametrize("name", NAMES)
 def test_never_longer_than_the_input_and_order_is_kept(make: Make, name: str, passages: Sequence[Passage]) -> None:
-    whole = text_of(passages)
-    kept = make(name, **KEEPS_ORDER.get(name, {})).compress(QUESTION, passages)
-    assert count_words(kept) <= count_words(whole)
+    given = text_of(passages)
+    kept = whole(make(name, **KEEPS_ORDER.get(name, {})).compress(QUESTION, passages))
+    assert count_words(kept) <= count_words(given)
     if name in EXTRACTIVE:
-        assert len(kept) <= len(whole)
-        assert is_subsequence(kept, whole)
+        assert len(kept) <= len(given)
+        assert is_subsequence(kept, given)
         assert kept.strip() == kept
 
 
@@ -104,10 +105,10 @@ def test_any_text_is_shortened_in_order(
     built: dict[str, Any], name: str, asked: str, pairs: list[tuple[str, str]]
 ) -> None:
     passages = [Passage(str(place), *pair) for place, pair in enumerate(pairs)]
-    whole, kept = text_of(passages), built[name].compress(Question("q", asked), passages)
-    assert count_words(kept) <= count_words(whole)
-    assert is_subsequence(kept, whole) or name not in EXTRACTIVE
-    assert len(kept) <= len(whole) or name not in EXTRACTIVE
+    given, kept = text_of(passages), whole(built[name].compress(Question("q", asked), passages))
+    assert count_words(kept) <= count_words(given)
+    assert is_subsequence(kept, given) or name not in EXTRACTIVE
+    assert len(kept) <= len(given) or name not in EXTRACTIVE
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,13 +116,13 @@ def test_something_is_left_unless_nothing_may_be(make: Make, name: str) -> None:
     made = make(name)
     for passages in (*ODD.values(), PASSAGES):
         if text_of(passages).strip() and not made.may_be_empty:
-            assert made.compress(QUESTION, passages)
-    assert made.compress(QUESTION, ()) == ""
+            assert whole(made.compress(QUESTION, passages))
+    assert whole(made.compress(QUESTION, ())) == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_instances_say_the_same(make: Make, name: str) -> None:
-    first, second = (make(name).compress(QUESTION, PASSAGES) for _ in range(2))
+    first, second = (whole(make(name).compress(QUESTION, PASSAGES)) for _ in range(2))
     assert first == second
 
 
@@ -129,7 +130,7 @@ def test_two_instances_say_the_same(make: Make, name: str) -> None:
 def test_very_long_passages_are_compressed(make: Make, name: str) -> None:
     long = Passage("l", "Long", " ".join(f"{'The cat sat' if i % 9 else 'It ended.'}" for i in range(1700)))
     assert count_words(long.text) > 4900
-    kept = make(name).compress(QUESTION, (long,))
+    kept = whole(make(name).compress(QUESTION, (long,)))
     assert is_subsequence(kept, text_of((long,))) or name not in EXTRACTIVE
 
 
@@ -140,7 +141,7 @@ def test_the_rate_asked_is_the_rate_achieved(make: Make, name: str, rate: float)
     made = make(name, rate=str(rate))
     assert made.rate == rate
     passages = PASSAGES * 3
-    kept = sum(units(made, part) for part in made.compress(QUESTION, passages).split(SEPARATOR))
+    kept = sum(units(made, part) for part in whole(made.compress(QUESTION, passages)).split(SEPARATOR))
     asked = sum(units(made, passage_text(passage)) for passage in passages) / rate
     slack = len(passages) + (asked / 10 if hasattr(made, "_lm") else 0)
     assert asked - slack <= kept <= asked + slack
@@ -149,14 +150,16 @@ def test_the_rate_asked_is_the_rate_achieved(make: Make, name: str, rate: float)
 @pytest.mark.parametrize("name", RATED)
 def test_rate_one_keeps_everything(make: Make, name: str) -> None:
     made = make(name, rate="1", **KEEPS_ORDER.get(name, {}))
-    assert made.compress(QUESTION, PASSAGES).split() == text_of(PASSAGES).split()
+    assert whole(made.compress(QUESTION, PASSAGES)).split() == text_of(PASSAGES).split()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_blind_to_the_question_says_so(make: Make, name: str) -> None:
     made = make(name)
     if not made.query_dependent:
-        assert made.compress(QUESTION, PASSAGES) == made.compress(Question("p", "Who wrote Dune?"), PASSAGES)
+        assert whole(made.compress(QUESTION, PASSAGES)) == whole(
+            made.compress(Question("p", "Who wrote Dune?"), PASSAGES)
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -164,8 +167,8 @@ def test_what_can_be_done_ahead_depends_on_one_passage_alone(make: Make, name: s
     made = make(name)
     if getattr(made, "offline", False):
         assert not made.query_dependent
-        alone = joined(made.compress(QUESTION, (passage,)) for passage in PASSAGES)
-        assert made.compress(QUESTION, PASSAGES) == alone
+        alone = whole(whole(made.compress(QUESTION, (passage,))) for passage in PASSAGES)
+        assert whole(made.compress(QUESTION, PASSAGES)) == alone
 
 
 @pytest.mark.parametrize("rate", ["0", "0.5", "-2", "nan", "inf"])
@@ -183,16 +186,16 @@ def test_a_model_is_described_for_the_manifest(make: Make, name: str) -> None:
 
 
 def test_truncation_of_the_whole_lets_the_last_passages_go(make: Make) -> None:
-    whole = text_of(PASSAGES)
-    kept = make("truncate", rate="2", each="false").compress(
-        QUESTION, (PASSAGES[0], Passage("e", "", " "), *PASSAGES[1:])
+    given = text_of(PASSAGES)
+    kept = whole(
+        make("truncate", rate="2", each="false").compress(QUESTION, (PASSAGES[0], Passage("e", "", " "), *PASSAGES[1:]))
     )
-    assert whole.startswith(kept)
-    assert count_words(kept) == count_words(whole) // 2
+    assert given.startswith(kept)
+    assert count_words(kept) == count_words(given) // 2
     assert kept.split("\n\n")[0] == passage_text(PASSAGES[0])
 
 
 def test_another_seed_drops_other_words(make: Make) -> None:
-    first, second = (make("random-drop", rate="2", seed=seed).compress(QUESTION, PASSAGES) for seed in "01")
+    first, second = (whole(make("random-drop", rate="2", seed=seed).compress(QUESTION, PASSAGES)) for seed in "01")
     assert first != second
     assert count_words(first) == count_words(second)

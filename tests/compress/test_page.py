@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from clara_bench import Component, Question, create
-from clara_bench.compress.spans import count_words, joined, passage_text
+from clara_bench.compress.spans import count_words, passage_text
 from clara_bench.registry import load
+from tests.compress.texts import whole
 
 from .conftest import PASSAGES
 from .test_every_compressor import NAMES
@@ -52,6 +53,6 @@ def test_the_example_of_the_page_is_a_compressor_in_thirty_lines(tmp_path: Path)
     assert len(code.splitlines()) <= 30
     (tmp_path / "lexical.py").write_text(code, encoding="utf-8")
     made = create("compressor", Component(f"{tmp_path}/lexical.py:Lexical", {"rate": "4"}))
-    kept = made.compress(Question("q", "Who wrote Dune?"), PASSAGES)
+    kept = whole(made.compress(Question("q", "Who wrote Dune?"), PASSAGES))
     assert "Frank Herbert wrote Dune" in kept
-    assert count_words(kept) == count_words(joined(map(passage_text, PASSAGES))) // 4
+    assert count_words(kept) == count_words(whole(map(passage_text, PASSAGES))) // 4

@@ -17,6 +17,7 @@ from clara_bench.compress.budget import budget, fill, shares
 from clara_bench.compress.sentences import best, chosen, documents, split
 from clara_bench.compress.spans import kept_text, words
 from clara_bench.compress.surprisal import LanguageModel, all_ids
+from tests.compress.texts import whole
 
 NORWAY = (
     Passage("a", "Oslo", "It is the capital. It has a fjord."),
@@ -85,16 +86,16 @@ def test_text_without_full_stops_is_cut_into_sentences_of_bounded_length() -> No
 
 def test_the_best_sentences_come_under_their_titles_in_the_order_of_the_text() -> None:
     found = documents(NORWAY)
-    assert best(found, [1, 4, 0, 3], 99).count("\n") == 4
-    assert best(found, [1, 4, 0, 3], 5) == "Oslo\nIt has a fjord."
-    assert best(found, [1, 4, 0, 3], 8) == "Oslo\nIt has a fjord.\n\nBergen\nSeven mountains"
-    assert best(found, [1, 4, 0, 3], 0) == ""
+    assert whole(best(found, [1, 4, 0, 3], 99)).count("\n") == 4
+    assert whole(best(found, [1, 4, 0, 3], 5)) == "Oslo\nIt has a fjord."
+    assert whole(best(found, [1, 4, 0, 3], 8)) == "Oslo\nIt has a fjord.\n\nBergen\nSeven mountains"
+    assert whole(best(found, [1, 4, 0, 3], 0)) == ""
 
 
 def test_chosen_sentences_stay_whole_and_passages_without_any_go() -> None:
     found = documents(NORWAY)
-    assert chosen(found, [False, False, False, True]) == "Bergen\nSeven mountains stand around it."
-    assert chosen(found, [False] * 4) == ""
+    assert whole(chosen(found, [False, False, False, True])) == "Bergen\nSeven mountains stand around it."
+    assert whole(chosen(found, [False] * 4)) == ""
 
 
 @pytest.fixture(scope="module")
