@@ -71,9 +71,13 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    form: Literal["tokens", "pooled"] = "tokens"
+    form: Literal["tokens", "pooled", "recurrent"] = "tokens"
     """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
-    final states over as many equal parts, without anything that asks for them: a control."""
+    final states over as many equal parts, without anything that asks for them: a control; `recurrent`: the document is
+    read in segments, each behind the memory vectors of those before it (AutoCompressors; Chevalier et al., EMNLP
+    2023)."""
+    segment_tokens: Count = 64
+    """Longest segment of the form `recurrent`, in tokens, the document's specials included."""
     similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
     """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
     all documents and of all questions, over the mean of a document's vectors, or each of the question's vectors with
@@ -88,6 +92,18 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def slots(self) -> int:
         """Memory vectors of the longest document."""
         return self.document_tokens // self.rate
+
+    @property
+    def unfit(self) -> str:
+        """Why no model can have memories like this; "" if one can."""
+        if not 1 <= self.rate <= self.document_tokens:
+            return (
+                f"model.memory.rate {self.rate} leaves no memory vector for {self.document_tokens} tokens; "
+                "expected 1 to document_tokens"
+            )
+        if self.form == "recurrent" and self.layout == "padded":
+            return "model.memory.layout 'padded' knows no segments; expected 'bucketed' with form 'recurrent'"
+        return ""
 
     @property
     def centred(self) -> bool:
@@ -228,12 +244,13 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
                 f"{path}: stages.{name}.batch is {stage.batch}, expected a multiple of its parallel.micro_batch "
                 f"({stage.parallel.micro_batch})"
             )
-    if config.model.memory.slots < 1:
-        memory = config.model.memory
-        raise ConfigError(
-            f"{path}: model.memory.rate {memory.rate} leaves no memory vector for {memory.document_tokens} tokens; "
-            "expected a rate of at most document_tokens"
-        )
+        if stage.parallel.zero == 3 and config.model.memory.form == "recurrent":
+            raise ConfigError(
+                f"{path}: stages.{name}.parallel.zero is 3, under which all ranks must read as many segments; "
+                "expected 0 to 2 with model.memory.form 'recurrent'"
+            )
+    if unfit := config.model.memory.unfit:
+        raise ConfigError(f"{path}: {unfit}")
     return config
 
 

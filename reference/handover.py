@@ -18,7 +18,14 @@ from reference.model import Clara
 from reference.stages import LEARNING
 
 NEEDS: dict[str, tuple[str, ...]] = {
-    "compressor": ("memory.document_tokens", "memory.rate", "memory.count", "memory.positions", "memory.form"),
+    "compressor": (
+        "memory.document_tokens",
+        "memory.rate",
+        "memory.count",
+        "memory.positions",
+        "memory.form",
+        "memory.segment_tokens",
+    ),
     "reasoner": ("memory.similarity",),
     "generator": ("attention", "backbone.template"),
 }

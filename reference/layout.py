@@ -35,6 +35,8 @@ class Documents(NamedTuple):
 
     ids_BT: Ints
     """0 where there is no token."""
+    front_BT: Bools
+    """Where vectors of earlier slots stand, in rows that go on with a document."""
     text_BT: Bools
     """Where the document is: its opening and specials included, memories and padding not."""
     memory_BT: Bools
@@ -48,8 +50,13 @@ class Documents(NamedTuple):
 
     @property
     def opening_P(self) -> Ints:
-        """Places of the opening vector, one a row."""
+        """Places of the opening vector, one a row that begins a document."""
         return self.text_BT.argmax(1) + np.arange(len(self.text_BT)) * self.text_BT.shape[1]
+
+    @property
+    def front_P(self) -> Ints:
+        """Places of earlier slots' vectors, row by row."""
+        return np.flatnonzero(self.front_BT)
 
     @property
     def memory_P(self) -> Ints:
@@ -70,7 +77,7 @@ class Documents(NamedTuple):
     @property
     def attended_BT(self) -> Bools:
         """The attention mask."""
-        return self.text_BT | self.memory_BT
+        return self.front_BT | self.text_BT | self.memory_BT
 
 
 def documents(
@@ -80,6 +87,7 @@ def documents(
     left: int | None = None,
     spread: bool = False,
     pooled: bool = False,
+    first: Sequence[int] | None = None,
 ) -> Documents:
     """Lay out documents.
 
@@ -90,24 +98,32 @@ def documents(
         left: columns before the memory in the padded layout; None for the bucketed one.
         spread: give the nth of m memory slots the position of the n/m-th part of the document's end, not the next one.
         pooled: leave no places for memory slots.
+        first: the first memory slot of each row, where all rows go on with a document whose earlier slots have vectors;
+            these stand in front of the row, in the opening's place. None where every row begins a document.
     """
-    lengths_B1 = np.array([[len(row) + 1] for row in rows])
+    first_B1 = np.zeros((len(rows), 1), np.int64) if first is None else np.array(first)[:, None]
+    opened = int(first is None)
+    lengths_B1 = np.array([[len(row) + opened] for row in rows])
     counts_B1 = np.array(counts)[:, None]
     places_B1 = np.zeros_like(counts_B1) if pooled else counts_B1
     starts_B1 = np.zeros_like(lengths_B1) if left is None else left - lengths_B1
-    ends_B1 = starts_B1 + lengths_B1
-    columns_1T = np.arange(int((lengths_B1 + places_B1).max()) if left is None else left + slots)[None]
-    text_BT = (columns_1T >= starts_B1) & (columns_1T < ends_B1)
+    texts_B1 = starts_B1 + first_B1
+    ends_B1 = texts_B1 + lengths_B1
+    columns_1T = np.arange(int((first_B1 + lengths_B1 + places_B1).max()) if left is None else left + slots)[None]
+    front_BT = (columns_1T >= starts_B1) & (columns_1T < texts_B1)
+    text_BT = (columns_1T >= texts_B1) & (columns_1T < ends_B1)
     ids_BT = np.zeros(text_BT.shape, np.int64)
-    ids_BT[text_BT & (columns_1T > starts_B1)] = np.fromiter((token for row in rows for token in row), np.int64)
+    ids_BT[text_BT & (columns_1T >= texts_B1 + opened)] = np.fromiter(
+        (token for row in rows for token in row), np.int64
+    )
     memory_BT = (columns_1T >= ends_B1) & (columns_1T < ends_B1 + places_B1)
-    slots_BM = np.arange(slots)[None] < counts_B1
+    slots_BM = (np.arange(slots)[None] >= first_B1) & (np.arange(slots)[None] < first_B1 + counts_B1)
     positions_BT = np.maximum(columns_1T - starts_B1, 0)
     if spread:
         part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
-        positions_BT = np.where(memory_BT, part_BT, positions_BT)
+        positions_BT = np.where(memory_BT, first_B1 + part_BT, positions_BT)
     plain = left is None and not spread
-    return Documents(ids_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, plain)
+    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, plain)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clara_bench import ConfigError
-from reference import decode, layout, passes
+from reference import decode, layout, passes, recurrent
 from reference.backbone import Loaded
 from reference.config import ModelConfig
 from reference.decode import Generated
@@ -35,11 +35,8 @@ class Clara(nn.Module):
         self, backbone: Loaded, config: ModelConfig, roles: Sequence[str] = ("compressor", "generator"), seed: int = 0
     ) -> None:
         super().__init__()
-        if config.memory.rate < 1 or config.memory.slots < 1:
-            raise ConfigError(
-                f"model.memory.rate {config.memory.rate} leaves no memory vector for {config.memory.document_tokens} "
-                "tokens; expected 1 to document_tokens"
-            )
+        if config.memory.unfit:
+            raise ConfigError(config.memory.unfit)
         self.config = config
         self.tokenizer = backbone.tokenizer
         self.prompter = Prompter(backbone.tokenizer, config.backbone.template)
@@ -145,7 +142,10 @@ class Clara(nn.Module):
         return layout.documents(rows, counts, memory.slots, left, spread, pooled)
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
-        return passes.encode(self.role(role), self._layout(rows, counts), self.opening, self.memory)
+        asking = self.opening, self.memory
+        if self.config.memory.form == "recurrent":
+            return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
+        return passes.encode(self.role(role), self._layout(rows, counts), *asking)
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
@@ -274,6 +274,7 @@ class Clara(nn.Module):
         parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
         parts += [str(memory.rate), str(memory.document_tokens), memory.count, adapters.kind, str(adapters.alpha)]
         parts += [value for value in (memory.positions, memory.form) if value not in ("after", "tokens")]
+        parts += [str(memory.segment_tokens)] if memory.form == "recurrent" else []
         seen = hashlib.sha256("\n".join(parts).encode())
         tensors = {**state(self.role(role)), "memory": self.memory, "opening": self.opening}
         if self.config.backbone.scratch is not None and adapters.kind == "lora":  # named by its shape and seed alone

@@ -39,7 +39,9 @@ class Predictions(NamedTuple):
     """The row of the batch that each position belongs to."""
 
 
-def encode(role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Tensor) -> Memories:
+def encode(
+    role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Tensor, front_PH: Tensor | None = None
+) -> Memories:
     """Memories of documents that are laid out in one batch.
 
     Args:
@@ -47,11 +49,15 @@ def encode(role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Te
         where: the batch.
         opening_H: opens every row.
         memory_MH: asks for the memory vectors.
+        front_PH: vectors in front of rows that go on with a document, in the opening's place.
     """
     device, rows = opening_H.device, len(where.ids_BT)
     slots_P = on(device, np.flatnonzero(where.slots_BM))
     embeddings_BTH = role.embed(on(device, where.ids_BT))
-    places_P, vectors_PH = on(device, where.opening_P), opening_H.expand(rows, -1)
+    if front_PH is None:
+        places_P, vectors_PH = on(device, where.opening_P), opening_H.expand(rows, -1)
+    else:
+        places_P, vectors_PH = on(device, where.front_P), front_PH.to(memory_MH.dtype)
     if not where.pooled:
         places_P = torch.cat([places_P, on(device, where.memory_P)])
         vectors_PH = torch.cat([vectors_PH, memory_MH.repeat(rows, 1).index_select(0, slots_P)])

@@ -95,7 +95,7 @@ class Stage(nn.Module):
         for name in model.roles:
             model.role(name).freeze(name not in self.learning)
         compressing = "compressor" in self.learning
-        model.memory.requires_grad_(compressing and model.config.memory.form == "tokens")
+        model.memory.requires_grad_(compressing and model.config.memory.form != "pooled")
         model.opening.requires_grad_(compressing and markers)
         reads_memories = self.config.stage != "text" and "generator" in self.learning
         model.separator.requires_grad_(reads_memories and markers)

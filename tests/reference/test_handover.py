@@ -86,6 +86,7 @@ OTHER = {
     "memory.count": "length",
     "memory.positions": "spread",
     "memory.form": "pooled",
+    "memory.segment_tokens": 20,
     "memory.similarity": "centred",
 }
 
