@@ -2,7 +2,7 @@
 
     OUT/                    a checkpoint (see checkpoint.py); its manifest holds `history`, the stages before it
     OUT/log.jsonl           evaluations, and as many steps as say how the loss went
-    OUT/log-<stage>.jsonl   the same of each stage before
+    OUT/log-<stage>.jsonl   the same of each stage before; log-<stage>-2.jsonl of the earlier one of two alike
 
 The stages before are found by the folders that each names as its start, as far as these are still there.
 """
@@ -10,7 +10,8 @@ The stages before are found by the folders that each names as its start, as far 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -54,11 +55,18 @@ def export(
     training = {**now.training, "history": [dict(stage.training) for stage in before]}
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, out, training, dtype)
-    for number, stage in enumerate(stages):
+    for name, stage in zip(["log.jsonl", *_logs(stage.name for stage in before)], stages, strict=True):
         if stage.log:
-            name = f"log-{stage.name}.jsonl" if number else "log.jsonl"
             (out / name).write_text(_thinned(stage.log), encoding="utf-8")
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+
+
+def _logs(stages: Iterable[str]) -> Iterator[str]:
+    """The file of each stage before, the last one first."""
+    times: Counter[str] = Counter()
+    for stage in stages:
+        times[stage] += 1
+        yield f"log-{stage}-{times[stage]}.jsonl" if times[stage] > 1 else f"log-{stage}.jsonl"
 
 
 def _lineage(folder: Path) -> Iterator[_Stage]:
@@ -74,8 +82,8 @@ def _lineage(folder: Path) -> Iterator[_Stage]:
             _log(folder / "log.jsonl", folder.parent / "log.jsonl"),
         )
         if older is not None:  # exported before
-            for stage in older:
-                yield _Stage(stage["stage"], stage, _log(folder / f"log-{stage['stage']}.jsonl"))
+            for stage, name in zip(older, _logs(stage["stage"] for stage in older), strict=True):
+                yield _Stage(stage["stage"], stage, _log(folder / name))
             return
         folder = Path(training.get("settings", {}).get("start") or "none")
 

@@ -203,6 +203,16 @@ def test_an_exported_checkpoint_is_half_the_size_and_keeps_its_history(runs: Pat
     assert {path.name for path in again.glob("log*.jsonl")} == names
 
 
+def test_stages_that_came_twice_both_keep_their_logs(runs: Path, tmp_path: Path):
+    starts = [runs / "pretrain" / "best", tmp_path / "second" / "best"]
+    for start, name in zip(starts, ("second", "third"), strict=True):
+        succeed("train", "debug", "--stage", "pretrain", "--start", start, "--out", tmp_path / name)
+    succeed("export", tmp_path / "third" / "best", tmp_path / "out")
+    logs = [(tmp_path / "out" / f"log{name}.jsonl").read_text() for name in ("", "-pretrain", "-pretrain-2", "-text")]
+    runs_of = [tmp_path / "third", tmp_path / "second", runs / "pretrain", runs / "text"]
+    assert logs == [(folder / "log.jsonl").read_text() for folder in runs_of]
+
+
 def test_exporting_never_overwrites_what_is_no_checkpoint(runs: Path, tmp_path: Path):
     (tmp_path / "thesis.txt").write_text("years of work")
     assert "holds no checkpoint" in refuse("export", runs / "text" / "best", tmp_path)
