@@ -71,11 +71,13 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    form: Literal["tokens", "pooled", "recurrent"] = "tokens"
+    form: Literal["tokens", "pooled", "recurrent", "projected"] = "tokens"
     """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
     final states over as many equal parts, without anything that asks for them: a control; `recurrent`: the document is
     read in segments, each behind the memory vectors of those before it (AutoCompressors; Chevalier et al., EMNLP
-    2023)."""
+    2023); `projected`: one vector, which a trained two-layer network makes of the mean of the document's final states
+    by a compressor that does not learn (after xRAG, whose vector is a sentence embedding; Cheng et al., NeurIPS 2024).
+    The network learns, and is frozen, in the compressor's place."""
     segment_tokens: Count = 64
     """Longest segment of the form `recurrent`, in tokens, the document's specials included."""
     similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
@@ -103,6 +105,11 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             )
         if self.form == "recurrent" and self.layout == "padded":
             return "model.memory.layout 'padded' knows no segments; expected 'bucketed' with form 'recurrent'"
+        if self.form == "projected" and self.slots != 1:
+            return (
+                f"model.memory.rate {self.rate} is for {self.slots} memory vectors, form 'projected' makes one; "
+                f"expected document_tokens ({self.document_tokens})"
+            )
         return ""
 
     @property

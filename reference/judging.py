@@ -41,7 +41,7 @@ def _scores(run: Run, step: int) -> dict[str, float]:
     scores: list[dict[str, float]] = [{}]
     if run.process.rank == 0 or run.partitioned:
         run.stage.eval()
-        with torch.no_grad(), _whole(run, [model.memory, model.opening, model.separator]):
+        with torch.no_grad(), _whole(run, list(model.vectors().values())):
             scores = [dict(run.evaluate(model, step))]
         run.stage.train()
     if run.process.ranks > 1:

@@ -23,6 +23,7 @@ from reference.backbone import Loaded
 from reference.config import ModelConfig
 from reference.decode import Generated
 from reference.passes import Memories, Predictions
+from reference.projector import make_projector, projected
 from reference.prompts import Encoded, Prompt, Prompter
 from reference.roles import Role, copy_role, make_role, state
 from reference.similarity import cosine, laid_out, late_interaction
@@ -54,6 +55,8 @@ class Clara(nn.Module):
         """Opens what is to be compressed; with LoRA it stays as drawn, as in the released code."""
         self.separator = nn.Parameter(drawn_XH[1].clone(), requires_grad=learn_markers)
         """Stands behind each document's memories in a prompt; with LoRA it stays as drawn."""
+        width = self.memory.shape[1]
+        self.projector = make_projector(width, seed) if config.memory.form == "projected" else None
         self.centres: Tensor
         """Mean memory of documents and of questions (2, M, H), which a centred similarity leaves out; see `centre`."""
         self.register_buffer("centres", torch.zeros(2, *self.memory.shape), persistent=False)
@@ -84,9 +87,10 @@ class Clara(nn.Module):
         return self._backbone[0]
 
     def vectors(self) -> dict[str, Tensor]:
-        """The vectors that belong to no vocabulary and no role."""
+        """The vectors that belong to no vocabulary and no role, and the projector's weights if there is one."""
         vectors: dict[str, Tensor] = {"memory": self.memory, "opening": self.opening, "separator": self.separator}
-        return vectors | ({"centres": self.centres} if self.config.memory.centred else {})
+        projector = self.projector.named_parameters(prefix="projector") if self.projector is not None else ()
+        return vectors | dict(projector) | ({"centres": self.centres} if self.config.memory.centred else {})
 
     @property
     def device(self) -> torch.device:
@@ -138,14 +142,15 @@ class Clara(nn.Module):
     def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
         memory = self.config.memory
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
-        spread, pooled = memory.positions == "spread", memory.form == "pooled"
+        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "projected")
         return layout.documents(rows, counts, memory.slots, left, spread, pooled)
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
         asking = self.opening, self.memory
         if self.config.memory.form == "recurrent":
             return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
-        return passes.encode(self.role(role), self._layout(rows, counts), *asking)
+        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking)
+        return memories if self.projector is None else projected(memories, self.projector)
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
@@ -276,7 +281,8 @@ class Clara(nn.Module):
         parts += [value for value in (memory.positions, memory.form) if value not in ("after", "tokens")]
         parts += [str(memory.segment_tokens)] if memory.form == "recurrent" else []
         seen = hashlib.sha256("\n".join(parts).encode())
-        tensors = {**state(self.role(role)), "memory": self.memory, "opening": self.opening}
+        vectors = {name: tensor for name, tensor in self.vectors().items() if name not in ("separator", "centres")}
+        tensors = {**state(self.role(role)), **vectors}
         if self.config.backbone.scratch is not None and adapters.kind == "lora":  # named by its shape and seed alone
             tensors |= {f"backbone.{name}": weight for name, weight in self.backbone.named_parameters()}
         for name in sorted(tensors):

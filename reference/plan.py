@@ -23,8 +23,9 @@ from reference.backbone import architecture
 from reference.config import RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
 from reference.deepspeed import Counts, Estimate
 from reference.handover import stage_settings
+from reference.projector import make_projector
 from reference.roles import Role, make_role
-from reference.stages import LEARNING
+from reference.stages import learning_roles, projects
 
 ARCHITECTURES = Path(__file__).parent / "architectures.toml"
 PAPER = 5
@@ -186,7 +187,7 @@ def _role(backbone: Any, config: ModelConfig, name: str) -> Role:
 
 def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig) -> nn.Module:
     """All parameters of the stage, those that do not learn frozen, as `Stage` freezes them."""
-    learning = [role for role in LEARNING[settings.stage] if role not in settings.freeze]
+    learning = learning_roles(settings, config.memory)
     for name, role in roles.items():
         role.freeze(name not in learning)
     width = next(iter(roles.values())).lm.get_input_embeddings().weight.shape[1]
@@ -195,12 +196,16 @@ def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig
     reading = settings.stage != "text" and "generator" in learning
     vectors = nn.ParameterDict()
     for name, shape, learns in (
-        ("memory", (config.memory.slots, width), compressing),
+        ("memory", (config.memory.slots, width), compressing and config.memory.form != "pooled"),
         ("opening", (width,), compressing and markers),
         ("separator", (width,), reading and markers),
     ):
         vectors[name] = nn.Parameter(torch.empty(shape, device="meta"), requires_grad=learns)
-    return nn.ModuleDict({**roles, "vectors": vectors})
+    parts: dict[str, nn.Module] = {**roles, "vectors": vectors}
+    if config.memory.form == "projected":
+        with torch.device("meta"):
+            parts["projector"] = make_projector(width, 0).requires_grad_(projects(settings, config.memory))
+    return nn.ModuleDict(parts)
 
 
 def _positions(config: Config, name: str) -> dict[str, int]:

@@ -28,7 +28,7 @@ from reference import losses
 from reference.batches import Batch, prepare
 from reference.blocks import grouped, vectors_of, with_memories
 from reference.candidates import Candidates, Kept, Remembered
-from reference.config import RETRIEVING, StageName, TrainConfig
+from reference.config import RETRIEVING, Memory, StageName, TrainConfig
 from reference.data import Row
 from reference.losses import WeightedSum
 from reference.model import Clara
@@ -48,6 +48,18 @@ LEARNING: dict[StageName, tuple[str, ...]] = {
 
 CENTRED = 256
 """Rows whose documents and questions give the means of a centred similarity."""
+
+
+def learning_roles(config: TrainConfig, memory: Memory) -> tuple[str, ...]:
+    """The roles that learn in a stage; where a projector makes the memories, it does so in the compressor's place."""
+    frozen = {*config.freeze, *(("compressor",) if memory.form == "projected" else ())}
+    return tuple(role for role in LEARNING[config.stage] if role not in frozen)
+
+
+def projects(config: TrainConfig, memory: Memory) -> bool:
+    """Whether a projector learns in a stage: where the compressor would, if that is not to be frozen."""
+    compressing = "compressor" in LEARNING[config.stage] and "compressor" not in config.freeze
+    return compressing and memory.form == "projected"
 
 
 class StageLoss(NamedTuple):
@@ -78,8 +90,8 @@ class Stage(nn.Module):
         self.selection = config.selection
         if config.stage == "reinforce":
             self.selection = msgspec.structs.replace(config.selection, estimator="reinforce", mask="infinite")
-        self.learning = tuple(role for role in LEARNING[config.stage] if role not in config.freeze)
-        if not self.learning:
+        self.learning = learning_roles(config, model.config.memory)
+        if not self.learning and not projects(config, model.config.memory):
             raise ConfigError(f"stage '{config.stage}': `freeze` leaves nothing that learns")
         self._freeze()
         if config.parallel.activation_checkpointing:
@@ -89,13 +101,15 @@ class Stage(nn.Module):
     def _freeze(self) -> None:
         """The memory embeddings and the opening learn with the compressor, the separator with the generator.
 
-        With LoRA the two markers stay as they were drawn, as in the released code.
+        A projector learns in the compressor's place. With LoRA the two markers stay as drawn, as in the released code.
         """
         model, markers = self.model, self.model.config.adapters.kind == "full"
         for name in model.roles:
             model.role(name).freeze(name not in self.learning)
         compressing = "compressor" in self.learning
         model.memory.requires_grad_(compressing and model.config.memory.form != "pooled")
+        if model.projector is not None:
+            model.projector.requires_grad_(projects(self.config, model.config.memory))
         model.opening.requires_grad_(compressing and markers)
         reads_memories = self.config.stage != "text" and "generator" in self.learning
         model.separator.requires_grad_(reads_memories and markers)

@@ -9,9 +9,14 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
+from reference import checkpoint
 from reference.config import load
+from reference.deepspeed import count_parameters
+from reference.plan import plan
 from reference.recurrent import segments
 from reference.shipped import config_file
+from reference.stages import LEARNING as STAGES
+from reference.stages import Stage
 from tests.reference.test_model import TEXTS, make, random_backbone
 from tests.reference.test_stages import moved, rows_of, stage_of, total_of
 
@@ -21,6 +26,7 @@ FORMS = [
     {"form": "recurrent", "segment_tokens": 10},
     {"form": "recurrent", "segment_tokens": 10, "positions": "spread"},
 ]
+PROJECTED = {"form": "projected", "rate": 32}
 
 
 @pytest.fixture
@@ -43,9 +49,10 @@ def test_01_a_document_has_as_many_vectors_in_every_form(mistral, memory, count)
     assert found.summary_BH.shape == (6, 32) and found.summary_BH.dtype == torch.float32
 
 
-@pytest.mark.parametrize("memory", FORMS)
+@pytest.mark.parametrize("memory", [*FORMS, PROJECTED])
 def test_04_a_memory_is_the_same_whatever_else_is_in_the_batch(mistral, world_texts, memory):
-    model = make(mistral, rate=4, **memory)
+    memory = {"rate": 4, **memory}
+    model = make(mistral, **memory)
     documents = model.prompter.documents([*TEXTS, *world_texts[:6]])
     with torch.no_grad():
         together = model.encode("compressor", documents)
@@ -53,7 +60,7 @@ def test_04_a_memory_is_the_same_whatever_else_is_in_the_batch(mistral, world_te
             alone = model.encode("compressor", [ids])
             torch.testing.assert_close(together.states_BMH[row], alone.states_BMH[0], rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(together.summary_BH[row], alone.summary_BH[0], rtol=1e-4, atol=1e-5)
-    again = make(random_backbone("mistral", model.tokenizer), rate=4, **memory)
+    again = make(random_backbone("mistral", model.tokenizer), **memory)
     for one, other in zip(model.compress(TEXTS), again.compress(TEXTS), strict=True):
         assert torch.equal(one, other)
 
@@ -150,3 +157,105 @@ def test_settings_that_segments_cannot_have_are_refused(settings, message):
 def test_a_model_of_segments_in_padded_rows_is_refused(tiny):
     with pytest.raises(ConfigError, match="knows no segments"):
         make(tiny, form="recurrent", layout="padded")
+
+
+# --- projected ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["bucketed", "padded"])
+@pytest.mark.parametrize("count", ["nominal", "length"])
+def test_a_projected_memory_is_one_vector_made_of_the_mean_state(mistral, world_texts, count, layout):
+    model = make(mistral, **PROJECTED, count=count, layout=layout)
+    documents = model.prompter.documents([*TEXTS, *world_texts[:4]])
+    with torch.no_grad():
+        found = model.encode("compressor", documents)
+        plain = make(mistral).encode("compressor", documents)
+        first, _, second = model.projector
+        inner_BH = torch.nn.functional.gelu(plain.summary_BH @ first.weight.T + first.bias)
+        expected_BH = inner_BH @ second.weight.T + second.bias
+    assert found.states_BMH.shape == (9, 1, 32) and found.mask_BM.all()
+    torch.testing.assert_close(found.states_BMH[:, 0], expected_BH, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.summary_BH, plain.summary_BH, rtol=1e-4, atol=1e-5)
+
+
+def projecting(name: str, kind: str = "lora", **changes) -> Stage:
+    return stage_of(name, kind, memory={"form": "projected", "rate": 16}, **changes)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+@pytest.mark.parametrize(("freeze", "learn"), [
+    ((), {"projector", "generator"}), (("generator",), {"projector"}), (("compressor",), {"generator"}),
+])  # fmt: skip
+def test_13_the_projector_learns_in_the_compressors_place(kind, freeze, learn):
+    stage = projecting("pretrain", kind, freeze=list(freeze))
+    total_of(stage, rows_of("pretrain")).backward()
+    assert _learned(stage) == learn | ({"separator"} if kind == "full" and "generator" in learn else set())
+    assert not stage.model.role("compressor").training
+
+
+def _learned(stage: Stage) -> set[str]:
+    """Parts that have gradients: roles and vectors by their names, the projector's weights together."""
+    owner = {id(p): role for role in stage.model.roles for p in stage.model.role(role).trainable().values()}
+    there = {n: p for n, p in stage.named_parameters() if p.grad is not None and p.grad.any()}
+    return {owner.get(id(p), n.split(".")[1]) for n, p in there.items()}
+
+
+def test_nothing_learns_where_projector_and_generator_are_frozen():
+    with pytest.raises(ConfigError, match="leaves nothing that learns"):
+        projecting("pretrain", freeze=["compressor", "generator"])
+
+
+@pytest.mark.parametrize("name", ["joint", "supervised"])
+def test_14_a_reasoner_learns_through_a_projector_that_stays_as_it_is(name):
+    stage = projecting(name)
+    total_of(stage, rows_of(name)).backward()
+    assert _learned(stage) == set(STAGES[name])
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_projector_is_optimised_planned_and_counted(kind):
+    for name in STAGES:
+        stage = projecting(name, kind)
+        learning = {id(p) for group in stage.trainable_groups() for p in group["params"]}
+        own = {id(p) for p in stage.model.projector.parameters()}
+        assert len(own & learning) == (4 if name in ("pretrain", "instruct") else 0)
+        assert any(key.startswith("model.projector") for key in stage.state_dict()) == bool(own & learning)
+
+
+@pytest.mark.parametrize("memory", [{"form": "projected", "rate": 128}, {"form": "recurrent"}, {"form": "pooled"}])
+@pytest.mark.parametrize("stage", ["pretrain", "joint"])
+def test_a_plan_counts_what_a_form_would_train(tiny, memory, stage):
+    from reference.handover import set_out
+    from reference.model import Clara
+
+    backbone = {"scratch": {"vocabulary": len(tiny.tokenizer)}}
+    config = load(config_file("debug"), {"model": {"backbone": backbone, "memory": memory}})
+    settings = config.stages[stage]
+    model = set_out(Clara(tiny, config.model, ("generator", "compressor")), settings)
+    assert plan(config, stage).counts == count_parameters(Stage(model, settings).model)
+
+
+def test_22_a_projector_is_saved_loaded_and_named_by_the_fingerprint(tiny, tmp_path):
+    model = make(tiny, **PROJECTED)
+    before = model.fingerprint()
+    model.projector[2].bias.data += 0.5
+    assert model.fingerprint() != before
+    checkpoint.save(model, tmp_path / "c")
+    other = make(tiny, learned=False, **PROJECTED)
+    assert not torch.equal(other.compress(TEXTS)[0], model.compress(TEXTS)[0])
+    checkpoint.restore(other, tmp_path / "c")
+    assert all(torch.equal(a, b) for a, b in zip(other.compress(TEXTS), model.compress(TEXTS), strict=True))
+    assert other.fingerprint() == model.fingerprint()
+    assert set(make(tiny).vectors()) == {"memory", "opening", "separator"}
+
+
+def test_a_projector_works_in_bfloat16(tokenizer):
+    backbone = random_backbone("mistral", tokenizer)
+    model = make(backbone._replace(model=backbone.model.to(torch.bfloat16)), **PROJECTED)
+    assert {memory.dtype for memory in model.compress(TEXTS)} == {torch.bfloat16}
+    assert {memory.dtype for memory in model.to(torch.bfloat16).compress(TEXTS)} == {torch.bfloat16}
+
+
+def test_a_projector_of_several_vectors_is_refused(tiny):
+    with pytest.raises(ConfigError, match=r"rate 8 is for 4 memory vectors.*expected document_tokens \(32\)"):
+        make(tiny, form="projected")
