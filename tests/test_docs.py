@@ -86,6 +86,14 @@ def test_the_readme_s_tables_are_the_leaderboards_of_the_published_results(part:
     assert "|" in shown
 
 
+def test_the_table_of_training_curves_is_that_of_the_kept_points() -> None:
+    curves: Any = runpy.run_path(str(ROOT / "docs" / "curves.py"))
+    shown = (
+        curves["PAGE"].read_text(encoding="utf-8").partition("<!-- curves -->\n")[2].partition("<!-- /curves -->")[0]
+    )
+    assert shown.strip() == curves["table"](curves["read"]()).strip()
+
+
 def published() -> list[Path]:
     roots = (ROOT / "results", ROOT / "reference" / "ablations")
     return sorted(path.parent for root in roots for path in root.rglob("manifest.json"))

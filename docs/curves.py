@@ -1,0 +1,133 @@
+"""How a reasoner learns to find, by what it is trained with: a picture and a table of the training logs.
+
+python docs/curves.py [RUNS]    logs of the training folders RUNS/NAME and RUNS/NAME-seedN replace reference/curves.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import runpy
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "reference" / "curves.csv"
+PAGE = ROOT / "reference" / "README.md"
+NAMES = {"find": "straight-through", "gumbel": "Gumbel", "reinforce": "REINFORCE", "labels": "labels (supervised)"}
+WINDOW = 25
+"""Steps that a figure is the mean of."""
+ENOUGH = 0.95
+
+
+class Point(NamedTuple):
+    """The mean of some steps of one run."""
+
+    name: str
+    seed: int
+    step: int
+    """The last of them."""
+    seconds: float
+    """From the first step of the run to the end of this one."""
+    recall: float
+    loss: float
+
+
+def collect(runs: Path) -> list[Point]:
+    """The points of every run that is there."""
+    found = []
+    for name in NAMES:
+        for folder in sorted([runs / name, *runs.glob(f"{name}-seed*")]):
+            seed = int(folder.name.partition("-seed")[2] or 0)
+            found += _points(name, seed, folder / "log.jsonl")
+    return found
+
+
+def _points(name: str, seed: int, log: Path) -> list[Point]:
+    steps = [entry for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines()) if "recall@1" in entry]
+    points, seconds = [], 0.0
+    for start in range(0, len(steps) - WINDOW + 1, WINDOW):
+        part = steps[start : start + WINDOW]
+        seconds += sum(entry["seconds"] + entry["prepare_seconds"] for entry in part)
+        recall, loss = (sum(entry[key] for entry in part) / WINDOW for key in ("recall@1", "loss"))
+        points.append(Point(name, seed, start + WINDOW, round(seconds, 1), round(recall, 4), round(loss, 4)))
+    return points
+
+
+def write(points: Sequence[Point]) -> None:
+    """Keep the points."""
+    with KEPT.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([Point._fields, *points])
+
+
+def read() -> list[Point]:
+    """The points that are kept."""
+    with KEPT.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = Point.__annotations__
+    casts: dict[str, Any] = {"str": str, "int": int, "float": float}
+    return [Point(**{key: casts[kinds[key]](value) for key, value in row.items()}) for row in rows]
+
+
+def table(points: Sequence[Point]) -> str:
+    """Means over seeds, the lowest and the highest in brackets."""
+    head = ["trained by", "seeds", "steps 1 to 25", "51 to 75", "226 to 250", "seconds to 0.95", "seconds a step"]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name, runs in _by_run(points).items():
+        spans = [_span([run[at].recall for run in runs]) for at in (0, 2, 9)]
+        reached = [next((point.seconds for point in run if point.recall >= ENOUGH), None) for run in runs]
+        there = [seconds for seconds in reached if seconds is not None]
+        when = _span(there, 0) if len(there) == len(runs) else f"{len(there)} of {len(runs)} reach it"
+        lines.append(
+            [NAMES[name], str(len(runs)), *spans, when, _span([run[-1].seconds / run[-1].step for run in runs])]
+        )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _by_run(points: Sequence[Point]) -> dict[str, list[list[Point]]]:
+    runs: dict[str, dict[int, list[Point]]] = defaultdict(lambda: defaultdict(list))
+    for point in points:
+        runs[point.name][point.seed].append(point)
+    return {name: list(by_seed.values()) for name, by_seed in runs.items()}
+
+
+def _span(values: Sequence[float], digits: int = 2) -> str:
+    mean = sum(values) / len(values)
+    return f"{mean:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def draw(points: Sequence[Point], target: Path) -> None:
+    """Recall by step, and by time: a line a seed."""
+    plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
+    figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.0), sharey=True)
+    for colour, (name, runs) in enumerate(_by_run(points).items()):
+        for number, run in enumerate(runs):
+            label = None if number else NAMES[name]
+            for panel, key in zip(panels, ("step", "seconds"), strict=True):
+                x = [getattr(point, key) for point in run]
+                panel.plot(x, [point.recall for point in run], color=f"C{colour}", label=label, lw=1.2)
+    panels[0].set_ylabel("recall@1 of 20")
+    panels[0].set_xlabel("step")
+    panels[1].set_xlabel("seconds, one core")
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        write(collect(Path(sys.argv[1])))
+    points = read()
+    draw(points, ROOT / "docs" / "curves.svg")
+    text = PAGE.read_text(encoding="utf-8")
+    filled = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["filled"]
+    PAGE.write_text(filled(text, "curves", table(points)), encoding="utf-8")
