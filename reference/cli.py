@@ -187,6 +187,34 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
 
 
 @main.command()
+@click.argument("config")
+@click.argument("out", type=FOLDER)
+@click.option("--teacher", required=True, metavar="CHECKPOINT", help="Whose generator reads the passages as text.")
+@click.option("--rows", default=2000, show_default=True, type=click.IntRange(1), help="Of the stage, from the first.")
+@click.option("--stage", default="instruct", show_default=True, metavar="NAME", help="The stage whose rows they are.")
+@click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest answer.")
+@click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
+@_settings
+def teach(
+    config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str,
+    overrides: Sequence[str],
+) -> None:  # fmt: skip
+    """Have a reader of text answer the rows of CONFIG into OUT, whose targets are its words; go on where it stopped.
+
+    OUT is JSONL to train on by `[data.NAME] path = OUT` (sequence-level distillation).
+
+    \b
+    Example:
+      clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000
+    """
+    chosen = _config(config, read_overrides(overrides, stage))
+    from reference import teach as library
+
+    done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device)
+    click.echo(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
+
+
+@main.command()
 @click.argument("checkpoint", type=FOLDER)
 @click.argument("out", type=FOLDER)
 @click.option("--role", "roles", multiple=True, type=ROLES, help="Role to keep; repeatable; by default all.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 
 from clara_bench import ConfigError, DataError
 from reference.assignments import VERSION
 from reference.teacher import Written
+
+Line = TypeVar("Line", bound=msgspec.Struct)
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,29 +43,40 @@ def resume(path: Path, header: Header, documents: list[str]) -> dict[tuple[int, 
         ConfigError: it was begun with other settings.
         DataError: it is no journal, or one of other documents.
     """
+    done = begun(path, header, Done)
+    for one in done:
+        if one.number < len(documents) and one.text != digest(documents[one.number]):
+            raise DataError(f"{path}: document {one.number} is another one than when the file was begun")
+    return {(one.number, one.written.kind): one.written for one in done if one.number < len(documents)}
+
+
+def begun(path: Path, header: msgspec.Struct, line: type[Line]) -> list[Line]:
+    """The lines of a journal; a new one is begun, a line that was broken off is cut away.
+
+    Raises:
+        ConfigError: it was begun with other settings.
+        DataError: it is no journal.
+    """
     whole, _, broken = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
     if not whole:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as journal:
             note(journal, header)
-        return {}
+        return []
     lines = whole.split(b"\n")
     try:
-        found = msgspec.json.decode(lines[0], type=Header)
-        done = [msgspec.json.decode(line, type=Done) for line in lines[1:]]
+        found = msgspec.json.decode(lines[0], type=type(header))
+        done = [msgspec.json.decode(text, type=line) for text in lines[1:]]
     except ValueError as error:
         raise DataError(f"{path}: not a journal ({error}). Move it away, or choose another file to write") from error
     _agree(path, found, header)
-    for one in done:
-        if one.number < len(documents) and one.text != digest(documents[one.number]):
-            raise DataError(f"{path}: document {one.number} is another one than when the file was begun")
     if broken:
         with path.open("r+b") as journal:
             journal.truncate(len(whole) + 1)
-    return {(one.number, one.written.kind): one.written for one in done if one.number < len(documents)}
+    return done
 
 
-def _agree(path: Path, found: Header, wanted: Header) -> None:
+def _agree(path: Path, found: msgspec.Struct, wanted: msgspec.Struct) -> None:
     differing = [
         f"{name} {getattr(found, name)!r}, now {getattr(wanted, name)!r}"
         for name in wanted.__struct_fields__

@@ -8,6 +8,7 @@ in a config file:
     joint, supervised, reinforce    `Choices`: one question, 20 candidates, and which of them it needs
 
 or `{ path = "rows.jsonl" }` for a file of rows, or `{ official = "hotpot_train_v1.1.json" }` for a data set's own file.
+With a path, `together = true` makes one row of lines that follow each other with the same id and documents.
 """
 
 from __future__ import annotations
@@ -119,9 +120,12 @@ def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -
     """
     if stage not in OPTIONS:
         raise ConfigError(f"data.{stage}: no such stage. Known: {', '.join(OPTIONS)}")
-    if set(options) == {"path"}:
+    if set(options) in ({"path"}, {"path", "together"}):
         form = {"text": "instruct", "supervised": "joint", "reinforce": "joint"}.get(stage, stage)
-        return Lines(folder / str(options["path"]), form)
+        together = options.get("together", False)
+        if not isinstance(together, bool):
+            raise ConfigError(f"data.{stage}: together is {together!r}, expected true or false")
+        return Lines(folder / str(options["path"]), form, together)
     if set(options) == {"official"} and stage != "pretrain":
         return Held(read_official(folder / str(options["official"])))
     try:

@@ -7,6 +7,8 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
@@ -126,19 +128,20 @@ def _writable(form: Form, line: Any, row: Row, path: Path) -> None:
 class Lines:
     """The rows of a JSONL file, read from disk when asked for; those of a .gz are held in memory."""
 
-    def __init__(self, path: Path, form: str) -> None:
+    def __init__(self, path: Path, form: str, together: bool = False) -> None:
         """Reads the whole file once, to check it and to note where its lines start.
 
         Args:
             path: the file.
             form: pretrain, instruct or joint.
+            together: make one row of lines that follow each other with the same id and documents.
 
         Raises:
             DataError: a bad line, or no rows at all; says which.
         """
-        self._path, self._form = path, FORMS[form]
+        self._path, self._form, self._together = path, FORMS[form], together
         self._decoder = msgspec.json.Decoder(self._form.line)
-        self._held = tuple(_read(path, self._form)) if path.suffix == ".gz" else None
+        self._held = tuple(self._rows(_read(path, self._form))) if path.suffix == ".gz" else None
         self._starts = array("Q")
         self._numbers = array("Q")
         if self._held is None:
@@ -148,17 +151,34 @@ class Lines:
             raise DataError(f"{path}: no rows")
 
     def _find(self) -> None:
-        start = 0
+        start, last = 0, None
         for number, text in enumerate(_lines(self._path), 1):
             if text.strip():
-                _decode(self._decoder, self._form, text, self._path, number)
-                self._starts.append(start)
-                self._numbers.append(number)
+                row = _decode(self._decoder, self._form, text, self._path, number)
+                if not self._together or last is None or _shared(row) != _shared(last):
+                    self._starts.append(start)
+                    self._numbers.append(number)
+                last = row
             start += len(text)
 
     def __getitem__(self, position: int) -> Row:
         if self._held is not None:
             return self._held[position]
+        return next(self._rows(self._from(position)))
+
+    def _from(self, position: int) -> Iterator[Row]:
         with self._path.open("rb") as stream:
             stream.seek(self._starts[position])
-            return _decode(self._decoder, self._form, stream.readline(), self._path, self._numbers[position])
+            for number, text in enumerate(stream, self._numbers[position]):
+                if text.strip():
+                    yield _decode(self._decoder, self._form, text, self._path, number)
+
+    def _rows(self, lines: Iterator[Row]) -> Iterator[Row]:
+        if not self._together:
+            return lines
+        same = (list(rows) for _, rows in groupby(lines, key=_shared))
+        return (replace(rows[0], turns=tuple(turn for row in rows for turn in row.turns)) for rows in same)
+
+
+def _shared(row: Row) -> tuple[str, tuple[str, ...]]:
+    return row.id, row.documents
