@@ -12,11 +12,12 @@ from click.testing import CliRunner
 
 from clara_bench import ConfigError
 from clara_bench.suites import load as load_suite
+from reference.checkpoint import read_manifest
 from reference.cli import main
 from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
 from reference.deepspeed import count_parameters
 from reference.handover import set_out
-from reference.launch import data_options
+from reference.launch import data_options, run_stage
 from reference.lessons import open_source
 from reference.model import Clara
 from reference.plan import empty_backbone, plan
@@ -41,7 +42,17 @@ def test_every_stage_of_every_config_has_rows_and_a_batch_that_divides(name: str
             assert open_source(settings.stage, {**options, "passages": 200})[0].turns
 
 
-@pytest.mark.parametrize("name", ["debug", "tiny", "smollm2-135m", "smollm2-135m-full"])
+BASELINES = {  # what differs from CLaRa's own training at the same budget
+    "pooled": {"model.memory.form"},
+    "cocom": {"mse", "data.pretrain"},
+    "icae": {"mse", "data.pretrain", "freeze"},
+    "autocompressor": {"mse", "data.pretrain", "model.memory.form", "model.memory.segment_tokens"},
+    "xrag": {"mse", "data.pretrain", "freeze", "model.memory.form", "model.memory.rate"},
+    "pisco": {"distil"},
+}
+
+
+@pytest.mark.parametrize("name", ["debug", "tiny", "latent", *BASELINES, "smollm2-135m", "smollm2-135m-full"])
 def test_a_config_that_runs_on_worlds_has_all_stages(name: str):
     assert {settings.stage for settings in shipped(name).stages.values()} == set(STAGES)
 
@@ -60,6 +71,56 @@ def test_a_config_may_be_the_difference_from_another_one():
     assert whole.model.backbone == lora.model.backbone and whole.data == lora.data
     assert whole.stages["joint"].optimiser.reasoner_factor == lora.stages["joint"].optimiser.reasoner_factor
     assert whole.stages["joint"].optimiser.learning_rate < lora.stages["joint"].optimiser.learning_rate
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_latent_baseline_differs_in_what_its_method_says(name: str):
+    ours, base = shipped(name), shipped("latent")
+    ours_memory, memory = msgspec.to_builtins(ours.model.memory), msgspec.to_builtins(base.model.memory)
+    found = {f"model.memory.{key}" for key, value in memory.items() if ours_memory[key] != value}
+    assert msgspec.structs.replace(ours.model, memory=base.model.memory) == base.model
+    for stage in ("pretrain", "instruct"):
+        mine, theirs = ours.stages[stage], base.stages[stage]
+        found |= {"mse"} if mine.mse_weight != theirs.mse_weight else set()
+        found |= {"freeze"} if mine.freeze != theirs.freeze else set()
+        assert msgspec.structs.replace(mine, mse_weight=theirs.mse_weight, freeze=theirs.freeze) == theirs
+    found |= {f"data.{key}" for key in base.data if ours.data[key] != base.data[key]}
+    found |= ours.stages.keys() - base.stages.keys()
+    assert found == BASELINES[name]
+    assert ours.model.memory.slots == (1 if name == "xrag" else base.model.memory.slots)
+
+
+def test_distillation_takes_as_many_steps_of_as_many_rows_as_the_others_in_all():
+    stages = shipped("pisco").stages
+    assert stages["distil"].steps == stages["pretrain"].steps + stages["instruct"].steps
+    unlike = {"steps", "mse_weight", "freeze"}
+    same = [name for name in stages["distil"].__struct_fields__ if name not in unlike]
+    assert all(getattr(stages["distil"], name) == getattr(stages["instruct"], name) for name in same)
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "pisco"])
+def test_a_latent_baseline_trains_its_two_stages(name: str, tmp_path: Path):
+    small = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "layers": 2,
+        "heads": 2,
+        "vocabulary": 600,
+        "start": "identity",
+    }
+    stage = {"steps": 1, "batch": 2, "parallel": {"micro_batch": 2}}
+    over = {"model": {"backbone": {"scratch": small}}, "stages": {"pretrain": stage, "instruct": stage}}
+    over |= {"data": {key: {"passages": 200, "questions": 2} for key in ("pretrain", "instruct")}}
+    over |= {"evaluation": {key: {"tasks": []} for key in ("pretrain", "instruct")}}
+    first = run_stage(load(config_file(name), over), "pretrain", tmp_path / "pretrain")
+    over["stages"]["instruct"] = {**stage, "start": str(first)}
+    second = run_stage(load(config_file(name), over), "instruct", tmp_path / "instruct")
+    before, after = read_manifest(first), read_manifest(second)
+    assert before.model == after.model == load(config_file(name), over).model
+    learned = {file for file in before.sha256 if before.sha256[file] != after.sha256[file]}
+    everything = {"compressor.safetensors", "generator.safetensors", "memory.safetensors"}
+    frozen = {"icae": {"generator"}, "xrag": {"generator", "compressor"}}.get(name, set())
+    assert learned == everything - {f"{role}.safetensors" for role in frozen}
 
 
 def test_mistral_has_the_settings_of_the_papers_table_10():
@@ -155,7 +216,7 @@ def test_a_plan_is_shown_and_a_batch_that_does_not_divide_is_refused():
 
 
 def test_names_that_do_not_ship_are_refused_with_those_that_do():
-    with pytest.raises(ConfigError, match=r"config 'mistral-8b': .*Did you mean 'mistral-7b'\? Shipped: debug, "):
+    with pytest.raises(ConfigError, match=r"config 'mistral-8b': .*Did you mean 'mistral-7b'\? Shipped: .*debug, "):
         config_file("mistral-8b")
     with pytest.raises(ConfigError, match="checkpoint 'huge'"):
         checkpoint_folder("huge")
