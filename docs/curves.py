@@ -12,7 +12,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import median
+from typing import NamedTuple
 
 import matplotlib
 
@@ -26,6 +27,7 @@ NAMES = {"find": "straight-through", "gumbel": "Gumbel", "reinforce": "REINFORCE
 WINDOW = 25
 """Steps that a figure is the mean of."""
 ENOUGH = 0.95
+WHOLE, PARTS = ("seed", "step"), ("seconds", "recall", "loss")
 
 
 class Point(NamedTuple):
@@ -36,7 +38,7 @@ class Point(NamedTuple):
     step: int
     """The last of them."""
     seconds: float
-    """From the first step of the run to the end of this one."""
+    """From the first step of the run; a window counts as its median step does, so that interruptions do not."""
     recall: float
     loss: float
 
@@ -56,7 +58,7 @@ def _points(name: str, seed: int, log: Path) -> list[Point]:
     points, seconds = [], 0.0
     for start in range(0, len(steps) - WINDOW + 1, WINDOW):
         part = steps[start : start + WINDOW]
-        seconds += sum(entry["seconds"] + entry["prepare_seconds"] for entry in part)
+        seconds += WINDOW * median(entry["seconds"] + entry["prepare_seconds"] for entry in part)
         recall, loss = (sum(entry[key] for entry in part) / WINDOW for key in ("recall@1", "loss"))
         points.append(Point(name, seed, start + WINDOW, round(seconds, 1), round(recall, 4), round(loss, 4)))
     return points
@@ -73,19 +75,17 @@ def read() -> list[Point]:
     """The points that are kept."""
     with KEPT.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    kinds = Point.__annotations__
-    casts: dict[str, Any] = {"str": str, "int": int, "float": float}
-    return [Point(**{key: casts[kinds[key]](value) for key, value in row.items()}) for row in rows]
+    return [Point(row["name"], *(int(row[key]) for key in WHOLE), *(float(row[key]) for key in PARTS)) for row in rows]
 
 
 def table(points: Sequence[Point]) -> str:
     """Means over seeds, the lowest and the highest in brackets."""
-    head = ["trained by", "seeds", "steps 1 to 25", "51 to 75", "226 to 250", "seconds to 0.95", "seconds a step"]
+    head = ["trained by", "seeds", "steps 1 to 25", "51 to 75", "226 to 250", "steps to 0.95", "seconds a step"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, runs in _by_run(points).items():
         spans = [_span([run[at].recall for run in runs]) for at in (0, 2, 9)]
-        reached = [next((point.seconds for point in run if point.recall >= ENOUGH), None) for run in runs]
-        there = [seconds for seconds in reached if seconds is not None]
+        reached = [next((point.step for point in run if point.recall >= ENOUGH), None) for run in runs]
+        there = [step for step in reached if step is not None]
         when = _span(there, 0) if len(there) == len(runs) else f"{len(there)} of {len(runs)} reach it"
         lines.append(
             [NAMES[name], str(len(runs)), *spans, when, _span([run[-1].seconds / run[-1].step for run in runs])]
