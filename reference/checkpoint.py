@@ -12,7 +12,6 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -24,8 +23,6 @@ from typing import Any, Literal
 
 import msgspec
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
@@ -34,9 +31,11 @@ from reference.backbone import Loaded
 from reference.config import Adapters, ModelConfig
 from reference.model import Clara
 from reference.roles import load_state, state
+from reference.weights import NumberFormat, read, write
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+VECTORS = "memory.safetensors"
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "clara-bench")
 
 
@@ -63,7 +62,7 @@ def save(
     model: Clara,
     folder: Path,
     training: Mapping[str, Any] | None = None,
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    dtype: NumberFormat | None = None,
 ) -> None:
     """Write a checkpoint, in the place of an older one if there is one.
 
@@ -73,7 +72,7 @@ def save(
         model: what to save.
         folder: where; its parent must exist.
         training: kept in the manifest.
-        dtype: number format in the files; None keeps each tensor's own.
+        dtype: number format in the files; None keeps each tensor's own. Memory embeddings stay float16 in int8.
     """
     scratch = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     scratch.mkdir()
@@ -81,14 +80,16 @@ def save(
         files: dict[str, Mapping[str, Tensor]] = {
             f"{name}.safetensors": state(model.role(name)) for name in model.roles
         }
-        files["memory.safetensors"] = model.vectors()
+        files[VECTORS] = model.vectors()
         if model.config.backbone.scratch is not None:
             backbones.save_tokenizer(model.tokenizer, scratch / "tokenizer")
             if model.config.adapters.kind == "lora":
                 files["backbone.safetensors"] = dict(model.backbone.named_parameters())
-        for name, tensors in files.items():
-            save_file(_stored(tensors, dtype), scratch / name)
-        manifest = _described(model, {name: _digest(scratch / name) for name in files}, training or {})
+        digests = {
+            name: write(tensors, scratch / name, "float16" if dtype == "int8" and name == VECTORS else dtype)
+            for name, tensors in files.items()
+        }
+        manifest = _described(model, digests, training or {})
         text = json.dumps(msgspec.to_builtins(manifest), indent=1, ensure_ascii=False)
         (scratch / MANIFEST).write_text(text + "\n", encoding="utf-8")
         _replace(scratch, folder)
@@ -109,11 +110,6 @@ def _described(model: Clara, digests: dict[str, str], training: Mapping[str, Any
     )
 
 
-def _stored(tensors: Mapping[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
-    to = getattr(torch, dtype) if dtype else None
-    return {name: tensor.detach().to("cpu", to).contiguous() for name, tensor in tensors.items()}
-
-
 def _replace(scratch: Path, folder: Path) -> None:
     """Put a finished folder in its place; a folder cannot be renamed over one that holds files."""
     old = scratch.with_name(f"{scratch.name}-old")
@@ -121,11 +117,6 @@ def _replace(scratch: Path, folder: Path) -> None:
         folder.rename(old)
     scratch.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -244,13 +235,13 @@ def restore(
         file = f"{name}.safetensors"
         load_state(model.role(name), _read(folder, manifest, file), str(folder / file))
     if vectors:
-        tensors, own = _read(folder, manifest, "memory.safetensors"), model.vectors()
+        tensors, own = _read(folder, manifest, VECTORS), model.vectors()
         if thin:
             tensors["memory"] = tensors["memory"][[(n + 1) * manifest.slots // slots - 1 for n in range(slots)]]
         if thin or model.config.memory.centred != manifest.model.memory.centred:  # one has centres, the other has not
             tensors.pop("centres", None)
             own.pop("centres", None)
-        _fill(own, tensors, folder / "memory.safetensors")
+        _fill(own, tensors, folder / VECTORS)
 
 
 def _shape(adapters: Adapters) -> str:
@@ -277,13 +268,7 @@ def _check_backbone(folder: Path, manifest: Manifest, backbone: Loaded) -> None:
 
 
 def _read(folder: Path, manifest: Manifest, name: str) -> dict[str, Tensor]:
-    path = folder / name
-    try:
-        if _digest(path) != manifest.sha256.get(name):
-            raise DataError(f"{path}: damaged: its SHA-256 is not the one in {MANIFEST}. Copy it again")
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+    return read(folder / name, manifest.sha256.get(name))
 
 
 def _fill(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: Path) -> None:

@@ -218,10 +218,10 @@ def teach(
 @click.argument("checkpoint", type=FOLDER)
 @click.argument("out", type=FOLDER)
 @click.option("--role", "roles", multiple=True, type=ROLES, help="Role to keep; repeatable; by default all.")
-@click.option("--dtype", default="float16", show_default=True, type=click.Choice(["float32", "bfloat16", "float16"]),
-              help="Number format in the files.")  # fmt: skip
+@click.option("--dtype", default="float16", show_default=True,
+              type=click.Choice(["float32", "bfloat16", "float16", "int8"]), help="Numbers in the files.")  # fmt: skip
 def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> None:
-    """Copy CHECKPOINT to OUT for shipping: 16 bits, its log, and how it and those before it were trained.
+    """Copy CHECKPOINT to OUT for shipping: in 16 or 8 bits, its log, and how it and those before it were trained.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Making a trained checkpoint fit to ship: the roles that are needed, in 16 bits, and how they came about.
+"""Making a trained checkpoint fit to ship: the roles that are needed, in 16 or 8 bits, and how they came about.
 
     OUT/                    a checkpoint (see checkpoint.py); its manifest holds `history`, the stages before it
     OUT/log.jsonl           evaluations, and as many steps as say how the loss went
@@ -13,10 +13,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from clara_bench import ConfigError
 from reference import checkpoint
+from reference.weights import NumberFormat
 
 STEPS = 500
 """Lines of steps kept of a log."""
@@ -33,7 +34,7 @@ def export(
     source: Path,
     out: Path,
     roles: Sequence[str] = (),
-    dtype: Literal["float32", "bfloat16", "float16"] = "float16",
+    dtype: NumberFormat = "float16",
 ) -> int:
     """Copy a checkpoint for shipping; the bytes that it takes.
 

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from clara_bench import ConfigError, DataError
-from reference import checkpoint
+from reference import checkpoint, weights
 from reference.backbone import Loaded
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 from reference.model import Clara
 from reference.prompts import Encoded, memory_block
+from reference.shipped import checkpoint_folder
 
 ROLES = ("compressor", "reasoner", "generator")
 SHAPE = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")  # that of `tiny`
@@ -137,6 +138,29 @@ def test_half_precision_halves_the_files_and_keeps_the_model(model, tmp_path):
     assert {parameter.dtype for parameter in again.parameters()} == {torch.float32}
     for ours, theirs in zip(model.compress(TEXTS), again.compress(TEXTS), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0.05)
+
+
+def test_whole_numbers_of_8_bits_are_within_half_a_step_of_their_row(tmp_path):
+    rows = torch.randn(5, 33, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1e-4], [1], [3], [0], [50]])
+    kept = {"matrix": rows, "norm": torch.ones(33)}
+    sha256 = weights.write(kept, tmp_path / "w.safetensors", "int8")
+    again = weights.read(tmp_path / "w.safetensors", sha256)
+    assert again.keys() == kept.keys()
+    assert torch.equal(again["norm"].float(), kept["norm"])
+    step = rows.abs().amax(1, keepdim=True) / 127
+    assert ((again["matrix"] - rows).abs() <= step / 2 * 1.001).all()
+
+
+def test_whole_numbers_of_8_bits_quarter_the_files_and_stay_what_they_are_when_saved_again(tmp_path):
+    model = checkpoint.load(checkpoint_folder("tiny-text"))
+    checkpoint.save(model, tmp_path / "whole", dtype="float32")
+    checkpoint.save(model, tmp_path / "once", dtype="int8")
+    checkpoint.save(checkpoint.load(tmp_path / "once"), tmp_path / "twice", dtype="int8")
+    sizes = {name: (tmp_path / name / "generator.safetensors").stat().st_size for name in ("whole", "once")}
+    assert sizes["once"] < 0.28 * sizes["whole"]
+    once, twice = (checkpoint.load(tmp_path / name) for name in ("once", "twice"))
+    for ours, theirs in zip(once.parameters(), twice.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
 
 
 def test_saving_again_replaces_the_older_checkpoint_and_leaves_nothing_beside_it(tiny, tmp_path):
