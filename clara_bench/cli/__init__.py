@@ -13,6 +13,7 @@ import click
 
 from clara_bench import __version__
 from clara_bench.cli.board import leaderboard
+from clara_bench.cli.compare import compare
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import metrics, systems, tasks
 from clara_bench.cli.output import printable
@@ -69,9 +70,10 @@ def main() -> None:
     Start here:
       clara-bench run --suite quick          run the quick suite on made-up worlds
       clara-bench leaderboard runs           rank what has been run
+      clara-bench compare RUN OTHER          by how much they differ
       clara-bench inspect RUN                read single questions and answers
     """
 
 
-for command in (run, score, leaderboard, inspect, publish, tasks, systems, metrics, worlds):
+for command in (run, score, leaderboard, compare, inspect, publish, tasks, systems, metrics, worlds):
     main.add_command(command)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
+    Vector = NDArray[np.float64]
 
 CHUNK = 50
 """Resamples drawn at a time: 50 of 12,576 questions are 5 MB."""
@@ -58,20 +59,72 @@ def summarise(
         seed: seed of the bootstrap.
         resamples: how often to resample; 0 for no intervals.
     """
-    assert len(golds) == len(records), f"{len(golds)} golds, {len(records)} records"
-    truths = [Truth(gold) for gold in golds]
-    _warn_of_empty_references(metrics, truths)
-    cases = [
-        None if record is None or failed(record) else Case(truth, record)
-        for truth, record in zip(truths, records, strict=True)
-    ]
-    relevant = {rule: list(map(rule, truths)) for rule in {metric.relevant for metric in metrics}}
-    columns = [_column(metric, relevant[metric.relevant], cases) for metric in metrics]
-    intervals = _intervals(columns, seed, resamples)
+    columns = _columns(metrics, golds, records)
+    intervals = [_interval(_ratios(*sums)) for sums in _resampled(columns, seed, resamples)]
     return {
         metric.name: _summary(column, interval)
-        for metric, column, interval in zip(metrics, columns, intervals, strict=True)
+        for metric, column, interval in zip(metrics, columns, intervals or [None] * len(columns), strict=True)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one metric says of two runs over the same questions."""
+
+    mean: float | None
+    """Of the run less that of its baseline; None where one of them could not be scored."""
+    ci95: tuple[float, float] | None
+    """Percentile bootstrap of the difference, both resampled alike; None for fewer than two questions."""
+    higher: int
+    """Questions with a higher value than the baseline's."""
+    lower: int
+    n: int
+    """Questions that count in both."""
+
+
+def differences(
+    metrics: Sequence[Metric],
+    golds: Sequence[Gold],
+    baseline: Sequence[Record | None],
+    records: Sequence[Record | None],
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Difference]:
+    """How far a run is from another one: what is hard for both does not widen the interval.
+
+    Args:
+        metrics: what to compare; the keys of the result are their names, in this order.
+        golds: the truth about every question asked.
+        baseline: baseline[i] answers the question of golds[i]; None where there is no answer.
+        records: of the run that is compared with it.
+        seed: seed of the bootstrap.
+        resamples: how often to resample; 0 for no intervals.
+    """
+    before, after = _columns(metrics, golds, baseline), _columns(metrics, golds, records)
+    sums = _resampled([*before, *after], seed, resamples)
+    intervals = [
+        _interval(_ratios(*mine) - _ratios(*theirs))
+        for theirs, mine in zip(sums[: len(before)], sums[len(before) :], strict=True)
+    ]
+    return {
+        metric.name: _difference(theirs, mine, interval)
+        for metric, theirs, mine, interval in zip(
+            metrics, before, after, intervals or [None] * len(before), strict=True
+        )
+    }
+
+
+def _difference(before: Column, after: Column, interval: tuple[float, float] | None) -> Difference:
+    both = [bool(a and b) for a, b in zip(before.denominators, after.denominators, strict=True)]
+    pairs = [(x, y) for x, y, counts in zip(before.values(), after.values(), both, strict=True) if counts]
+    means = before.mean(), after.mean()
+    return Difference(
+        mean=None if means[0] is None or means[1] is None else means[1] - means[0],
+        ci95=interval if len(pairs) > 1 else None,
+        higher=sum(y > x for x, y in pairs),
+        lower=sum(y < x for x, y in pairs),
+        n=len(pairs),
+    )
 
 
 class Column(NamedTuple):
@@ -83,6 +136,27 @@ class Column(NamedTuple):
     """Questions that are scored."""
     failed: int
     """Questions that count and have no answer."""
+
+    def values(self) -> list[float]:
+        """Of each question; 0 where it does not count."""
+        return [a / b if b else 0.0 for a, b in zip(self.numerators, self.denominators, strict=True)]
+
+    def mean(self) -> float | None:
+        """None where no question counts."""
+        total = math.fsum(self.denominators)
+        return math.fsum(self.numerators) / total if total else None
+
+
+def _columns(metrics: Sequence[Metric], golds: Sequence[Gold], records: Sequence[Record | None]) -> list[Column]:
+    assert len(golds) == len(records), f"{len(golds)} golds, {len(records)} records"
+    truths = [Truth(gold) for gold in golds]
+    _warn_of_empty_references(metrics, truths)
+    cases = [
+        None if record is None or failed(record) else Case(truth, record)
+        for truth, record in zip(truths, records, strict=True)
+    ]
+    relevant = {rule: list(map(rule, truths)) for rule in {metric.relevant for metric in metrics}}
+    return [_column(metric, relevant[metric.relevant], cases) for metric in metrics]
 
 
 def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None]) -> Column:
@@ -100,19 +174,20 @@ def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | Non
 
 
 def _summary(column: Column, interval: tuple[float, float] | None) -> Summary:
-    total = math.fsum(column.denominators)
-    mean = math.fsum(column.numerators) / total if total else None
     unscored = len(column.numerators) - column.n
-    return Summary(mean, interval if column.n > 1 else None, column.n, unscored, column.failed)
+    return Summary(column.mean(), interval if column.n > 1 else None, column.n, unscored, column.failed)
 
 
-def _intervals(columns: Sequence[Column], seed: int, resamples: int) -> list[tuple[float, float] | None]:
-    """A 95 % percentile interval for each column; the resamples are shared, so columns can be compared."""
+def _resampled(columns: Sequence[Column], seed: int, resamples: int) -> list[tuple[Vector, Vector]]:
+    """Of each column the sums of numerators and of denominators, (resamples,) each; [] where there are none.
+
+    The resamples are shared, so columns can be compared.
+    """
     import numpy as np
 
     size = len(columns[0].numerators) if columns else 0
     if size < 2 or resamples < 1:
-        return [None] * len(columns)
+        return []
     numerators = _exact([column.numerators for column in columns])
     denominators = _exact([column.denominators for column in columns])
     random = np.random.default_rng(seed)
@@ -121,7 +196,7 @@ def _intervals(columns: Sequence[Column], seed: int, resamples: int) -> list[tup
         counts = _counts(random, min(CHUNK, resamples - start), size)
         above.append(counts @ numerators)
         below.append(counts @ denominators)
-    return [_interval(*pair) for pair in zip(np.concatenate(above).T, np.concatenate(below).T, strict=True)]
+    return list(zip(np.concatenate(above).T, np.concatenate(below).T, strict=True))
 
 
 def _counts(random: np.random.Generator, resamples: int, size: int) -> Matrix:
@@ -147,14 +222,21 @@ def _exact(columns: Sequence[Sequence[float]]) -> Matrix:
     return np.asarray(np.round(values / grid) * grid)
 
 
-def _interval(numerators: Matrix, denominators: Matrix) -> tuple[float, float] | None:
-    """From the 2.5th to the 97.5th percentile of the resampled ratios, both of them observed values."""
+def _ratios(numerators: Vector, denominators: Vector) -> Vector:
+    """Their ratios, NaN where nothing counts."""
     import numpy as np
 
-    there = denominators > 0
-    if not there.any():
+    return np.divide(numerators, denominators, out=np.full_like(numerators, np.nan), where=denominators > 0)
+
+
+def _interval(values: Vector) -> tuple[float, float] | None:
+    """From the 2.5th to the 97.5th percentile of resampled values, both of them observed ones."""
+    import numpy as np
+
+    there = values[~np.isnan(values)]
+    if not there.size:
         return None
-    low, high = np.quantile(numerators[there] / denominators[there], [0.025, 0.975], method="inverted_cdf")
+    low, high = np.quantile(there, [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)
 
 

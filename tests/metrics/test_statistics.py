@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clara_bench.metrics import get, names
-from clara_bench.metrics.statistics import Summary, _exact, summarise
+from clara_bench.metrics.statistics import Summary, _exact, differences, summarise
 from clara_bench.types import Answer, Gold, Ranked, Record, Usage
 
 CHECK = settings(max_examples=40, deadline=None, derandomize=True)
@@ -185,3 +185,33 @@ def test_scoring_a_whole_dev_set_with_every_answer_and_retrieval_metric_stays_in
     start = time.process_time()
     summarise(metrics, golds, records)
     assert time.process_time() - start < 1.2
+
+
+def test_what_is_hard_for_both_does_not_widen_the_interval_of_a_difference():
+    drawn = random.Random(0)
+    hard = [drawn.random() < 0.5 for _ in range(400)]
+    baseline = [wrong() if one else right() for one in hard]
+    better = [right() if drawn.random() < 0.1 else record for record in baseline]
+    [one] = differences([EM], [GOLD] * 400, baseline, better).values()
+    alone = [summarise([EM], [GOLD] * 400, records)["em"] for records in (baseline, better)]
+    assert one.mean == pytest.approx(alone[1].mean - alone[0].mean)
+    assert one.ci95[0] > 0
+    assert alone[1].ci95[0] < alone[0].ci95[1]  # side by side the two intervals say nothing
+
+
+def test_the_interval_of_a_difference_covers_the_truth_in_19_of_20_samples():
+    covered = 0
+    for seed in range(200):
+        drawn = random.Random(seed)
+        pairs = [(drawn.random() < 0.4, drawn.random() < 0.6) for _ in range(150)]
+        before, after = ([right() if pair[i] else wrong() for pair in pairs] for i in (0, 1))
+        low, high = differences([EM], [GOLD] * 150, before, after, seed, resamples=400)["em"].ci95
+        covered += low <= 0.2 <= high
+    assert 180 <= covered <= 199
+
+
+def test_a_question_that_counts_in_one_run_only_is_in_neither_tally_of_a_difference():
+    seconds = get("context_positions")
+    before, after = [right(Usage(context_positions=10)), failure()], [right(Usage(context_positions=4)), right()]
+    found = differences([seconds], [GOLD] * 2, before, after)["context_positions"]
+    assert (found.n, found.higher, found.lower) == (1, 0, 1)

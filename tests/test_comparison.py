@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clara_bench import comparison
+from clara_bench.cli import main
+from clara_bench.errors import ConfigError
+from clara_bench.results import open_run
+
+
+@pytest.fixture
+def answered(capitals: Path, oracle: str, tmp_path: Path):
+    """Runs the oracle and gives the run directory."""
+
+    def run(label: str, *extra: str) -> Path:
+        given = ["run", "-t", str(capitals), "-s", oracle, "--data", str(capitals.with_name("capitals.jsonl"))]
+        done = CliRunner().invoke(main, [*given, "--out", str(tmp_path / "runs"), "--label", label, *extra])
+        assert done.exit_code == 0, done.output
+        [folder] = (tmp_path / "runs").glob(f"*/{label}/*")
+        return folder
+
+    return run
+
+
+def test_a_run_is_as_good_as_itself_and_the_interval_says_so(answered) -> None:
+    run = open_run(answered("whole"))
+    em = comparison.compare(run, run)["em"]
+    assert (em.mean, em.ci95, em.higher, em.lower, em.n) == (0.0, (0.0, 0.0), 0, 0, 10)
+
+
+def test_the_difference_is_the_run_less_its_baseline_with_failures_as_zeros(answered) -> None:
+    whole, lame = open_run(answered("whole")), open_run(answered("lame", "-o", "fail=q3"))
+    em = comparison.compare(whole, lame)["em"]
+    assert em.mean == pytest.approx(-0.1)
+    assert em.ci95 is not None
+    assert em.ci95[0] < -0.1 < em.ci95[1] <= 0.0
+    assert (em.higher, em.lower, em.n) == (0, 1, 10)
+    back = comparison.compare(lame, whole)["em"]
+    assert (back.mean, back.ci95) == (pytest.approx(0.1), (-em.ci95[1], -em.ci95[0]))
+
+
+def test_runs_in_other_settings_are_compared_by_what_both_can_have(answered) -> None:
+    whole, own = open_run(answered("whole")), open_run(answered("own", "--setting", "gold"))
+    assert "recall@1" in comparison.compare(whole, whole)
+    found = comparison.compare(whole, own)
+    assert "em" in found
+    assert "recall@1" not in found
+
+
+def test_runs_over_other_questions_are_refused_with_both_named(answered) -> None:
+    whole, few = answered("whole"), answered("few", "--limit", "4")
+    with pytest.raises(ConfigError, match=r"few.* answers other questions \(.*, 4, .*whole.*, 10, "):
+        comparison.compare(open_run(whole), open_run(few))
+    done = CliRunner().invoke(main, ["compare", str(whole), str(few)])
+    assert done.exit_code == 2
+    assert "Compare runs of one table" in done.output
+
+
+def test_the_command_prints_a_line_for_each_run_and_metric_and_json_on_demand(answered) -> None:
+    whole, lame = answered("whole"), answered("lame", "-o", "fail=q3")
+    table = CliRunner().invoke(main, ["compare", str(whole), str(lame), str(whole), "-m", "em", "-m", "f1"])
+    assert table.exit_code == 0, table.output
+    assert table.output.count("-0.1000") == 2
+    assert table.output.count("+0.0000 – +0.0000") == 2
+    printed = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "--json"])
+    assert json.loads(printed.output)[str(lame)]["em"]["lower"] == 1
+
+
+def test_a_folder_that_is_no_run_is_named(answered, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(answered("whole")), str(tmp_path)])
+    assert done.exit_code == 2
+    assert f"{tmp_path} is not a run" in done.output.replace("\n", "")
