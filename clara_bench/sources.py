@@ -22,7 +22,7 @@ from clara_bench.tasks import Task
 from clara_bench.types import Example, Passage
 
 if TYPE_CHECKING:
-    from clara_bench.worlds import World, WorldConfig
+    from clara_bench.worlds import WorldConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +97,25 @@ class WrittenWorld(NamedTuple):
     random candidate: what a score has to be seen beside."""
 
 
-def write_world(task: Task, options: Mapping[str, str], folder: Path) -> WrittenWorld:
+def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: bool = False) -> WrittenWorld:
     """Write a world as raw files, <split>.jsonl and corpus.jsonl, which `--data FOLDER` reads again.
 
+    Args:
+        task: whose raw schema the questions are in.
+        options: of the generator.
+        folder: where.
+        pairs: each question with two passages of one type instead (`worlds.gate`), for a task of single questions.
+
     Raises:
-        ConfigError: the task has no worlds, or an option is not one of the generator's.
+        ConfigError: the task has no worlds, or none of pairs, or an option is not one of the generator's.
         BackendError: the disk cannot be written to.
     """
-    from clara_bench.worlds import coin_flip_line
+    from clara_bench.worlds import coin_flip_line, gate, generate
 
-    config, world = _world(task, options)
+    if pairs and task.sources.worlds != "nq":
+        raise ConfigError(f"pairs of passages are in the form of nq's questions, not of {task.name}'s. Write nq's")
+    config = _world_config(task, options)
+    world = gate(config) if pairs else generate(str(task.sources.worlds), config)
     files = {folder / f"{config.split}.jsonl": world.rows, folder / "corpus.jsonl": world.corpus}
     for path, rows in files.items():
         write_atomic(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
@@ -138,22 +147,25 @@ def _refuse_contradictions(task: Task, source: Source) -> None:
 def _from_world(task: Task, source: Source) -> _Found:
     if source.corpus or source.aliases:
         raise ConfigError("--data worlds brings its own corpus: leave --corpus and --aliases out")
-    config, world = _world(task, {"split": source.split, **source.world})
+    from clara_bench.worlds import generate
+
+    config = _world_config(task, {"split": source.split, **source.world})
+    world = generate(str(task.sources.worlds), config)
     corpus = {row["id"]: Passage(row["id"], row["title"], row["text"]) for row in world.corpus}
     dataset = read(task.reader, world.rows, f"world of {task.name}", corpus)
     return _Found(dataset, {"source": "worlds", "schema": task.sources.worlds, "config": asdict(config)})
 
 
-def _world(task: Task, options: Mapping[str, str]) -> tuple[WorldConfig, World]:
+def _world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:
     if task.sources.worlds is None:
         raise ConfigError(f"task '{task.name}' has no made-up worlds. Name its file with --data FILE")
-    from clara_bench.worlds import WorldConfig, generate
+    from clara_bench.worlds import WorldConfig
 
     class Worlds:
         Options = WorldConfig
 
-    config = parse_options(Worlds, options, "--world")
-    return config, generate(task.sources.worlds, config)
+    config: WorldConfig = parse_options(Worlds, options, "--world")
+    return config
 
 
 def _from_hub(task: Task, source: Source) -> _Found:

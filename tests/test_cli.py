@@ -79,6 +79,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["systems", "show", "bm25"], "unknown system 'bm25'"),
         (["systems", "new", "Not A Name"], "cannot be a module name"),
         (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
+        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages are in the form of nq's questions"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -91,6 +92,14 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert len(lines) == 1
     assert message in lines[0]
     assert "Traceback" not in text
+
+
+def test_a_world_of_pairs_gives_each_question_two_passages(tmp_path: Path) -> None:
+    code, text = invoke("worlds", "nq", str(tmp_path / "w"), "--pairs", "--world", "questions=20")
+    assert code == 0, text
+    assert "all 50.0%" in text
+    rows = [json.loads(line) for line in (tmp_path / "w" / "dev.jsonl").read_text().splitlines()]
+    assert [len(row["ctxs"]) for row in rows] == [2] * 20
 
 
 ROWS = [{"id": f"q{i}", "answer": city} for i, city in enumerate(["Oslo", "Rome", "Paris", "wrong"])]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clara_bench.cli.options import pairs
+from clara_bench.cli import options
 
 
 @click.command()
@@ -14,18 +14,20 @@ from clara_bench.cli.options import pairs
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--world", multiple=True, metavar="KEY=VALUE",
               help="Option of the generator, such as questions=500, passages=2000, seed=1, split=train.")  # fmt: skip
-def worlds(task: str, folder: Path, world: tuple[str, ...]) -> None:
+@click.option("--pairs", is_flag=True, help="Two passages a question, alike but for their names: a test of reading.")
+def worlds(task: str, folder: Path, world: tuple[str, ...], pairs: bool) -> None:
     """Write TASK's world to FOLDER: questions in the official raw schema, and corpus.jsonl.
 
     Says too what a reader would score that chooses its passage by chance, for each kind of question.
 
     \b
-    Example:
+    Examples:
       clara-bench worlds hotpotqa my-world --world questions=500 --world seed=1
+      clara-bench worlds nq my-pairs --pairs --world questions=500 --world passages=2000
     """
     from clara_bench import sources, tasks
 
-    written = sources.write_world(tasks.load(task), pairs(world, "--world"), folder)
+    written = sources.write_world(tasks.load(task), options.pairs(world, "--world"), folder, pairs)
     for path in written.paths:
         click.echo(path)
     line = ", ".join(f"{kind} {share:.1%}" for kind, share in written.coin_flip.items())
