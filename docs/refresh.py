@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
-from clara_bench.leaderboard import Board, Row, boards, cell
+from clara_bench.formats import cell
+from clara_bench.leaderboard import Board, Row, boards
 from clara_bench.results import find_runs
 
 ROOT = Path(__file__).parent.parent

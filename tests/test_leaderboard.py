@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import leaderboard, results
+from clara_bench import formats, leaderboard, results
 from clara_bench.cli import main
 
 
@@ -34,11 +34,11 @@ def test_rows_with_other_candidates_stand_in_another_section(runs: Path) -> None
 
 def test_rows_with_failures_are_marked_in_every_format(runs: Path) -> None:
     found = leaderboard.boards(results.find_runs(runs))
-    assert "lame †1" in leaderboard.markdown(found)
-    assert r"lame $\dagger$1" in leaderboard.latex(found)
-    rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(found))))
+    assert "lame †1" in formats.markdown(found)
+    assert r"lame $\dagger$1" in formats.latex(found)
+    rows = list(csv.DictReader(io.StringIO(formats.to_csv(found))))
     assert {row["failed"] for row in rows if row["system"] == "lame" and row["metric"] == "em"} == {"1"}
-    assert json.loads(leaderboard.to_json(found))[0]["sections"][1]["rows"][1]["failed"] == 1
+    assert json.loads(formats.to_json(found))[0]["sections"][1]["rows"][1]["failed"] == 1
 
 
 def test_every_mean_carries_a_seeded_interval(runs: Path) -> None:
@@ -57,7 +57,7 @@ def test_other_questions_are_another_table(runs: Path, capitals: Path, oracle: s
 
 
 def test_labels_cannot_break_out_of_a_table(runs: Path) -> None:
-    text = leaderboard.markdown(leaderboard.boards(results.find_runs(runs)))
+    text = formats.markdown(leaderboard.boards(results.find_runs(runs)))
     assert "<b>" not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1

@@ -33,14 +33,15 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
       clara-bench leaderboard runs
       clara-bench leaderboard results --format markdown -m em -m f1 -m recall@5
     """
-    from clara_bench import leaderboard as library
+    from clara_bench.formats import FORMATS
+    from clara_bench.leaderboard import boards
     from clara_bench.results import find_runs
 
-    found = library.boards(find_runs(root, _left_out), names, seed)
+    found = boards(find_runs(root, _left_out), names, seed)
     if kind == "rich":
         print_boards(found, names)
     else:
-        click.echo(library.FORMATS[kind](found, names), nl=False)
+        click.echo(FORMATS[kind](found, names), nl=False)
 
 
 def _left_out(error: BenchError) -> None:
@@ -52,7 +53,7 @@ def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
     from rich.text import Text
 
     from clara_bench.cli.output import console
-    from clara_bench.leaderboard import NOTE, table, title
+    from clara_bench.formats import NOTE, table, title
 
     screen = console()
     unbounded = screen.options.update(max_width=10**6)

@@ -78,6 +78,7 @@ def _foreign(what: str, answers: Path, names: tuple[str, ...], seed: int, given:
     from clara_bench import scoring, sources, tasks
     from clara_bench.candidates import refuse_impossible, select
     from clara_bench.cli.run import check_setting
+    from clara_bench.foreign import read_foreign
 
     task = tasks.load(what)
     setting = check_setting(given["setting"] or task.default_setting)
@@ -85,7 +86,7 @@ def _foreign(what: str, answers: Path, names: tuple[str, ...], seed: int, given:
     data = sources.load(task, source)
     examples = select(data, given["limit"], seed, given["complete_gold"])
     refuse_impossible(data, examples, setting)
-    records = scoring.read_foreign(answers, examples, data.corpus)
+    records = read_foreign(answers, examples, data.corpus)
     return scoring.score(examples, records, names or task.metrics, task.answer_scorer, setting, seed)
 
 

@@ -1,0 +1,146 @@
+"""Leaderboards as text: Markdown, LaTeX, CSV and JSON, and the cells that all tables share."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from clara_bench import metrics
+from clara_bench.leaderboard import COLUMNS, TRAITS, Board
+from clara_bench.metrics import Metric
+from clara_bench.metrics.statistics import Summary
+
+
+def shown_metrics(board: Board, names: Sequence[str] = ()) -> list[Metric]:
+    """The columns that at least one row has, in the order asked for."""
+    had = {name for section in board.sections for row in section.rows for name in row.metrics}
+    return [metrics.get(name) for name in (names or COLUMNS) if name in had]
+
+
+def shown_traits(board: Board) -> list[str]:
+    """The traits that at least one row declares."""
+    rows = [row for section in board.sections for row in section.rows]
+    return [trait for trait in TRAITS if any(row.traits.get(trait) not in (None, "") for row in rows)]
+
+
+def cell(metric: Metric, summary: Summary | None) -> str:
+    """A mean with half its interval's width, percentages for shares; – where the metric does not apply."""
+    if summary is None or summary.mean is None:
+        return "–"
+    scale, digits = (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(summary.mean)))
+    text = f"{scale * summary.mean:.{digits}f}"
+    if summary.ci95 is None:
+        return text
+    return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+
+
+def _digits(size: float) -> int:
+    """Decimals that leave a number at least two figures that say something."""
+    if size >= 100:
+        return 0
+    return 4 if 0 < size < 0.1 else 2
+
+
+def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Head and rows as text; the same for every format."""
+    shown, traits = shown_metrics(board, names), shown_traits(board)
+    head = ["setting", "candidates", "system", *(metric.name for metric in shown), *traits]
+    rows = [
+        [
+            section.setting,
+            section.candidates_hash[:8],
+            f"{row.label} †{row.failed}" if row.failed else row.label,
+            *(cell(metric, row.metrics.get(metric.name)) for metric in shown),
+            *(_trait(row.traits.get(trait)) for trait in traits),
+        ]
+        for section in board.sections
+        for row in section.rows
+    ]
+    return head, rows
+
+
+def _trait(value: Any) -> str:
+    return "–" if value in (None, "") else {True: "yes", False: "no"}.get(value, str(value))
+
+
+def title(board: Board) -> str:
+    """One line above a table."""
+    return f"{board.task} {board.version} · {board.source} · {board.questions} questions · {board.questions_hash[:8]}"
+
+
+NOTE = "mean ± half of a 95 % bootstrap interval; † failed questions, counted as 0; rank only within equal candidates"
+
+
+def markdown(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """GitHub tables."""
+    parts = []
+    for board in found:
+        head, rows = table(board, names)
+        lines = [head, ["---"] * len(head), *rows]
+        parts.append(f"### {title(board)}\n\n" + "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines))
+    return "\n\n".join([*parts, f"*{NOTE}*"]) + "\n"
+
+
+def _md(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def latex(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """One tabular (booktabs) a board."""
+    parts = []
+    for board in found:
+        head, rows = table(board, names)
+        body = [" & ".join(map(_tex, line)) + r" \\" for line in rows]
+        columns = "lll" + "r" * (len(head) - 3)
+        top = [
+            f"% {title(board)}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(map(_tex, head)) + r" \\",
+        ]
+        parts.append("\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]))
+    return "\n\n".join([*parts, f"% {NOTE}"]) + "\n"
+
+
+TEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "†": r"$\dagger$", "–": "--",
+})  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    return text.translate(TEX)
+
+
+def to_csv(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """One line a run and metric: unrounded, with interval and counts."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ["task", "version", "questions_hash", "setting", "candidates_hash", "system", "metric"]
+    writer.writerow([*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path"])
+    for board in found:
+        for section in board.sections:
+            for row in section.rows:
+                for name, s in row.metrics.items():
+                    low, high = s.ci95 or ("", "")
+                    identity = [board.task, board.version, board.questions_hash, section.setting]
+                    measured = ["" if s.mean is None else s.mean, low, high, s.n, s.unscored, s.failed]
+                    writer.writerow([*identity, section.candidates_hash, row.label, name, *measured, row.path])
+    return buffer.getvalue()
+
+
+def to_json(found: Sequence[Board], names: Sequence[str] = ()) -> str:
+    """The boards as they are."""
+    return msgspec.json.format(msgspec.json.encode(list(found)), indent=2).decode() + "\n"
+
+
+FORMATS: Mapping[str, Callable[..., str]] = {
+    "markdown": markdown,
+    "csv": to_csv,
+    "latex": latex,
+    "json": to_json,
+}
