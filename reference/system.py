@@ -80,6 +80,8 @@ class ClaraSystem:
         """Longest answer with the reasoning before it, in tokens."""
         device: str = "auto"
         """A torch device; auto: the GPU if there is one."""
+        method: str = "clara"
+        """What the leaderboard calls the compressor: weights do not say by which method they were trained."""
 
         def __post_init__(self) -> None:
             at_least_one(self, "k", "depth", "search_depth", "max_new_tokens")
@@ -106,7 +108,7 @@ class ClaraSystem:
         return Traits(
             backbone=self._weights.backbone,
             reader="tuned",
-            compressor="clara",
+            compressor=self.options.method,
             offline=self.options.store is not None,
             query_dependent=False,
             weights="ours",

@@ -304,6 +304,7 @@ def test_traits_and_description_say_what_was_used(folder: Path, model: Clara, tm
         "backbone": "scratch-2x32", "reader": "tuned", "compressor": "clara", "offline": True,
         "query_dependent": False, "weights": "ours", "nominal_ratio": 16.0,
     }  # fmt: skip
+    assert clara(folder, method="pooled").traits.compressor == "pooled"
     said = system.describe()
     assert (said["rate"], said["slots"], said["stage"], said["step"]) == (16, SLOTS, "joint", 7)
     assert str(tmp_path) not in json.dumps(said)
