@@ -1,0 +1,139 @@
+"""What latent compressors give at equal memory and training: docs/latents.svg and two tables of reference/README.md.
+
+python docs/latents.py    from the runs published in reference/latents (suite `latents`)
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+from clara_bench import tasks
+from clara_bench.comparison import compare
+from clara_bench.metrics.statistics import Difference, Summary
+from clara_bench.results import Run, find_runs
+from clara_bench.scoring import score_run
+
+ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "reference" / "latents"
+PAGE = ROOT / "reference" / "README.md"
+BASELINE = "salient"
+PASSAGES = {"gold-": "the needed passages", "": "BM25's five of 20"}
+"""By what a run's label begins with."""
+METHODS = {
+    "salient": "CLaRa: salient pretraining",
+    "cocom": "COCOM-like: reconstruction",
+    "icae": "ICAE-like: reconstruction, frozen generator",
+    "autocompressor": "AutoCompressor-like: recurrent",
+    "pisco": "PISCO-like: distillation alone",
+    "pooled": "mean-pooled states",
+    "xrag": "xRAG-like: one projected vector",
+}
+PARTS = {
+    "salient": "simple and complex questions, paraphrases, MSE",
+    "salient-no-mse": "the same without MSE",
+    "salient-simple-complex": "without paraphrases",
+    "salient-simple": "simple questions alone",
+    "salient-paraphrase": "paraphrases alone",
+}
+
+
+class Result(NamedTuple):
+    """EM of a method on a task, and how far that is from the baseline's."""
+
+    em: Summary
+    less: Difference
+
+
+def results(prefix: str, methods: Mapping[str, str]) -> dict[str, dict[str, Result]]:
+    """By method and task; a method counts where all its tasks were run."""
+    runs: dict[str, dict[str, Run]] = {}
+    for run in find_runs(RUNS):
+        runs.setdefault(run.manifest["system"]["label"], {})[run.manifest["task"]["name"]] = run
+    baseline = runs[prefix + BASELINE]
+    return {
+        name: {task: _result(baseline[task], run) for task, run in runs[prefix + name].items()}
+        for name in methods
+        if prefix + name in runs
+    }
+
+
+def _result(baseline: Run, run: Run) -> Result:
+    return Result(score_run(run, ["em"]).metrics["em"], compare(baseline, run, ["em"])["em"])
+
+
+def table(head: str, methods: Mapping[str, str], found: Mapping[str, Mapping[str, Result]]) -> str:
+    """EM in per cent; in brackets the difference to the first row, and its paired 95 % interval."""
+    names = _tasks(found)
+    lines = [[head, *names], ["---", *["---:"] * len(names)]]
+    for name, by_task in found.items():
+        lines.append([methods[name], *(_cell(by_task[task], name == BASELINE) for task in names)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _cell(result: Result, baseline: bool) -> str:
+    em, less = result
+    assert em.mean is not None and em.ci95 is not None and less.mean is not None and less.ci95 is not None
+    if baseline:
+        return f"{100 * em.mean:.1f} ±{50 * (em.ci95[1] - em.ci95[0]):.1f}"
+    low, high = (100 * end for end in less.ci95)
+    return f"{100 * em.mean:.1f} ({100 * less.mean:+.1f}, {low:+.1f} to {high:+.1f})"
+
+
+def _tasks(found: Mapping[str, Mapping[str, Result]]) -> list[str]:
+    return [name for name in tasks.names() if name in found[BASELINE]]
+
+
+def draw(panels: Mapping[str, Mapping[str, Mapping[str, Result]]], target: Path) -> None:
+    """A panel a task; a line a method; a point for each kind of passages, with its 95 % interval."""
+    plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
+    names = _tasks(next(iter(panels.values())))
+    figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 2.9), sharey=True)
+    for axis, task in zip(axes, names, strict=True):
+        for colour, (label, found) in enumerate(panels.items()):
+            _points(axis, [by_task[task].em for by_task in found.values()], label, f"C{colour}")
+        axis.set_title(task, fontsize=9)
+        axis.set_xlabel("EM, %")
+        axis.grid(alpha=0.3)
+    axes[0].set_yticks(range(len(METHODS)), list(METHODS.values()))
+    axes[0].invert_yaxis()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.savefig(target, metadata={"Date": None})
+
+
+def _points(axis: plt.Axes, scores: Sequence[Summary], label: str, colour: str) -> None:
+    means = [100 * (score.mean or 0.0) for score in scores]
+    ends = [score.ci95 or (score.mean, score.mean) for score in scores]
+    error = [
+        [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
+        [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
+    ]
+    axis.errorbar(means, range(len(means)), xerr=error, fmt="o", ms=4, color=colour, capsize=2, label=label)
+
+
+def tables() -> dict[str, str]:
+    """What stands between the marks of the page, by the name of the mark."""
+    gold, found = (results(prefix, METHODS) for prefix in PASSAGES)
+    return {
+        "latents": table("memories of the needed passages", METHODS, gold),
+        "latents-found": table("memories of five passages by BM25", METHODS, found),
+        "mixes": table("pretraining", PARTS, results("gold-", PARTS)),
+    }
+
+
+if __name__ == "__main__":
+    draw({label: results(prefix, METHODS) for prefix, label in PASSAGES.items()}, ROOT / "docs" / "latents.svg")
+    filled = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["filled"]
+    text = PAGE.read_text(encoding="utf-8")
+    for part, content in tables().items():
+        text = filled(text, part, content)
+    PAGE.write_text(text, encoding="utf-8")
