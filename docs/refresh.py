@@ -1,13 +1,16 @@
-"""Draws docs/results.svg and docs/worlds.svg and rewrites the tables of both READMEs, all from published runs.
+"""Draws docs/results.svg and docs/worlds.svg and rewrites tables of README.md, docs/results.md and reference/README.md.
+
+All from published runs.
 
 python docs/refresh.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import matplotlib
@@ -19,7 +22,10 @@ from clara_bench import metrics
 from clara_bench.cache import write_atomic
 from clara_bench.formats import cell
 from clara_bench.leaderboard import Board, Row, boards
+from clara_bench.metrics import Metric
+from clara_bench.metrics.statistics import Summary
 from clara_bench.results import find_runs
+from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "reference"
@@ -29,6 +35,7 @@ COLUMNS = (
 )  # fmt: skip
 MADE_UP = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "effective_ratio_micro", "seconds")
 ABLATED = ("em", "f1", "recall@1", "recall@5", "all_support@5")
+MEANS = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
 MARKERS = "osD^vP*X"
 
 
@@ -42,11 +49,16 @@ class Part(NamedTuple):
     """Whether its questions are about worlds, or real."""
     picture: str = ""
     """In docs/; "" for none."""
+    short: bool = False
+    """A line a system, with the first column for each task and the means over tasks of the others."""
 
 
+README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 PARTS = {
-    "results": Part(ROOT / "README.md", ROOT / "results", COLUMNS, made_up=False, picture="results.svg"),
-    "worlds": Part(ROOT / "README.md", ROOT / "results", MADE_UP, picture="worlds.svg"),
+    "results": Part(README, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True),
+    "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
+    "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
+    "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "ablations": Part(REFERENCE / "README.md", REFERENCE / "ablations", ABLATED),
 }
 
@@ -94,6 +106,47 @@ def table(found: list[Board], columns: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def short_table(found: list[Board], columns: Sequence[str]) -> str:
+    """A line a system: the first metric on each task, and means over the tasks of the others."""
+    first, *others = (metrics.get(name) for name in columns)
+    lines = [["passages", "system", *(f"{board.task} {first.name}" for board in found), *(one.name for one in others)]]
+    lines.append(["---", "---", *["---:"] * (len(lines[0]) - 2)])
+    for (setting, label), rows in _by_system(found, first).items():
+        scores = [
+            cell(first, rows[board.task].metrics.get(first.name)) if board.task in rows else "–" for board in found
+        ]
+        lines.append([setting, label, *scores, *(_cell_of_mean(metric, rows) for metric in others)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[str, Row]]:
+    """By setting and label the row of each task; settings in their order, in each the best first."""
+    systems: dict[tuple[str, str], dict[str, Row]] = {}
+    for board in found:
+        for section in board.sections:
+            for row in section.rows:
+                systems.setdefault((section.setting, row.label), {})[board.task] = row
+    order = sorted(systems, key=lambda key: (SETTINGS.index(key[0]), -(_mean(first, systems[key]) or 0.0)))
+    return {key: systems[key] for key in order}
+
+
+def _mean(metric: Metric, rows: Mapping[str, Row]) -> float | None:
+    means = [row.metrics[metric.name].mean for row in rows.values() if metric.name in row.metrics]
+    known = [mean for mean in means if mean is not None]
+    return fmean(known) if known else None
+
+
+def _cell_of_mean(metric: Metric, rows: Mapping[str, Row]) -> str:
+    mean = _mean(metric, rows)
+    return "–" if mean is None else cell(metric, Summary(mean, None, len(rows), 0, 0))
+
+
+def content(part: str) -> str:
+    """The table of a part."""
+    chosen = PARTS[part]
+    return (short_table if chosen.short else table)(published(part), chosen.columns)
+
+
 def published(part: str) -> list[Board]:
     """The boards that a part shows."""
     chosen = PARTS[part]
@@ -115,8 +168,7 @@ def filled(text: str, part: str, content: str) -> str:
 
 if __name__ == "__main__":
     for name, part in PARTS.items():
-        found = published(name)
         if part.picture:
-            draw(found, ROOT / "docs" / part.picture)
+            draw(published(name), ROOT / "docs" / part.picture)
         text = part.page.read_text(encoding="utf-8")
-        write_atomic(part.page, filled(text, name, table(found, part.columns)))
+        write_atomic(part.page, filled(text, name, content(name)))
