@@ -13,13 +13,12 @@ Nothing is unpickled.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import torch
@@ -28,34 +27,14 @@ from torch import Tensor
 from clara_bench import ConfigError, DataError
 from reference import backbone as backbones
 from reference.backbone import Loaded
-from reference.config import Adapters, ModelConfig
+from reference.config import Adapters
+from reference.manifest import MANIFEST, Manifest, read_manifest
 from reference.model import Clara
 from reference.roles import load_state, state
 from reference.weights import NumberFormat, read, write
 
-SCHEMA = 1
-MANIFEST = "manifest.json"
 VECTORS = "memory.safetensors"
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "clara-bench")
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a checkpoint holds."""
-
-    schema: Literal[1] = 1
-    model: ModelConfig
-    backbone: str
-    """Fingerprint of the backbone that the weights belong to."""
-    slots: int
-    """Memory vectors of the longest document."""
-    roles: tuple[str, ...]
-    parameters: dict[str, int]
-    """How many each role has of its own."""
-    sha256: dict[str, str]
-    """Of every file of weights."""
-    packages: dict[str, str]
-    training: dict[str, Any] = {}
-    """How the weights came about: command, stage, seed, step, data; whatever the one who saves wants to keep."""
 
 
 def save(
@@ -117,29 +96,6 @@ def _replace(scratch: Path, folder: Path) -> None:
         folder.rename(old)
     scratch.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """What a checkpoint folder says of itself.
-
-    Raises:
-        ConfigError: no checkpoint, not one of this schema, or its settings are not valid.
-    """
-    path = folder / MANIFEST
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"{folder}: no checkpoint ({MANIFEST}: {reason}). Expected a folder from training") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON: {error}") from error
-    found = tables.get("schema") if isinstance(tables, dict) else None
-    if found != SCHEMA:
-        raise ConfigError(f"{path}: schema {found}, this version reads {SCHEMA}. Train or export it again")
-    try:
-        return msgspec.convert(tables, Manifest)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
 
 
 def read_backbone(folder: Path) -> Loaded:

@@ -71,8 +71,8 @@ def train(
     if start is not None:
         tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
     chosen = _config(config, tables)
-    from reference.checkpoint import read_manifest
     from reference.launch import run_stage
+    from reference.manifest import read_manifest
 
     best = run_stage(chosen, stage, out, store, resume)
     if _first_process():

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from clara_bench import ConfigError
 from reference import checkpoint
+from reference.manifest import MANIFEST, read_manifest
 from reference.weights import NumberFormat
 
 STEPS = 500
@@ -48,7 +49,7 @@ def export(
         ConfigError: no checkpoint, a role that it lacks, or a folder that holds something else.
         DataError: a file is damaged.
     """
-    if out.exists() and not (out / checkpoint.MANIFEST).is_file():
+    if out.exists() and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out}: is there already and holds no checkpoint. Choose another folder")
     model = checkpoint.load(source, roles or None)
     stages = list(_lineage(source))
@@ -75,7 +76,7 @@ def _lineage(folder: Path) -> Iterator[_Stage]:
     seen: set[Path] = set()
     while folder.is_dir() and folder.resolve() not in seen:
         seen.add(folder.resolve())
-        training = checkpoint.read_manifest(folder).training
+        training = read_manifest(folder).training
         older = training.pop("history", None)
         yield _Stage(
             str(training.get("stage", "")),

@@ -14,6 +14,7 @@ from clara_bench import ConfigError
 from reference import backbone as backbones
 from reference import checkpoint
 from reference.config import RETRIEVING, Config, ModelConfig, TrainConfig
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.stages import LEARNING
 
@@ -69,7 +70,7 @@ def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
         loaded = backbones.load(wanted, settings.seed, tokenizer)
         return set_out(Clara(loaded, config.model, (), settings.seed), settings)
     folder = Path(settings.start)
-    manifest = checkpoint.read_manifest(folder)
+    manifest = read_manifest(folder)
     if not wanted.model and manifest.model.backbone.scratch != wanted.scratch:
         raise ConfigError(f"{folder}: its backbone is {manifest.model.backbone}, the config's is {wanted}")
     roles = [role for role in manifest.roles if role != "generator" or settings.generator_start == "checkpoint"]

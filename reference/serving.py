@@ -18,6 +18,7 @@ from clara_bench.cache import digest
 from clara_bench.read import models
 from reference import checkpoint
 from reference.decode import clock
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.shipped import checkpoint_folder
 from reference.store import Store
@@ -82,7 +83,7 @@ class Weights:
             self.config = model.config
             return
         self.folder = checkpoint_folder(name)
-        self.manifest = checkpoint.read_manifest(self.folder)
+        self.manifest = read_manifest(self.folder)
         self.config = self.manifest.model
         missing = [role for role in roles if role not in self.manifest.roles]
         if missing:

@@ -20,6 +20,7 @@ from reference.blocks import with_memories
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 from reference.data import Row, Turn
 from reference.layout import PADDING, SEPARATOR, visible
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.passes import filled, sight
 from reference.prompts import Encoded, memory_block
@@ -381,7 +382,7 @@ def test_a_system_says_what_the_model_itself_says(tiny, corpus, tmp_path):
 def test_a_checkpoint_keeps_how_its_reader_sees(tiny, tmp_path):
     model = saved(tiny, tmp_path / "c", "block")
     again = checkpoint.load(tmp_path / "c")
-    assert again.config.attention == checkpoint.read_manifest(tmp_path / "c").model.attention == "block"
+    assert again.config.attention == read_manifest(tmp_path / "c").model.attention == "block"
     assert torch.equal(in_order(again, "text", ORDERS[2]), in_order(model, "text", ORDERS[2]))
 
 

@@ -13,6 +13,7 @@ from clara_bench import ConfigError, DataError
 from reference import checkpoint, weights
 from reference.backbone import Loaded
 from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.prompts import Encoded, memory_block
 from reference.shipped import checkpoint_folder
@@ -169,7 +170,7 @@ def test_saving_again_replaces_the_older_checkpoint_and_leaves_nothing_beside_it
     model.memory.data += 1
     checkpoint.save(model, tmp_path / "c", {"step": 2})
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    assert checkpoint.read_manifest(tmp_path / "c").training == {"step": 2}
+    assert read_manifest(tmp_path / "c").training == {"step": 2}
     assert torch.equal(checkpoint.load(tmp_path / "c").memory, model.memory)
 
 
@@ -179,13 +180,13 @@ def test_a_save_that_fails_leaves_the_older_checkpoint(tiny, tmp_path):
     with pytest.raises(TypeError):
         checkpoint.save(model, tmp_path / "c", {"step": object()})
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    assert checkpoint.read_manifest(tmp_path / "c").training == {"step": 1}
+    assert read_manifest(tmp_path / "c").training == {"step": 1}
 
 
 def test_the_manifest_tells_what_the_weights_are(tiny, tmp_path):
     model = make(tiny)
     checkpoint.save(model, tmp_path / "c", {"command": "clara-reference train debug", "seed": 7})
-    manifest = checkpoint.read_manifest(tmp_path / "c")
+    manifest = read_manifest(tmp_path / "c")
     assert (manifest.slots, manifest.roles, manifest.backbone) == (4, ROLES, tiny.fingerprint)
     assert manifest.model == model.config
     own = sum(parameter.numel() for parameter in model.role("generator").trainable().values())

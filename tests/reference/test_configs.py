@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from clara_bench import ConfigError
 from clara_bench.suites import load as load_suite
-from reference.checkpoint import read_manifest
 from reference.cli import main
 from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
 from reference.deepspeed import count_parameters
 from reference.handover import set_out
 from reference.launch import data_options, run_stage
 from reference.lessons import open_source
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.plan import empty_backbone, plan
 from reference.shipped import checkpoint_folder, config_file, configs

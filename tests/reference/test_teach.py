@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench import ConfigError
-from reference import checkpoint, teach
+from reference import teach
 from reference.cli import main
 from reference.config import Config, load
 from reference.data import Row, Turn
 from reference.launch import data_options, run_stage
 from reference.lessons import open_source
+from reference.manifest import read_manifest
 from reference.rowfiles import Lines, read_instruct, write_instruct
 from reference.serving import Weights
 from reference.shipped import config_file
@@ -91,7 +92,7 @@ def test_what_is_taught_trains_a_step(debug: Config, tmp_path: Path):
         {"micro_batch": 2}}}, "data": {"distil": {"path": str(out), "together": True}},
         "evaluation": {"distil": {"tasks": []}}})  # fmt: skip
     best = run_stage(taught, "distil", tmp_path / "run")
-    assert set(checkpoint.read_manifest(best).roles) == {"compressor", "generator"}
+    assert set(read_manifest(best).roles) == {"compressor", "generator"}
 
 
 def test_an_unfinished_or_empty_answer_is_left_out():

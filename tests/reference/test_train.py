@@ -14,6 +14,7 @@ import torch
 from clara_bench import BackendError, ConfigError, DataError
 from reference import checkpoint
 from reference.data import Row, Turn
+from reference.manifest import read_manifest
 from reference.resume import State
 from reference.stages import LEARNING
 from reference.train import Diverged, train
@@ -331,7 +332,7 @@ def test_the_best_checkpoint_is_the_one_that_scored_highest(tmp_path):
     model = run(tmp_path, steps=7, evaluate_every=2, evaluate=judge)
     best, last = checkpoint.load(tmp_path / "best"), checkpoint.load(tmp_path / "last")
     assert same(weights(best), seen[4]) and same(weights(last), weights(model))
-    manifest = checkpoint.read_manifest(tmp_path / "best")
+    manifest = read_manifest(tmp_path / "best")
     assert (manifest.training["step"], manifest.training["scores"]) == (4, {"other": -4, "score": 0.9})
     lines = [line for line in logged(tmp_path) if "evaluation" in line]
     assert [(line["step"], line["evaluation"]["score"]) for line in lines] == list(scores.items())
@@ -387,7 +388,7 @@ def test_a_run_on_other_data_is_refused_and_the_option_named(other, named, tmp_p
     assert "\n" not in str(refused.value)
     assert (tmp_path / "log.jsonl").read_bytes() == before
     run(tmp_path, steps=2, data=copy.deepcopy(MADE))
-    assert checkpoint.read_manifest(tmp_path / "best").training["data"] == MADE
+    assert read_manifest(tmp_path / "best").training["data"] == MADE
 
 
 def test_a_run_that_was_begun_before_data_and_attention_were_kept_goes_on(tmp_path):
