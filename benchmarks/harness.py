@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clara_bench import registry, results, runner, sources, tasks
 from clara_bench.registry import Component
-from clara_bench.runner import Request
+from clara_bench.request import Request
 from clara_bench.sources import Source
 
 QUESTIONS = 24

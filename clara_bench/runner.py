@@ -8,29 +8,25 @@ fixed batches; each batch is written and synced before the next begins.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
-from clara_bench import metrics, registry, results, scoring
+from clara_bench import registry, results, scoring
 from clara_bench.answering import answer_batch, as_recorded, plain
 from clara_bench.cache import disk_errors
-from clara_bench.candidates import NEEDS_FIRST_STAGE, FirstStage, Frozen, freeze, refuse_setting, select
-from clara_bench.datasets.files import plain_message
-from clara_bench.errors import ConfigError, DataError
+from clara_bench.candidates import NEEDS_FIRST_STAGE, Frozen, freeze, select
+from clara_bench.errors import ConfigError
 from clara_bench.manifest import write_manifest
 from clara_bench.provenance import provenance
 from clara_bench.registry import Component, plugin_errors
+from clara_bench.request import Request, label_of
 from clara_bench.results import RecordLog, Run
-from clara_bench.sources import Source, TaskData
+from clara_bench.sources import TaskData
 from clara_bench.systems.describe import describe
-from clara_bench.tasks import Task
 from clara_bench.types import (
     FAILURES,
     Answer,
@@ -38,46 +34,9 @@ from clara_bench.types import (
     IndexStats,
     Passage,
     Record,
-    Setting,
     System,
     Traits,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """All that a person says to start a run; the manifest keeps it as given."""
-
-    task: str
-    """A task's name, or the path of its TOML."""
-    system: Component
-    setting: Setting
-    source: Source = field(default_factory=Source)
-    label: str = ""
-    """The system's name on the leaderboard; by default its name and options."""
-    first_stage: FirstStage = field(default_factory=FirstStage)
-    limit: int | None = None
-    seed: int = 0
-    complete_gold: bool = False
-    batch: int = 32
-    """Questions handed to the system at once."""
-
-
-LONGEST_LABEL = 200
-"""Bytes; file systems take 255."""
-
-
-def as_request(manifest: Mapping[str, Any], where: str) -> Request:
-    """The request that a manifest keeps.
-
-    Raises:
-        DataError: it is not one.
-    """
-    try:
-        return msgspec.convert(manifest["request"], Request)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{where}: request: {plain_message(error)}. Put the file back as it was written") from error
-
 
 Progress = Callable[[int, int], None]
 """Told how many questions are answered, and of how many; the command line draws bars with it."""
@@ -85,29 +44,6 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """Report nothing."""
-
-
-def check(request: Request, task: Task) -> None:
-    """Refuse what can be refused before any data is read.
-
-    Raises:
-        UnknownName, ConfigError: an unknown system, retriever, metric or option, a number out of its range, or a
-            setting the task cannot carry.
-    """
-    registry.effective_options("system", request.system)
-    registry.effective_options("retriever", request.first_stage.retriever)
-    for name in (*task.metrics, task.main_metric):
-        metrics.get(name, task.answer_scorer)
-    refuse_setting(task, request.setting)
-    least = {"limit": (request.limit, 1), "depth": (request.first_stage.depth, 1), "batch": (request.batch, 1),
-             "seed": (request.seed, 0)}  # fmt: skip
-    for name, (given, lowest) in least.items():
-        if given is not None and given < lowest:
-            raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
-    if len(_label(request).encode()) > LONGEST_LABEL:
-        raise ConfigError(
-            f"the label '{_label(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
-        )
 
 
 def run(
@@ -142,7 +78,7 @@ def run(
         manifest = _manifest(request, data, frozen, identity, system)
     if expected is not None:
         _refuse_other_data(expected["identity"], identity)
-    path = out / data.task.name / _label(request) / f"{request.setting}-{results.identity(identity)}"
+    path = out / data.task.name / label_of(request) / f"{request.setting}-{results.identity(identity)}"
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with RecordLog(path) as log:
@@ -229,14 +165,6 @@ def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], sec
     return Record(example.question.id, scoring.with_status(answer), ranks, seconds)
 
 
-def _label(request: Request) -> str:
-    system = request.system
-    if ".py:" in system.name:
-        system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
-    label = request.label or str(system)
-    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"
-
-
 def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) -> Any:
     """Everything that could change an answer or what counts as right, as plain values."""
     parts = {
@@ -291,7 +219,7 @@ def _manifest(
             "passages": len(frozen.corpus),
             "first_stage": str(request.first_stage.retriever) if request.setting in NEEDS_FIRST_STAGE else None,
         },
-        "system": {"name": request.system.name, "label": _label(request), "options": identity["options"]},
+        "system": {"name": request.system.name, "label": label_of(request), "options": identity["options"]},
         "models": identity["models"],
         "traits": _traits(system),
     }

@@ -15,7 +15,7 @@ from clara_bench.candidates import FirstStage
 from clara_bench.datasets.files import plain_message
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.registry import Component
-from clara_bench.runner import Request
+from clara_bench.request import Request
 from clara_bench.sources import Source
 from clara_bench.types import Setting
 

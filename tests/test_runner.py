@@ -17,8 +17,8 @@ from clara_bench import ConfigError, results, runner, sources, tasks
 from clara_bench.candidates import FirstStage
 from clara_bench.errors import BackendError
 from clara_bench.registry import Component
+from clara_bench.request import Request
 from clara_bench.results import Run
-from clara_bench.runner import Request
 
 Go = Callable[..., Run]
 

@@ -55,7 +55,7 @@ def _passages(run: Run, data: str | None) -> Any:
     from dataclasses import replace
 
     from clara_bench import sources, tasks
-    from clara_bench.runner import as_request
+    from clara_bench.request import as_request
 
     request = as_request(run.manifest, str(run.path))
     source = request.source if data is None else replace(request.source, data=data)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clara_bench.runner import Progress, Request
+    from clara_bench.request import Request
+    from clara_bench.runner import Progress
 
 Started = Callable[[int, "Request"], None]
 

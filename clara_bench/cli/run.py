@@ -12,8 +12,8 @@ from clara_bench.cli.options import changed, data_options, pairs, refuse_others,
 from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from clara_bench.request import Request
     from clara_bench.results import Run
-    from clara_bench.runner import Request
 
 
 @click.command()
@@ -66,7 +66,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
     from clara_bench import tasks
     from clara_bench.candidates import FirstStage
     from clara_bench.registry import Component
-    from clara_bench.runner import Request
+    from clara_bench.request import Request
 
     if not given["tasks"] or not given["systems"]:
         raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
@@ -117,7 +117,7 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
     from clara_bench.manifest import read_manifest
-    from clara_bench.runner import as_request
+    from clara_bench.request import as_request
 
     refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
     found = read_manifest(path / "manifest.json" if path.is_dir() else path)
@@ -129,9 +129,10 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
 def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
     from clara_bench import registry, runner, sources, tasks
     from clara_bench.cli.progress import bars
+    from clara_bench.request import check
 
     for request in requests:
-        runner.check(request, tasks.load(request.task))
+        check(request, tasks.load(request.task))
     finished = []
     with bars(len(requests)) as (progress, started), registry.sharing("reader"):
         loaded: dict[str, Any] = {}
