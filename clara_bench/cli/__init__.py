@@ -14,6 +14,7 @@ import click
 from clara_bench import __version__
 from clara_bench.cli.board import leaderboard
 from clara_bench.cli.compare import compare
+from clara_bench.cli.compressors import compressors
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import metrics, systems, tasks
 from clara_bench.cli.output import printable
@@ -75,5 +76,5 @@ def main() -> None:
     """
 
 
-for command in (run, score, leaderboard, compare, inspect, publish, tasks, systems, metrics, worlds):
+for command in (run, score, leaderboard, compare, inspect, publish, tasks, systems, compressors, metrics, worlds):
     main.add_command(command)

@@ -67,14 +67,7 @@ class TokenClassifier:
 
     @cached_property
     def _window(self) -> int:
-        limits = (WINDOW, self.tokenizer.model_max_length, self._positions)
-        return min(limit for limit in limits if limit)
-
-    @property
-    def _positions(self) -> int | None:
-        """RoBERTa and its kin count positions from after their padding token."""
-        most = getattr(self.weights.config, "max_position_embeddings", None)
-        return most - 2 if most and "roberta" in self.weights.config.model_type.lower() else most
+        return window(self.tokenizer, self.weights.config, WINDOW)
 
     @torch.inference_mode()
     def judge(self, texts: Sequence[str], question: str | None = None) -> list[list[Judged]]:
@@ -141,6 +134,13 @@ class TokenClassifier:
             names = ", ".join(sorted(known))
             raise BackendError(f"model '{self.model.name}' has no label '{self._label}'. Expected one of: {names}")
         return int(known[self._label])
+
+
+def window(tokenizer: Any, config: Any, most: int) -> int:
+    """Tokens that a model reads at once, at most so many; RoBERTa and its kin count places from after their padding."""
+    places = getattr(config, "max_position_embeddings", None)
+    places = places - 2 if places and "roberta" in config.model_type.lower() else places
+    return min(limit for limit in (most, tokenizer.model_max_length, places) if limit)
 
 
 def mean_keep(tokens: Sequence[Judged], spans: Sequence[Span]) -> list[float]:

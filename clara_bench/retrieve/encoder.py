@@ -128,13 +128,13 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
     Raises:
         BackendError: the model is not there or does not load.
     """
-    place = _place(name)
-    local = _is_folder(place) or _is_cached(place)
+    found = place(name)
+    local = _is_folder(found) or _is_cached(found)
     if not local:
         _refuse_unreachable(name)
     try:
         with without_bars():
-            return loader(place, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
+            return loader(found, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
     except LOADING_FAILURES as error:
         raise BackendError(
             f"cannot load model '{name}': {_first_line(error)}. "
@@ -182,7 +182,7 @@ def limit_length(model: Any, max_seq: int, name: str) -> None:
     model.max_seq_length = max_seq
 
 
-def _place(name: str) -> str:
+def place(name: str) -> str:
     """The name itself, or for the default model the folder of its wheel if that is nearer than the hub."""
     wheel = importlib.util.find_spec(MINILM_WHEEL)
     if name != MINILM or _is_folder(name) or _is_cached(name) or wheel is None or wheel.origin is None:

@@ -115,6 +115,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = {"id2label": {0: "drop", 1: "keep"}, "label2id": {"drop": 0, "keep": 1}}
     randomised(BertForTokenClassification(bert_config(**labels))).save_pretrained(folder)
     saved_tokenizer(folder, encoder=True)
+    (folder / "training.json").write_text("{}")  # as `clara-bench compressors train` leaves it
     return folder
 
 
@@ -151,6 +152,7 @@ def make(causal: Path, classifier: Path, encoder: Path, writer: Path) -> Callabl
         "llmlingua": causal,
         "longllmlingua": causal,
         "llmlingua2": classifier,
+        "llmlingua2-style": classifier,
         "provence": classifier,
         "recomp-extractive": encoder,
         "recomp-abstractive": writer,

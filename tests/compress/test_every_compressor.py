@@ -27,6 +27,7 @@ RATED = [
     "llmlingua",
     "longllmlingua",
     "llmlingua2",
+    "llmlingua2-style",
     "recomp-extractive",
 ]
 QUESTION = Question("q", "What is the capital of Norway?")

@@ -1,0 +1,68 @@
+"""clara-bench compressors: making those that have to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clara_bench.cli.options import pairs
+from clara_bench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clara_bench.compress.labels import Labelled
+
+
+@click.group()
+def compressors() -> None:
+    """Make text compressors that have to be trained."""
+
+
+@compressors.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--data", "sources", multiple=True, required=True, metavar="TASK=FILE",
+              help="Training questions with their passages, in a task's official format; repeatable.")  # fmt: skip
+@click.option("--body", metavar="MODEL", help="Encoder to start from: folder or hub id. Default: MiniLM.")
+@click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=1), help="Times through the passages.")
+@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Passages a step.")
+@click.option("--learning-rate", default=5e-5, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of weights and order.")
+def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any) -> None:
+    """Train the classifier of `llmlingua2-style` into OUT: which words of a passage people ask about.
+
+    A word stays where an answer or a question that needs its passage has it. One passage in ten is held out.
+
+    \b
+    Example:
+      clara-bench compressors train runs/llmlingua2-style --data hotpotqa=hotpot_train_v1.1.json --epochs 2
+    """
+    from clara_bench.compress.labels import split
+    from clara_bench.compress.training import Settings
+    from clara_bench.compress.training import train as library
+    from clara_bench.retrieve.encoder import MINILM, place
+    from clara_bench.retrieve.progress import progress
+
+    if (out / "training.json").exists():
+        raise ConfigError(f"{out}: holds a trained classifier already. Choose another folder")
+    rows, data = _labelled(pairs(sources, "--data"))
+    parts, chosen = split(rows), Settings(place(body or MINILM), **settings)
+    with progress("learning", chosen.epochs * len(parts.train)) as advance:
+        report = library(parts, chosen, out, data, advance)
+    for name, value in (report["labels"] | report["held_out"]).items():
+        click.echo(f"{name:<24} {value}")
+    click.echo(out)
+
+
+def _labelled(files: Mapping[str, str]) -> tuple[list[Labelled], dict[str, Any]]:
+    """Labelled passages of all files, and where they are from."""
+    from clara_bench import sources, tasks
+    from clara_bench.compress.labels import label
+
+    rows, data = {}, {}
+    for name, file in files.items():
+        found = sources.load(tasks.load(name), sources.Source(file, split="train"))
+        data[name] = found.provenance
+        rows.update({row.text: row for row in label(found.examples, found.corpus)})
+    return list(rows.values()), data

@@ -1,0 +1,41 @@
+"""What LLMLingua-2 does, by a classifier of one's own: `clara-bench compressors train` makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clara_bench.compress.budget import check_rate
+from clara_bench.compress.llmlingua2 import LLMLingua2
+from clara_bench.errors import ConfigError
+
+
+class LLMLingua2Style(LLMLingua2):
+    """Keeps the words of each passage that a small classifier is likeliest to keep; it learned from questions.
+
+    Its labels are not LLMLingua-2's (see `labels`), and it is not to be taken for it.
+    """
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `llmlingua2-style`."""
+
+        model: str = "runs/llmlingua2-style"
+        """Folder that `clara-bench compressors train` has written."""
+        rate: float = 4.0
+        """Words before per word after."""
+        label: str | None = "keep"
+        """The label that stands for keeping."""
+        device: str = "auto"
+        """A torch device; auto: the GPU if there is one."""
+
+        def __post_init__(self) -> None:
+            check_rate(self.rate)
+
+    def __init__(self, options: Options) -> None:
+        if not (Path(options.model) / "training.json").is_file():
+            raise ConfigError(
+                f"llmlingua2-style: '{options.model}' holds no trained classifier. Make one with: "
+                f"clara-bench compressors train {options.model} --data hotpotqa=hotpot_train_v1.1.json"
+            )
+        super().__init__(options)  # type: ignore[arg-type]

@@ -1,0 +1,128 @@
+"""`clara-bench compressors train`: what it learns from, that it learns, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from transformers import BertModel
+
+from clara_bench import Component, ConfigError, DataError, Passage, Question, create
+from clara_bench.cli import main
+from clara_bench.compress.labels import Labelled, Split, content, label, split
+from clara_bench.compress.spans import words
+from clara_bench.compress.training import Settings, train
+from clara_bench.types import Example, Gold
+
+from .conftest import bert_config, randomised, saved_tokenizer
+
+PASSAGE = Passage("p", "Oslo", "Oslo was founded in 1048 and is the capital of Norway.")
+
+
+def example(question: str, answer: str, *supporting: str) -> Example:
+    return Example(Question(question, question, ("p", "other")), Gold((answer,), supporting=frozenset(supporting)))
+
+
+@pytest.fixture(scope="module")
+def body(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("body")
+    randomised(BertModel(bert_config())).save_pretrained(folder)
+    saved_tokenizer(folder, encoder=True)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training questions in HotpotQA's official format."""
+    folder = tmp_path_factory.mktemp("world")
+    world = ["--world", "questions=30", "--world", "passages=200", "--world", "split=train"]
+    done = CliRunner().invoke(main, ["worlds", "hotpotqa", str(folder), *world])
+    assert done.exit_code == 0, done.output
+    return folder / "train.jsonl"
+
+
+def kept(row: Labelled) -> list[str]:
+    return [row.text[start:end] for (start, end), stays in zip(words(row.text), row.kept, strict=True) if stays]
+
+
+def test_words_of_all_questions_and_answers_that_need_a_passage_stay_in_it_and_no_others() -> None:
+    corpus = {"p": PASSAGE, "other": Passage("other", "Bergen", "Bergen is a city of Norway.")}
+    asked = [example("When was Oslo found?", "1048", "p"), example("Which capitals are there?", "Rome", "p")]
+    [row] = label([*asked, example("Who was it?", "Bergen")], corpus)
+    assert kept(row) == ["Oslo", "Oslo", "founded", "1048", "capital"]
+
+
+def test_function_words_and_endings_do_not_count() -> None:
+    assert content("Who was the one that WAS directing?") == content("directs") | {"one"}
+
+
+def test_data_without_supporting_passages_are_refused() -> None:
+    with pytest.raises(DataError, match="no question names passages that hold its words"):
+        label([example("When?", "1048")], {"p": PASSAGE})
+
+
+def test_what_is_held_out_does_not_depend_on_what_else_there_is() -> None:
+    rows = [Labelled(f"passage {number}", (True, False)) for number in range(200)]
+    few, all_of_them = split(rows[:100]), split(rows)
+    assert set(few.held_out) == set(all_of_them.held_out) & set(rows[:100])
+    assert 5 < len(all_of_them.held_out) < 40
+    with pytest.raises(DataError, match="1 passages cannot be split"):
+        split(rows[:1])
+
+
+def test_a_classifier_learns_what_its_labels_say_and_the_same_seed_gives_the_same_bytes(
+    body: str, tmp_path: Path
+) -> None:
+    texts = [f"the cat {n} sat on the mat and the dog sat on the log {n + 1}" for n in range(100, 160)]
+    rows = [Labelled(text, tuple(text[a:b].isdigit() for a, b in words(text))) for text in texts]
+    parts, settings = Split(rows[10:], rows[:10]), Settings(body, epochs=6, batch=10, learning_rate=3e-3)
+    told: list[int] = []
+    report = train(parts, settings, tmp_path / "a", {"made": "here"}, told.append)
+    assert sum(told) == 6 * 50
+    assert report["held_out"]["classifier_at_4x"] > 0.9 > report["held_out"]["first_words_at_4x"]
+    assert report["labels"]["share_kept"] == pytest.approx(2 / 15, abs=1e-4)
+    train(parts, settings, tmp_path / "b", {"made": "here"}, told.append)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert {"model.safetensors", "training.json"} <= set(names)
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def test_the_command_trains_what_llmlingua2_style_runs(body: str, questions: Path, tmp_path: Path) -> None:
+    given = ["compressors", "train", str(tmp_path / "out"), "--data", f"hotpotqa={questions}", "--body", body]
+    done = CliRunner().invoke(main, [*given, "--epochs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "classifier_at_4x" in done.output
+    report = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert report["settings"]["epochs"] == 1
+    assert len(report["data"]["hotpotqa"]["files"][0]["sha256"]) == 64
+    compressor = create("compressor", Component("llmlingua2-style", {"model": str(tmp_path / "out"), "rate": "2"}))
+    [text] = compressor.compress(Question("q", "Where?"), [PASSAGE])
+    assert 0 < len(text.split()) <= len(words(f"{PASSAGE.title} {PASSAGE.text}")) / 2
+    again = CliRunner().invoke(main, given)
+    assert (again.exit_code, "holds a trained classifier already" in again.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "hotpotqa=nowhere.json"], "nowhere.json"),
+        (["--data", "hotpot=x.json"], "unknown task 'hotpot'"),
+        (["--data", "x.json"], "expected KEY=VALUE"),
+        (["--data", "hotpotqa={file}", "--body", "no/such/model/here"], "body 'no/such/model/here' cannot be loaded"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_on_is_one_clear_line(
+    arguments: list[str], message: str, questions: Path, tmp_path: Path
+) -> None:
+    given = [argument.format(file=questions) for argument in arguments]
+    done = CliRunner().invoke(main, ["compressors", "train", str(tmp_path / "out"), *given])
+    assert done.exit_code == 2, done.output
+    assert message in done.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_trained_classifier_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="clara-bench compressors train"):
+        create("compressor", Component("llmlingua2-style", {"model": str(tmp_path)}))
