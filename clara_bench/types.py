@@ -166,7 +166,7 @@ class Traits:
     offline: bool | None = None
     """True when documents are compressed before the question is known; None when nothing is compressed."""
     query_dependent: bool | None = None
-    weights: Literal["", "official", "ours", "zero-shot"] = ""
+    weights: Literal["", "official", "official, unverified", "ours", "zero-shot"] = ""
     nominal_ratio: float | None = None
     """The compressor's own claim; the effective ratio is measured."""
 

@@ -234,6 +234,28 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
     click.echo(f"{out}: {size / 1e6:.1f} MB")
 
 
+@main.command("import")
+@click.argument("config")
+@click.argument("folder", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
+@_settings
+def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Sequence[str]) -> None:
+    """Make a checkpoint OUT of the weights that Apple published, in FOLDER; CONFIG says over which backbone.
+
+    FOLDER is that of one compression rate and holds adapters and decoder_first_last_layers, .safetensors or .pth.
+
+    \b
+    Example:
+      clara-reference import mistral-7b CLaRa-7B-E2E/compression-16 runs/apple-16 --unpickle
+      clara-bench run -t hotpotqa -s clara -o checkpoint=runs/apple-16 --setting distractor
+    """
+    from reference import published as library
+
+    roles = library.convert(_config(config, read_overrides(overrides)), folder, out, unpickle)
+    click.echo(f"{out}: {', '.join(roles)}; official weights, unverified")
+
+
 @main.command()
 @click.argument("config")
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage; repeatable; by default all.")

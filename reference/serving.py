@@ -135,6 +135,11 @@ class Weights:
         return self.manifest.training if self._given is None else {}
 
     @property
+    def origin(self) -> Literal["ours", "official, unverified"]:
+        """Whose weights they are; those that were imported nobody has run against what their authors report."""
+        return "official, unverified" if "imported" in self.training else "ours"
+
+    @property
     def estimator(self) -> str:
         """By what the reasoner learned to choose; "" if it did not."""
         settings = self.training.get("settings", {})

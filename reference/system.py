@@ -111,7 +111,7 @@ class ClaraSystem:
             compressor=self.options.method,
             offline=self.options.store is not None,
             query_dependent=False,
-            weights="ours",
+            weights=self._weights.origin,
             nominal_ratio=float(self._weights.config.memory.rate),
         )
 

@@ -178,3 +178,45 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     torch.save([1], tmp_path / "adapters.pth")
     with pytest.raises(DataError, match="holds a list"):
         read_apple(tmp_path, unpickle=True)
+
+
+@pytest.fixture
+def config_file(backbone, tmp_path):
+    """A config that names the backbone by its folder."""
+    backbone.model.save_pretrained(tmp_path / "backbone")
+    backbone.tokenizer.save_pretrained(tmp_path / "backbone")
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f'description = "random"\n[model.backbone]\nmodel = "{tmp_path / "backbone"}"\n'
+        "[model.adapters]\nrank = 2\nalpha = 4\n[model.memory]\nrate = 8\ndocument_tokens = 32\n"
+        '[stages.joint]\nstage = "joint"\nsteps = 1\n[data.joint]\n'
+    )
+    return file
+
+
+def test_23_published_weights_become_a_checkpoint_that_answers_and_says_that_nobody_verified_it(
+    released, config_file, tmp_path
+):
+    from click.testing import CliRunner
+
+    from clara_bench import Component, Passage, Question, create
+    from reference.cli import main
+
+    adapters, embeddings = released
+    (tmp_path / "theirs").mkdir()
+    torch.save(adapters, tmp_path / "theirs" / "adapters.pth")
+    torch.save({"model.embed_tokens.weight": embeddings}, tmp_path / "theirs" / "decoder_first_last_layers.pth")
+    given = ["import", str(config_file), str(tmp_path / "theirs"), str(tmp_path / "ours")]
+    refused = CliRunner().invoke(main, given)
+    assert (refused.exit_code, "is a pickle" in refused.output) == (2, True)
+    done = CliRunner().invoke(main, [*given, "--unpickle"])
+    assert done.exit_code == 0, done.output
+    assert "official weights, unverified" in done.output
+    system = create("system", Component("clara", {"checkpoint": str(tmp_path / "ours"), "store": "none", "k": "1"}))
+    assert system.traits.weights == "official, unverified"
+    system.index({"a": Passage("a", "Oslo", "Oslo is the capital."), "b": Passage("b", "Rome", "Rome is old.")})
+    [answer] = system.answer([Question("q", "What is the capital?", ("a", "b"))])
+    assert {ranked.passage_id for ranked in answer.retrieved} == {"a", "b"}
+    assert answer.usage.context_positions == 5
+    again = CliRunner().invoke(main, [*given, "--unpickle"])
+    assert (again.exit_code, "is there already" in again.output) == (2, True)
