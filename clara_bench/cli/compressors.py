@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from clara_bench.cli.options import pairs
 from clara_bench.errors import ConfigError
-
-if TYPE_CHECKING:
-    from clara_bench.compress.labels import Labelled
 
 
 @click.group()
@@ -32,7 +29,7 @@ def compressors() -> None:
 def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any) -> None:
     """Train the classifier of `llmlingua2-style` into OUT: which words of a passage people ask about.
 
-    A word stays where an answer or a question that needs its passage has it. One passage in ten is held out.
+    A word stays where an answer or a question that needs its passage has it. One question in ten is held out.
 
     \b
     Example:
@@ -46,8 +43,8 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
 
     if (out / "training.json").exists():
         raise ConfigError(f"{out}: holds a trained classifier already. Choose another folder")
-    rows, data = _labelled(pairs(sources, "--data"))
-    parts, chosen = split(rows), Settings(place(body or MINILM), **settings)
+    asked, data = _asked(pairs(sources, "--data"))
+    parts, chosen = split(asked), Settings(place(body or MINILM), **settings)
     with progress("learning", chosen.epochs * len(parts.train)) as advance:
         report = library(parts, chosen, out, data, advance)
     for name, value in (report["labels"] | report["held_out"]).items():
@@ -55,14 +52,14 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
     click.echo(out)
 
 
-def _labelled(files: Mapping[str, str]) -> tuple[list[Labelled], dict[str, Any]]:
-    """Labelled passages of all files, and where they are from."""
+def _asked(files: Mapping[str, str]) -> tuple[list[Any], dict[str, Any]]:
+    """Questions of all files, each with its corpus, and where they are from."""
     from clara_bench import sources, tasks
-    from clara_bench.compress.labels import label
 
-    rows, data = {}, {}
+    asked: list[Any] = []
+    data = {}
     for name, file in files.items():
         found = sources.load(tasks.load(name), sources.Source(file, split="train"))
         data[name] = found.provenance
-        rows.update({row.text: row for row in label(found.examples, found.corpus)})
-    return list(rows.values()), data
+        asked += [(example, found.corpus) for example in found.examples]
+    return asked, data

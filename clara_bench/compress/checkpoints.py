@@ -49,7 +49,7 @@ def load_as(auto: str, model: Model, what: str, code: bool = False, dtype: torch
     Raises:
         BackendError: the files are damaged, or lack weights that the class needs and would draw at random.
     """
-    with _loading(model, what):
+    with loading(model, what):
         weights, report = getattr(transformers, auto).from_pretrained(
             model.folder, use_safetensors=True, trust_remote_code=code, dtype=dtype, output_loading_info=True
         )
@@ -67,12 +67,13 @@ def is_seq2seq(model: Model) -> bool:
     """
     if model.gguf_file is not None:
         return False
-    with _loading(model, "a language model"):
+    with loading(model, "a language model"):
         return bool(transformers.AutoConfig.from_pretrained(model.folder).is_encoder_decoder)
 
 
 @contextlib.contextmanager
-def _loading(model: Model, what: str) -> Iterator[None]:
+def loading(model: Model, what: str) -> Iterator[None]:
+    """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model."""
     from safetensors import SafetensorError
 
     try:

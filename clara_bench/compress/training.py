@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clara_bench.bars import without_bars
 from clara_bench.cache import write_atomic
 from clara_bench.compress.budget import budget
+from clara_bench.compress.checkpoints import loading
 from clara_bench.compress.keeping import TokenClassifier, mean_keep, window
 from clara_bench.compress.labels import Labelled, Split
 from clara_bench.compress.spans import words
-from clara_bench.errors import BackendError, MissingDependency
-from clara_bench.read.models import device as device_named
+from clara_bench.errors import MissingDependency
+from clara_bench.read.models import Model, find, load_tokenizer
 
 try:
     import torch
@@ -31,6 +31,8 @@ except ModuleNotFoundError as error:
 LABELS = {0: "drop", 1: "keep"}
 UNLABELLED = -100
 """Of special tokens and padding; cross-entropy leaves it out."""
+ALIKE = 16
+"""Batches that are sorted by length together, so that little is padded."""
 RATES = (2.0, 4.0)
 """At which held-out passages are judged."""
 
@@ -63,8 +65,9 @@ def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], a
     Raises:
         BackendError: the body cannot be loaded.
     """
+    body = find(settings.body)
     torch.manual_seed(settings.seed)
-    tokenizer, model = _body(settings)
+    tokenizer, model = _loaded(body)
     longest = window(tokenizer, model.config, settings.longest)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     steps = settings.epochs * -(-len(rows.train) // settings.batch)
@@ -82,38 +85,38 @@ def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], a
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
-    report = {"settings": asdict(settings), "data": data, "labels": counts(rows), "held_out": judge(rows.held_out, out)}
+    report = {
+        "settings": {**asdict(settings), "body": body.fingerprint},
+        "data": data,
+        "labels": counts(rows),
+        "held_out": judge(rows.held_out, out),
+    }
     write_atomic(out / "training.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
     return report
 
 
-def _body(settings: Settings) -> tuple[Any, Any]:
+def _loaded(body: Model) -> tuple[Any, Any]:
     spoken = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # that the head is new is what is wanted
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(settings.body)
-        names = {"id2label": LABELS, "label2id": {name: number for number, name in LABELS.items()}}
-        with without_bars():
+        with loading(body, "an encoder"):
             model = transformers.AutoModelForTokenClassification.from_pretrained(
-                settings.body, use_safetensors=True, **names
+                body.folder, use_safetensors=True, id2label=LABELS, label2id={name: n for n, name in LABELS.items()}
             )
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BackendError(
-            f"body '{settings.body}' cannot be loaded: {reason}. Name an encoder's folder or id"
-        ) from error
     finally:
         transformers.logging.set_verbosity(spoken)
-    return tokenizer, model
+    return load_tokenizer(body), model
 
 
 def _batches(rows: Sequence[Labelled], settings: Settings) -> Iterator[Sequence[Labelled]]:
-    """Every row once an epoch, in an order of its own."""
+    """Every row once an epoch, in an order of its own; rows of like length together, of each so many."""
     dice = random.Random(settings.seed)
     for _ in range(settings.epochs):
-        order = dice.sample(rows, len(rows))
-        for start in range(0, len(order), settings.batch):
-            yield order[start : start + settings.batch]
+        order, batches = dice.sample(rows, len(rows)), []
+        for start in range(0, len(order), ALIKE * settings.batch):
+            alike = sorted(order[start : start + ALIKE * settings.batch], key=lambda row: len(row.text))
+            batches += [alike[at : at + settings.batch] for at in range(0, len(alike), settings.batch)]
+        yield from dice.sample(batches, len(batches))
 
 
 def _encoded(tokenizer: Any, batch: Sequence[Labelled], longest: int) -> dict[str, torch.Tensor]:
@@ -145,17 +148,15 @@ def counts(rows: Split) -> dict[str, float]:
     }
 
 
-def judge(rows: Sequence[Labelled], folder: Path, device: str = "cpu") -> dict[str, float]:
-    """Of the words that should stay, the share that does at each rate: by the classifier, by chance, by cutting off."""
-    classifier = TokenClassifier(str(folder), "keep", False, str(device_named(device)))
-    judged = classifier.judge([row.text for row in rows])
+def judge(rows: Sequence[Labelled], folder: Path) -> dict[str, float]:
+    """Of the words that should stay, the share that does at each rate: by the classifier, by cutting off, by chance."""
+    judged = TokenClassifier(str(folder), "keep", False, "cpu").judge([row.text for row in rows])
     scores = [mean_keep(tokens, words(row.text)) for row, tokens in zip(rows, judged, strict=True)]
+    places = [[-float(place) for place in range(len(row.kept))] for row in rows]
     found = {}
     for rate in RATES:
         found[f"classifier_at_{rate:g}x"] = _recall(rows, scores, rate)
-        found[f"first_words_at_{rate:g}x"] = _recall(
-            rows, [[-float(n) for n in range(len(r.kept))] for r in rows], rate
-        )
+        found[f"first_words_at_{rate:g}x"] = _recall(rows, places, rate)
         found[f"chance_at_{rate:g}x"] = round(1 / rate, 4)
     return found
 

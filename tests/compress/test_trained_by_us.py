@@ -11,8 +11,8 @@ from transformers import BertModel
 
 from clara_bench import Component, ConfigError, DataError, Passage, Question, create
 from clara_bench.cli import main
-from clara_bench.compress.labels import Labelled, Split, content, label, split
-from clara_bench.compress.spans import words
+from clara_bench.compress.labels import Labelled, Split, content, held_out, label, split
+from clara_bench.compress.spans import passage_text, words
 from clara_bench.compress.training import Settings, train
 from clara_bench.types import Example, Gold
 
@@ -50,7 +50,7 @@ def kept(row: Labelled) -> list[str]:
 def test_words_of_all_questions_and_answers_that_need_a_passage_stay_in_it_and_no_others() -> None:
     corpus = {"p": PASSAGE, "other": Passage("other", "Bergen", "Bergen is a city of Norway.")}
     asked = [example("When was Oslo found?", "1048", "p"), example("Which capitals are there?", "Rome", "p")]
-    [row] = label([*asked, example("Who was it?", "Bergen")], corpus)
+    [row] = label((one, corpus) for one in [*asked, example("Who was it?", "Bergen")])
     assert kept(row) == ["Oslo", "Oslo", "founded", "1048", "capital"]
 
 
@@ -59,17 +59,23 @@ def test_function_words_and_endings_do_not_count() -> None:
 
 
 def test_data_without_supporting_passages_are_refused() -> None:
-    with pytest.raises(DataError, match="no question names passages that hold its words"):
-        label([example("When?", "1048")], {"p": PASSAGE})
+    with pytest.raises(DataError, match="0 passages to learn from and 0 to judge by"):
+        split((example(f"When {n}?", "1048"), {"p": PASSAGE}) for n in range(50))
 
 
-def test_what_is_held_out_does_not_depend_on_what_else_there_is() -> None:
-    rows = [Labelled(f"passage {number}", (True, False)) for number in range(200)]
-    few, all_of_them = split(rows[:100]), split(rows)
-    assert set(few.held_out) == set(all_of_them.held_out) & set(rows[:100])
-    assert 5 < len(all_of_them.held_out) < 40
-    with pytest.raises(DataError, match="1 passages cannot be split"):
-        split(rows[:1])
+def test_no_question_labels_both_a_passage_to_learn_from_and_one_to_judge_by() -> None:
+    corpus = {str(n): Passage(str(n), f"City {n}", f"City {n} was founded in {1000 + n}.") for n in range(100)}
+    asked = [
+        (example(f"When was city {n} founded?", str(1000 + n), str(n), str((n + 1) % 100)), corpus) for n in range(100)
+    ]
+    parts = split(asked)
+    judged = {row.text for row in parts.held_out}
+    for one, _ in asked:
+        texts = {passage_text(corpus[passage]) for passage in one.gold.supporting}
+        assert held_out(one.question.text) or not texts & judged
+    assert len(parts.held_out) > 0
+    few = split(asked[:60])
+    assert {row.text for row in few.train} <= {row.text for row in parts.train}
 
 
 def test_a_classifier_learns_what_its_labels_say_and_the_same_seed_gives_the_same_bytes(
@@ -110,7 +116,7 @@ def test_the_command_trains_what_llmlingua2_style_runs(body: str, questions: Pat
         (["--data", "hotpotqa=nowhere.json"], "nowhere.json"),
         (["--data", "hotpot=x.json"], "unknown task 'hotpot'"),
         (["--data", "x.json"], "expected KEY=VALUE"),
-        (["--data", "hotpotqa={file}", "--body", "no/such/model/here"], "body 'no/such/model/here' cannot be loaded"),
+        (["--data", "hotpotqa={file}", "--body", "no/such/model/here"], "model 'no/such/model/here': no such file"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_on_is_one_clear_line(
