@@ -59,6 +59,7 @@ PARTS = {
     "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
+    "retrained": Part(REFERENCE / "README.md", REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(REFERENCE / "README.md", REFERENCE / "ablations", ABLATED),
 }
 

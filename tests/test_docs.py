@@ -76,7 +76,7 @@ def test_every_dependency_is_justified() -> None:
     assert [name for name in sorted(names) if name not in table] == []
 
 
-@pytest.mark.parametrize("part", ["results", "worlds", "results-whole", "worlds-whole", "ablations"])
+@pytest.mark.parametrize("part", ["results", "worlds", "results-whole", "worlds-whole", "retrained", "ablations"])
 def test_the_readme_s_tables_are_the_leaderboards_of_the_published_results(part: str) -> None:
     refresh: Any = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
     chosen = refresh["PARTS"][part]
@@ -94,8 +94,16 @@ def test_the_table_of_training_curves_is_that_of_the_kept_points() -> None:
     assert shown.strip() == curves["table"](curves["read"]()).strip()
 
 
+def test_the_tables_of_latent_compressors_are_those_of_the_published_runs() -> None:
+    latents: Any = runpy.run_path(str(ROOT / "docs" / "latents.py"))
+    text = latents["PAGE"].read_text(encoding="utf-8")
+    for part, content in latents["tables"]().items():
+        assert text.partition(f"<!-- {part} -->\n")[2].partition(f"<!-- /{part} -->")[0].strip() == content.strip()
+
+
 def published() -> list[Path]:
-    roots = (ROOT / "results", ROOT / "reference" / "ablations")
+    reference = ROOT / "reference"
+    roots = (ROOT / "results", *(reference / name for name in ("ablations", "latents", "retrained")))
     return sorted(path.parent for root in roots for path in root.rglob("manifest.json"))
 
 
