@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clara_bench.bars import without_bars
 from clara_bench.cache import write_atomic
 from clara_bench.compress.budget import budget
 from clara_bench.compress.checkpoints import loading
@@ -83,7 +84,8 @@ def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], a
         advance(len(batch))
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out, safe_serialization=True)
+    with without_bars():
+        model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
     report = {
         "settings": {**asdict(settings), "body": body.fingerprint},
