@@ -256,6 +256,28 @@ def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Seq
     click.echo(f"{out}: {', '.join(roles)}; official weights, unverified")
 
 
+@main.command("import-naver")
+@click.argument("source")
+@click.argument("out", type=FOLDER)
+@click.option("--backbone", default="", help="Hub id or folder, in the place of the one that the weights name.")
+@click.option("--dtype", default="bfloat16", show_default=True,
+              type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the backbone's numbers.")  # fmt: skip
+@click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
+def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bool) -> None:
+    """Make a checkpoint OUT of PISCO or COCOM as naver published them; SOURCE is a hub id or a folder.
+
+    \b
+    Examples:
+      clara-reference import-naver naver/pisco-mistral runs/pisco --unpickle
+      clara-reference import-naver naver/cocom-v1-16-mistral-7b runs/cocom-16
+      clara-bench run -t hotpotqa -s clara -o checkpoint=runs/pisco -o retriever=bm25
+    """
+    from reference import published as library
+
+    roles = library.convert_naver(source, out, backbone, dtype, unpickle)
+    click.echo(f"{out}: {', '.join(roles)}; official weights, unverified")
+
+
 @main.command()
 @click.argument("config")
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="A stage; repeatable; by default all.")

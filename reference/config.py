@@ -22,6 +22,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
+Template = Literal["plain", "chat", "pisco", "cocom"]
 
 RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 """Stages that choose among candidates whose memories stand."""
@@ -48,8 +49,9 @@ class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     revision: str | None = None
     scratch: Scratch | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    template: Literal["plain", "chat"] = "plain"
-    """How prompts are worded: bare text, or the tokenizer's chat template (as in the paper)."""
+    template: Template = "plain"
+    """How prompts are worded: bare text, the tokenizer's chat template (as in the paper), or as the published weights
+    of PISCO or COCOM know them."""
 
 
 class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from reference.config import Template
 from reference.layout import IGNORED, MEMORY, SEPARATOR
 from reference.templates import PARAPHRASES, QUESTION, Frame, Templates
 
@@ -81,14 +82,14 @@ class Prompter:
         ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
     """
 
-    def __init__(self, tokenizer: Any, template: Literal["plain", "chat"] = "plain") -> None:
+    def __init__(self, tokenizer: Any, template: Template = "plain") -> None:
         self.tokenizer = tokenizer
         self.template = template
         bos = tokenizer.bos_token_id
         self.start: list[int] = [] if bos is None else [bos]
         """What opens a text of its own: the tokenizer's bos, if it has one."""
         self._templates = Templates(tokenizer, template)
-        self._gap = self._ids("\n" if template == "chat" else "\n\n")
+        self._gap = self._ids("\n" if self._templates.chat else "\n\n")
 
     @property
     def end(self) -> int:
@@ -150,7 +151,7 @@ class Prompter:
         if row.kind == "paraphrase":
             frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
             return self._joined(self._opened(frame, blocks), frame, [_Span(row.turns[0].answer, 1.0)])
-        if self.template == "chat" and stage == "pretrain":
+        if self._templates.chat and stage == "pretrain":
             frame = self._templates.frame("cover", True)
             return self._joined(self._opened(frame, blocks), frame, _listed(row.turns, question_weight))
         covering = self.template == "plain" and stage in ("text", "pretrain")
@@ -197,7 +198,7 @@ class Prompter:
 
     def _opened(self, frame: Frame, blocks: Sequence[Sequence[int]]) -> Prompt:
         """All up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
-        ids = [] if self.template == "chat" else list(self.start)
+        ids = [] if self._templates.chat else list(self.start)
         ids += self._ids(frame.head) if frame.head else []
         segments = [0] * len(ids)
         for number, block in enumerate(blocks, 1):

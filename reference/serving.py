@@ -20,6 +20,7 @@ from reference import checkpoint
 from reference.decode import clock
 from reference.manifest import read_manifest
 from reference.model import Clara
+from reference.prompts import final
 from reference.shipped import checkpoint_folder
 from reference.store import Store
 
@@ -138,6 +139,15 @@ class Weights:
     def origin(self) -> Literal["ours", "official, unverified"]:
         """Whose weights they are; those that were imported nobody has run against what their authors report."""
         return "official, unverified" if "imported" in self.training else "ours"
+
+    @property
+    def method(self) -> str:
+        """The method that imported weights were trained by; "" where nothing says so."""
+        return str(self.training.get("imported", {}).get("method", ""))
+
+    def answer(self, said: str) -> str:
+        """The answer in what was said: ours may open with reasoning, which published weights never do."""
+        return final(said) if self.origin == "ours" else said
 
     @property
     def estimator(self) -> str:

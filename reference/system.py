@@ -81,7 +81,8 @@ class ClaraSystem:
         device: str = "auto"
         """A torch device; auto: the GPU if there is one."""
         method: str = "clara"
-        """What the leaderboard calls the compressor: weights do not say by which method they were trained."""
+        """What the leaderboard calls the compressor: weights do not say by which method they were trained, unless they
+        were imported from PISCO or COCOM."""
 
         def __post_init__(self) -> None:
             at_least_one(self, "k", "depth", "search_depth", "max_new_tokens")
@@ -108,7 +109,7 @@ class ClaraSystem:
         return Traits(
             backbone=self._weights.backbone,
             reader="tuned",
-            compressor=self.options.method,
+            compressor=self._weights.method or self.options.method,
             offline=self.options.store is not None,
             query_dependent=False,
             weights=self._weights.origin,
@@ -189,7 +190,7 @@ class ClaraSystem:
             latent_prompt(self._weights, question.text, remembered(best), [lengths[text] for text in best])
             for question, best in zip(questions, texts, strict=True)
         ]
-        return answers(self._weights, prompts, rankings, phases, chosen.max_new_tokens)
+        return answers(self._weights, prompts, rankings, phases, chosen.max_new_tokens, self._weights.answer)
 
     def _ranked(
         self, questions: Sequence[Question], remembered: Remembered, phases: Phases

@@ -1,7 +1,8 @@
-"""The words around passages, question and answer, in two templates; the wording is ours.
+"""The words around passages, question and answer.
 
-`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper. Rendering
-one is slow, so each is rendered once with marks in the place of what varies.
+`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper; both in
+our own words. `pisco` and `cocom` are what the weights of naver were trained with (see `naver`). Rendering a chat is
+slow, so each is rendered once with marks in the place of what varies.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from clara_bench import ConfigError
+from reference.config import Template
 
 Use = Literal["question", "cover", "paraphrase"]
 BLOCKS, QUESTION, ANSWER = "\ue000", "\ue001", "\ue002"
@@ -27,6 +29,13 @@ USER: dict[Use, str] = {
     "paraphrase": QUESTION,
 }
 CLOSED_BOOK = f"Question: {QUESTION}"
+PISCO_SYSTEM = (
+    "You are a helpful assistant. Your task is to extract relevant information from provided documents and to answer "
+    "to questions as briefly as possible."
+)
+PISCO_CLOSED_BOOK = "You are a helpful assistant. Answer the questions as briefly as possible."
+PISCO_USER = f"Background:\n{BLOCKS}\n\nQuestion:{QUESTION}"
+COCOM = f"[INST]{QUESTION}\n[/INST]\n"
 PARAPHRASES = (
     f"{BLOCKS}\nThe same in other words:",
     f"{BLOCKS}\nTell this again in a new way:",
@@ -56,19 +65,21 @@ class Templates:
         ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
     """
 
-    def __init__(self, tokenizer: Any, template: Literal["plain", "chat"]) -> None:
-        if template == "chat" and not tokenizer.chat_template:
-            raise ConfigError('the tokenizer has no chat template: set model.backbone.template = "plain"')
+    def __init__(self, tokenizer: Any, template: Template) -> None:
         self.tokenizer = tokenizer
         self.template = template
+        self.chat = template in ("chat", "pisco")
+        """Whether the tokenizer's chat template is around the words."""
+        if self.chat and not tokenizer.chat_template:
+            raise ConfigError('the tokenizer has no chat template: set model.backbone.template = "plain"')
         self._frames: dict[tuple[Use, bool, int], Frame] = {}
 
     @cached_property
     def end(self) -> int:
         """The token that closes an answer: what the chat template puts there, else eos."""
         end = self.tokenizer.eos_token_id
-        if self.template == "chat":
-            closing = self._rendered("question", [CLOSED_BOOK], answered=True).partition(ANSWER)[2].strip()
+        if self.chat:
+            closing = self._rendered(SYSTEM["question"], [CLOSED_BOOK], answered=True).partition(ANSWER)[2].strip()
             end = self.tokenizer(closing, add_special_tokens=False)["input_ids"][0] if closing else end
         if end is None:
             raise ConfigError("the tokenizer has no eos token, so that nothing can end an answer: give it one")
@@ -85,31 +96,44 @@ class Templates:
         key = (use, background, variant)
         if key not in self._frames:
             user = USER[use] if background or use != "question" else CLOSED_BOOK
-            self._frames[key] = self._framed(
-                use, user.replace(QUESTION, PARAPHRASES[variant]) if use == "paraphrase" else user
-            )
+            user = user.replace(QUESTION, PARAPHRASES[variant]) if use == "paraphrase" else user
+            self._frames[key] = self._published(use, background) or self._framed(use, user)
         return self._frames[key]
+
+    def _published(self, use: Use, background: bool) -> Frame | None:
+        """The words that published weights know; None in a template of ours."""
+        if self.template in ("plain", "chat"):
+            return None
+        if use != "question":
+            raise ConfigError(f"model.backbone.template '{self.template}' has words for questions alone, not '{use}'")
+        if self.template == "cocom":
+            return Frame("", COCOM, "", COCOM)
+        words = (PISCO_SYSTEM, PISCO_USER) if background else (PISCO_CLOSED_BOOK, f"Question:{QUESTION}")
+        return self._conversation(*words)
 
     def _framed(self, use: Use, user: str) -> Frame:
         if self.template == "plain":
             asking = f"Question: {QUESTION}\nAnswer:"
             return Frame("", user.partition(BLOCKS)[2] if use == "paraphrase" else asking, " ", asking)
-        prompt = self._rendered(use, [user], answered=False)
-        whole = self._rendered(use, [user], answered=True).partition(ANSWER)[0]
+        return self._conversation(SYSTEM[use], user)
+
+    def _conversation(self, system: str, user: str) -> Frame:
+        prompt = self._rendered(system, [user], answered=False)
+        whole = self._rendered(system, [user], answered=True).partition(ANSWER)[0]
         lead = whole.removeprefix(prompt) if whole.startswith(prompt) else ""
-        again = self._rendered(use, [user, CLOSED_BOOK], answered=True).split(ANSWER)[1]
+        again = self._rendered(system, [user, CLOSED_BOOK], answered=True).split(ANSWER)[1]
         again = again.lstrip().removeprefix(self.tokenizer.decode([self.end])).removesuffix(lead)
         head, mark, middle = prompt.partition(BLOCKS)
         return Frame(head, middle, lead, again) if mark else Frame("", prompt, lead, again)
 
-    def _rendered(self, use: Use, users: Sequence[str], answered: bool) -> str:
+    def _rendered(self, system: str, users: Sequence[str], answered: bool) -> str:
         """A conversation through the chat template, every answer a mark."""
         from jinja2 import TemplateError
 
         try:
-            return self._chat(SYSTEM[use], users, answered)
+            return self._chat(system, users, answered)
         except TemplateError:  # templates without a system role refuse one (Mistral's, Gemma's)
-            return self._chat("", [f"{SYSTEM[use]}\n{users[0]}", *users[1:]], answered)
+            return self._chat("", [f"{system}\n{users[0]}", *users[1:]], answered)
 
     def _chat(self, system: str, users: Sequence[str], answered: bool) -> str:
         turns = [{"role": "system", "content": system}] if system else []
