@@ -19,8 +19,8 @@ naver/bergen once had (models/generators/llm_cocom.py at 7f449c4). Where these d
       document its own number, of 128 tokens at most (the training code counts <ENC>, bos and eos among these).
     - PISCO's file asks "Question:{question}" without a space, as we do; bergen's prompts have one.
 
-How documents were worded is not recorded; we give title, line break, text. Not read: COCOM-light and OSCAR, whose
-compressors are other networks, and the layout of naver/pisco's rewrite of 2026.
+The instruction is in our words, not theirs. How documents were worded is not recorded; we give title, line break, text.
+Not read: COCOM-light and OSCAR, whose compressors are other networks, and the layout of naver/pisco's rewrite of 2026.
 
 Shapes: V the backbone's vocabulary, M memory slots, H hidden.
 """

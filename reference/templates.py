@@ -1,8 +1,8 @@
 """The words around passages, question and answer.
 
-`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper; both in
-our own words. `pisco` and `cocom` are what the weights of naver were trained with (see `naver`). Rendering a chat is
-slow, so each is rendered once with marks in the place of what varies.
+`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper. `pisco`
+and `cocom` put memories and question where the weights of naver expect them (see `naver`). All in our own words.
+Rendering a chat is slow, so each is rendered once with marks in the place of what varies.
 """
 
 from __future__ import annotations
@@ -29,11 +29,8 @@ USER: dict[Use, str] = {
     "paraphrase": QUESTION,
 }
 CLOSED_BOOK = f"Question: {QUESTION}"
-PISCO_SYSTEM = (
-    "You are a helpful assistant. Your task is to extract relevant information from provided documents and to answer "
-    "to questions as briefly as possible."
-)
-PISCO_CLOSED_BOOK = "You are a helpful assistant. Answer the questions as briefly as possible."
+PISCO_SYSTEM = "Find what matters in the documents and answer in as few words as you can."
+PISCO_CLOSED_BOOK = "Answer in as few words as you can."
 PISCO_USER = f"Background:\n{BLOCKS}\n\nQuestion:{QUESTION}"
 COCOM = f"[INST]{QUESTION}\n[/INST]\n"
 PARAPHRASES = (

@@ -36,7 +36,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 def test_every_command_has_help_and_an_example(command: tuple[str, ...]) -> None:
     code, text = invoke(*command, "--help")
     assert code == 0
-    group = command in {("tasks",), ("systems",), ("metrics",)}
+    group = command in {("tasks",), ("systems",), ("metrics",), ("compressors",)}
     assert group or "Example" in text
 
 

@@ -18,15 +18,12 @@ from reference.cli import main
 from reference.naver import read_naver
 from reference.published import convert_naver
 from reference.serving import Weights
+from reference.templates import PISCO_SYSTEM as SYSTEM
 
 NO_SYSTEM = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not "
     "supported') }}{% endif %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]{% else %}"
     "{{ m['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
-)
-SYSTEM = (
-    "You are a helpful assistant. Your task is to extract relevant information from provided documents and to answer "
-    "to questions as briefly as possible."
 )
 TEXTS = ["Oslo\nOslo is the capital of Norway.", "Rome\nRome is old."]
 
