@@ -25,6 +25,7 @@ import torch
 from torch import distributed
 
 from clara_bench import BackendError, ConfigError, DataError
+from clara_bench.cache import write_atomic
 from reference.config import ModelConfig, TrainConfig
 from reference.deepspeed import Process
 from reference.stages import Stage
@@ -100,7 +101,7 @@ def open_run(
     if not begun and process.rank == 0:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            _write(path, msgspec.json.format(msgspec.json.encode(ours), indent=2))
+            write_atomic(path, msgspec.json.format(msgspec.json.encode(ours), indent=2))
         except OSError as error:
             raise BackendError(f"{out}: no training can be written there ({error}). Choose another folder") from error
     state_path = out / "resume" / "state.json"
@@ -122,7 +123,7 @@ def save(engine: Any, out: Path, state: State, process: Process) -> None:
         if process.rank == 0:
             for file in (folder / state.folder).iterdir():
                 _sync(file)
-            _write(folder / "state.json", msgspec.json.encode(state))
+            write_atomic(folder / "state.json", msgspec.json.encode(state))
             for other in folder.iterdir():
                 if other.is_dir() and other.name != state.folder:
                     shutil.rmtree(other)
@@ -238,13 +239,6 @@ def _read(path: Path, kind: Any) -> Any:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Delete {path.parent} to start over") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(content)
-    _sync(unfinished)
-    unfinished.replace(path)
 
 
 def _sync(path: Path) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError, MissingDependency
-from reference import shards
+from clara_bench.cache import write_atomic
 from reference.keys import Identity
 from reference.shards import Precision
 from reference.store import Store
@@ -260,9 +260,9 @@ def _save(folder: Path, manifest: _Manifest, projection_ED: Tensor | None, index
 
     (folder / "search.json").unlink(missing_ok=True)
     tensors = {} if projection_ED is None else {"projection": projection_ED}
-    shards.write(folder / "projection.safetensors", save(tensors))
-    shards.write(folder / "index.faiss", faiss.serialize_index(index).tobytes())
-    shards.write(folder / "search.json", msgspec.json.encode(manifest))  # last: what it names is whole
+    write_atomic(folder / "projection.safetensors", save(tensors))
+    write_atomic(folder / "index.faiss", faiss.serialize_index(index).tobytes())
+    write_atomic(folder / "search.json", msgspec.json.encode(manifest))  # last: what it names is whole
 
 
 def _load(folder: Path) -> tuple[Tensor | None, Any]:

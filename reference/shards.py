@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from clara_bench import BackendError, DataError
+from clara_bench import DataError
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 KEY_BYTES = 32
@@ -168,28 +166,3 @@ def _opened(path: Path) -> Any:
     except (SafetensorError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged: {reason}. Build the store again: what is damaged is made anew") from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside it, synced, then renamed.
-
-    Raises:
-        BackendError: the disk is full or cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise BackendError(
-            f"cannot write {path}: {error.strerror}. Free some space or choose another folder"
-        ) from error

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
+from clara_bench.cache import write_atomic
 from reference import shards
 from reference.keys import Identity, Index, Model, keyed
 from reference.shards import Precision, Shard
@@ -78,7 +79,7 @@ class Store:
         path = Path(folder) / "store.json"
         if not path.exists():
             content = msgspec.json.format(msgspec.json.encode(_Manifest(1, precision, identity)), indent=2)
-            shards.write(path, content)
+            write_atomic(path, content)
         store = cls(folder)
         store.require(identity)
         if store.precision != precision:
@@ -226,7 +227,7 @@ class Store:
                     f"expected at most {self.identity.slots} x {self.identity.width}"
                 )
         name = shards.name_of(keys) + shards.SUFFIX
-        shards.write(self.folder / name, shards.encode(keys, memories, self.precision))
+        write_atomic(self.folder / name, shards.encode(keys, memories, self.precision))
         self.refresh()
         return len(keys)
 
