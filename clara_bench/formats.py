@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 
 from clara_bench import metrics
-from clara_bench.leaderboard import COLUMNS, TRAITS, Board
+from clara_bench.leaderboard import COLUMNS, TRAITS, Board, Row
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
+
+INDEX = "index_bytes"
+"""Head of the column of bytes by passage."""
 
 
 def shown_metrics(board: Board, names: Sequence[str] = ()) -> list[Metric]:
@@ -25,6 +28,16 @@ def shown_traits(board: Board) -> list[str]:
     """The traits that at least one row declares."""
     rows = [row for section in board.sections for row in section.rows]
     return [trait for trait in TRAITS if any(row.traits.get(trait) not in (None, "") for row in rows)]
+
+
+def shows_index(board: Board) -> bool:
+    """Whether any row says how large its index is."""
+    return any(row.index_bytes is not None for section in board.sections for row in section.rows)
+
+
+def index_cell(row: Row) -> str:
+    """Bytes of the index by passage; – where there are no passages."""
+    return "–" if row.index_bytes is None else f"{row.index_bytes:.0f}"
 
 
 def cell(metric: Metric, summary: Summary | None) -> str:
@@ -47,8 +60,8 @@ def _digits(size: float) -> int:
 
 def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Head and rows as text; the same for every format."""
-    shown, traits = shown_metrics(board, names), shown_traits(board)
-    head = ["setting", "candidates", "system", *(metric.name for metric in shown), *traits]
+    shown, traits, indexed = shown_metrics(board, names), shown_traits(board), shows_index(board)
+    head = ["setting", "candidates", "system", *(metric.name for metric in shown), *traits, *[INDEX] * indexed]
     rows = [
         [
             section.setting,
@@ -56,6 +69,7 @@ def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list
             f"{row.label} †{row.failed}" if row.failed else row.label,
             *(cell(metric, row.metrics.get(metric.name)) for metric in shown),
             *(_trait(row.traits.get(trait)) for trait in traits),
+            *[index_cell(row)] * indexed,
         ]
         for section in board.sections
         for row in section.rows

@@ -35,6 +35,8 @@ class Row:
     metrics: Mapping[str, Summary]
     traits: Mapping[str, Any]
     path: str
+    index_bytes: float | None = None
+    """Size of the index by passage, memories included and the passages' text left out; None without passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,14 @@ def _row(run: Run, names: Sequence[str], seed: int) -> Row:
         metrics=scores.metrics,
         traits=run.manifest["traits"],
         path=str(run.path),
+        index_bytes=_index_bytes(run.manifest["sessions"]),
     )
+
+
+def _index_bytes(sessions: Sequence[Mapping[str, Any]]) -> float | None:
+    """Bytes by passage, of the last session that says so."""
+    told = [session["index"] for session in sessions if session.get("index", {}).get("passages")]
+    return told[-1]["bytes"] / told[-1]["passages"] if told else None
 
 
 def _mean(summary: Summary | None) -> float:

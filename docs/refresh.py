@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
-from clara_bench.formats import cell
+from clara_bench.formats import INDEX, cell
 from clara_bench.leaderboard import Board, Row, boards
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
@@ -36,6 +36,14 @@ COLUMNS = (
 MADE_UP = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "effective_ratio_micro", "seconds")
 ABLATED = ("em", "f1", "recall@1", "recall@5", "all_support@5")
 MEANS = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
+COSTS = (
+    "seconds_retrieve",
+    "seconds_compress",
+    "seconds_prefill",
+    "seconds_decode",
+    "prompt_tokens",
+    "generated_tokens",
+)
 MARKERS = "osD^vP*X"
 
 
@@ -59,6 +67,7 @@ PARTS = {
     "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
+    "worlds-costs": Part(DETAILS, ROOT / "results", COSTS),
     "retrained": Part(REFERENCE / "README.md", REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(REFERENCE / "README.md", REFERENCE / "ablations", ABLATED),
 }
@@ -120,6 +129,17 @@ def short_table(found: list[Board], columns: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def cost_table(found: list[Board], columns: Sequence[str]) -> str:
+    """A line a system: means over the tasks, and bytes of the index by passage."""
+    chosen = [metrics.get(name) for name in columns]
+    lines = [["passages", "system", *columns, INDEX], ["---", "---", *["---:"] * (len(columns) + 1)]]
+    for (setting, label), rows in _by_system(found, chosen[0]).items():
+        bytes_ = [row.index_bytes for row in rows.values() if row.index_bytes is not None]
+        costs = [_cell_of_mean(metric, rows) for metric in chosen]
+        lines.append([setting, label, *costs, f"{fmean(bytes_):.0f}" if bytes_ else "–"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
 def _by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[str, Row]]:
     """By setting and label the row of each task; settings in their order, in each the best first."""
     systems: dict[tuple[str, str], dict[str, Row]] = {}
@@ -145,7 +165,8 @@ def _cell_of_mean(metric: Metric, rows: Mapping[str, Row]) -> str:
 def content(part: str) -> str:
     """The table of a part."""
     chosen = PARTS[part]
-    return (short_table if chosen.short else table)(published(part), chosen.columns)
+    form = cost_table if chosen.columns == COSTS else short_table if chosen.short else table
+    return form(published(part), chosen.columns)
 
 
 def published(part: str) -> list[Board]:

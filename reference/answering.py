@@ -14,7 +14,7 @@ from torch import Tensor
 from clara_bench import Answer, Ranked, Usage
 from reference.decode import Generated
 from reference.prompts import Prompt, final, memory_block
-from reference.serving import Phases, Weights
+from reference.serving import Weights
 
 
 class Reading(NamedTuple):
@@ -84,19 +84,19 @@ def answers(
     weights: Weights,
     readings: Sequence[Reading],
     rankings: Sequence[Sequence[Ranked]],
-    phases: Phases,
+    shares: Mapping[str, float],
     most: int,
     kept: Callable[[str], str] = final,
 ) -> list[Answer]:
     """Answers of `most` tokens at most; a prompt that does not fit the backbone's window fails alone.
 
-    `kept` is what counts as the answer of all that is generated.
+    `shares` are the seconds that each question has taken so far, by phase; `kept` is what counts as the answer of all
+    that is generated.
     """
     model, window = weights.model, weights.window
     fits = [p for p, reading in enumerate(readings) if not window or len(reading.prompt) + most <= window]
     generated = model.answer([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
     said = dict(zip(fits, generated, strict=True))
-    shares = phases.shares
     return [
         _answer(reading, tuple(ranking), said[place], shares, kept)
         if place in said

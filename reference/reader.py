@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 from reference.answering import answers, text_prompt
 from reference.prompts import before_final, final
-from reference.serving import Phases, Weights
+from reference.serving import Weights
 
 
 class TinyReader:
@@ -69,5 +69,5 @@ class TinyReader:
             for question, texts in zip(questions, contexts, strict=True)
         ]
         said = final if self.options.say == "answer" else before_final
-        given = answers(weights, prompts, [()] * len(prompts), Phases(len(prompts), weights.device), most, said)
+        given = answers(weights, prompts, [()] * len(prompts), {}, most, said)
         return [Reading(one.text, one.usage, one.status, one.error) for one in given]

@@ -190,7 +190,7 @@ class ClaraSystem:
             latent_prompt(self._weights, question.text, remembered(best), [lengths[text] for text in best])
             for question, best in zip(questions, texts, strict=True)
         ]
-        return answers(self._weights, prompts, rankings, phases, chosen.max_new_tokens, self._weights.answer)
+        return answers(self._weights, prompts, rankings, phases.shares, chosen.max_new_tokens, self._weights.answer)
 
     def _ranked(
         self, questions: Sequence[Question], remembered: Remembered, phases: Phases

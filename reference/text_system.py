@@ -80,4 +80,4 @@ class TinyText:
             )
             for question, best in zip(questions, texts, strict=True)
         ]
-        return answers(self._weights, prompts, rankings, phases, chosen.max_new_tokens)
+        return answers(self._weights, prompts, rankings, phases.shares, chosen.max_new_tokens)

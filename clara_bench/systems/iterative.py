@@ -119,7 +119,7 @@ def _answer(last: Reading, ranking: tuple[Ranked, ...], spent: Usage, retrieving
         total,
         context_positions=last.usage.context_positions,
         context_text_tokens=last.usage.context_text_tokens,
-        seconds={"retrieve": retrieving, **total.seconds},
+        seconds={**total.seconds, "retrieve": retrieving},
     )
     return Answer(last.text, ranking, usage, last.status, last.error)
 

@@ -114,7 +114,7 @@ class Rag:
 def _answer(
     reading: Reading, ranking: Sequence[Ranked], seconds: Mapping[str, float], original_tokens: int | None
 ) -> Answer:
-    usage = replace(reading.usage, seconds={**seconds, **reading.usage.seconds})
+    usage = replace(reading.usage, seconds={**reading.usage.seconds, **seconds})
     if original_tokens is not None:
         usage = replace(usage, context_text_tokens=original_tokens)
     return Answer(reading.text, tuple(ranking), usage, reading.status, reading.error)

@@ -65,6 +65,13 @@ def test_a_compressed_context_is_counted_in_the_checkpoints_own_tokens(folder: s
     assert tokens < reading.usage.context_positions <= tokens + 3  # and what separates passages
 
 
+def test_this_reader_leaves_the_seconds_of_other_phases_alone(folder: str):
+    """Zeros of its own once stood in the place of what retrieving and compressing had taken."""
+    rag = system("rag", reader="tiny", reader__checkpoint=folder, compressor="truncate", k="2")
+    for answer in rag.answer(ASKED):
+        assert all(answer.usage.seconds[phase] > 0 for phase in ("retrieve", "compress", "prefill"))
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [({"checkpoint": "nowhere"}, "nowhere"), ({"max_new_tokens": "0"}, "at least 1"), ({"say": "thought"}, "say")],
