@@ -6,7 +6,6 @@ The tokens that all prompts begin with are read once. Shapes: B prompts, S token
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +85,5 @@ def _odds(lm: LanguageModel, rests: Sequence[list[int]], cache: Any, shared: int
 
 
 def _read(lm: LanguageModel, ids: torch.Tensor, **more: Any) -> Any:
-    if not more and "logits_to_keep" in inspect.signature(lm.weights.forward).parameters:
-        more = {"logits_to_keep": 1}  # of the shared tokens only the memory of them is wanted
+    more = more or lm.keeping(1)  # of the shared tokens only the memory of them is wanted
     return lm.weights(input_ids=ids.to(lm.weights.device), use_cache=True, **more)

@@ -7,6 +7,7 @@ Shapes: B rows, T tokens of the longest row.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -107,6 +108,11 @@ class LanguageModel:
         found = [(text, self.pieces(text)) for text in map(passage_text, passages)]
         return [text for text, parts in found if parts], [parts for _, parts in found if parts]
 
+    def keeping(self, last: int) -> dict[str, int]:
+        """The setting by which the model makes logits of the last positions alone; none where it has no such."""
+        able = "logits_to_keep" in inspect.signature(self.weights.forward).parameters
+        return {"logits_to_keep": last} if able else {}
+
     @torch.inference_mode()
     def surprisals(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
         """Nats of every token of each row.
@@ -117,10 +123,10 @@ class LanguageModel:
         jobs = [(number, *job) for number, row in enumerate(rows) for job in self._windows(*row)]
         found: list[list[float]] = [[0.0] * len(ids) for _, ids in rows]
         for batch in _batches([len(ids) for _, _, ids, _ in jobs]):
-            scored = self._scored([jobs[place][2] for place in batch])
-            for place, nats_T in zip(batch, scored, strict=True):
+            scored = self._scored([jobs[place][2] for place in batch], [jobs[place][3] for place in batch])
+            for place, nats in zip(batch, scored, strict=True):
                 number, first, _, count = jobs[place]
-                found[number][first : first + count] = nats_T[-count:]
+                found[number][first : first + count] = nats
         return found
 
     def _windows(self, given: Sequence[int], ids: Sequence[int]) -> list[tuple[int, list[int], int]]:
@@ -134,15 +140,22 @@ class LanguageModel:
             done = end
         return jobs
 
-    def _scored(self, rows: Sequence[list[int]]) -> list[list[float]]:
-        """Nats of all tokens but the first of each row."""
+    def _scored(self, rows: Sequence[list[int]], counts: Sequence[int]) -> list[list[float]]:
+        """Nats of so many last tokens of each row; what comes before them is read, and not weighed."""
         width = max(map(len, rows))
         ids_BT = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
         mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._device)
-        logits_BTV = self.weights(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
+        first = min(len(row) - count for row, count in zip(rows, counts, strict=True)) - 1  # it foretells the next
+        logits_BTV = self.weights(
+            input_ids=ids_BT, attention_mask=mask_BT, use_cache=False, **self.keeping(width - first)
+        ).logits[:, first - width :]
         nats = [
-            torch.nn.functional.cross_entropy(logits_TV[: len(row) - 1].float(), ids_T[1 : len(row)], reduction="none")
-            for row, logits_TV, ids_T in zip(rows, logits_BTV, ids_BT, strict=True)
+            torch.nn.functional.cross_entropy(
+                logits_TV[len(row) - count - 1 - first : len(row) - 1 - first].float(),
+                ids_T[len(row) - count : len(row)],
+                reduction="none",
+            )
+            for row, count, logits_TV, ids_T in zip(rows, counts, logits_BTV, ids_BT, strict=True)
         ]
         return [check_finite(nats_T, self.model).tolist() for nats_T in nats]
 
