@@ -7,7 +7,9 @@ python docs/refresh.py
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +19,8 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
@@ -31,11 +35,12 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "reference"
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
-    "context_positions", "seconds",
+    "context_positions", "effective_ratio_micro", "seconds",
 )  # fmt: skip
 MADE_UP = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions", "effective_ratio_micro", "seconds")
 ABLATED = ("em", "f1", "recall@1", "recall@5", "all_support@5")
 MEANS = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
+SHORTENED = ("em", "cover_substring", "context_positions", "effective_ratio_micro", "seconds_compress", "seconds")
 COSTS = (
     "seconds_retrieve",
     "seconds_compress",
@@ -45,6 +50,7 @@ COSTS = (
     "generated_tokens",
 )
 MARKERS = "osD^vP*X"
+NAMES_A_LINE = 8
 
 
 class Part(NamedTuple):
@@ -59,12 +65,19 @@ class Part(NamedTuple):
     """In docs/; "" for none."""
     short: bool = False
     """A line a system, with the first column for each task and the means over tasks of the others."""
+    shortened: bool = True
+    """Whether systems that compress are shown."""
 
 
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 PARTS = {
-    "results": Part(README, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True),
+    "results": Part(
+        README, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True, shortened=False
+    ),
     "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
+    "compressors": Part(
+        DETAILS, ROOT / "results", ("f1", *SHORTENED), made_up=False, picture="compressors.svg", short=True
+    ),
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "worlds-costs": Part(DETAILS, ROOT / "results", COSTS),
@@ -74,32 +87,42 @@ PARTS = {
 
 
 def draw(found: list[Board], target: Path) -> None:
-    """One panel a board; x the evidence in the prompt, y F1 with its 95 % interval."""
+    """One panel a board; x the evidence in the prompt, y F1 with its 95 % interval; hollow: gold passages."""
     plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
-    figure, panels = plt.subplots(1, len(found), figsize=(3.1 * len(found), 3.0), sharey=True, squeeze=False)
-    labels = sorted({row.label for board in found for section in board.sections for row in section.rows})
-    style = {label: (MARKERS[i % len(MARKERS)], f"C{i}") for i, label in enumerate(labels)}
+    labels = sorted({_system(row) for board in found for section in board.sections for row in section.rows})
+    style = {label: (MARKERS[i % len(MARKERS)], f"C{i % 10}") for i, label in enumerate(labels)}
+    lines = math.ceil(len(labels) / NAMES_A_LINE)
+    height = 3.0 + 0.22 * lines
+    figure, panels = plt.subplots(1, len(found), figsize=(3.1 * len(found), height), sharey=True, squeeze=False)
     for panel, board in zip(panels[0], found, strict=True):
         for section in board.sections:
             for row in section.rows:
-                _point(panel, row, *style[row.label])
+                _point(panel, row, *style[_system(row)], hollow=section.setting == "gold")
+        panel.set_xscale("symlog", linthresh=10)
+        panel.set_xticks([0, 10, 30, 100, 300, 1000], ["0", "10", "30", "100", "300", "1000"])
+        panel.set_xlim(-2, 1000)
         panel.set_title(f"{board.task} (n={board.questions})", fontsize=9)
         panel.set_xlabel("context positions per question")
         panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("F1, %")
-    handles, names = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False, fontsize=8)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    handles = [Line2D([], [], linestyle="", marker=marker, color=colour) for marker, colour in style.values()]
+    figure.legend(handles, style, loc="lower center", ncols=NAMES_A_LINE, frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, (0.1 + 0.22 * lines) / height, 1, 1))
     figure.savefig(target, metadata={"Date": None})
 
 
-def _point(panel: plt.Axes, row: Row, marker: str, colour: str) -> None:
+def _system(row: Row) -> str:
+    return row.label.removeprefix("gold-")
+
+
+def _point(panel: Axes, row: Row, marker: str, colour: str, hollow: bool) -> None:
     f1, positions = row.metrics["f1"], row.metrics["context_positions"]
     if f1.mean is None or positions.mean is None:
         return
     low, high = f1.ci95 or (f1.mean, f1.mean)
     error = [[100 * (f1.mean - low)], [100 * (high - f1.mean)]]
-    panel.errorbar(positions.mean, 100 * f1.mean, yerr=error, fmt=marker, color=colour, capsize=2, label=row.label)
+    fill = "white" if hollow else colour
+    panel.errorbar(positions.mean, 100 * f1.mean, yerr=error, fmt=marker, color=colour, markerfacecolor=fill, capsize=2)
 
 
 def table(found: list[Board], columns: Sequence[str]) -> str:
@@ -172,7 +195,17 @@ def content(part: str) -> str:
 def published(part: str) -> list[Board]:
     """The boards that a part shows."""
     chosen = PARTS[part]
-    return [board for board in _boards(chosen.runs) if (board.source == "worlds") == chosen.made_up]
+    found = [board for board in _boards(chosen.runs) if (board.source == "worlds") == chosen.made_up]
+    return found if chosen.shortened else [_whole(board) for board in found]
+
+
+def _whole(board: Board) -> Board:
+    """A board without the systems that compress."""
+    sections = [
+        replace(section, rows=tuple(row for row in section.rows if not row.traits["compressor"]))
+        for section in board.sections
+    ]
+    return replace(board, sections=tuple(sections))
 
 
 @cache
