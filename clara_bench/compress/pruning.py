@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clara_bench.compress.budget import fill
+from clara_bench.compress.prefix import Prefix
 from clara_bench.compress.spans import SEPARATOR, Span
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids, means
 
@@ -26,10 +27,12 @@ def prune(
         lm: judges the tokens.
         found: the passages in pieces, in the order in which they will be read.
         allowed: tokens that may stay, one number a passage; met but for the last character's tokens.
-        segment: tokens after which the judging begins anew with what was kept until then.
+        segment: tokens after which the judging begins anew with what was kept until then; at most half of what the
+            model's window has room for.
         question: its tokens; given these, a token's worth is how much less surprising the question makes it.
     """
-    before: list[int] = []
+    prefixes = [Prefix(lm)] + ([Prefix(lm, question)] if question else [])
+    segment = min(segment, (lm.window - len(question) - 1) // 2)
     kept: list[list[Span]] = []
     for pieces, tokens in zip(found, allowed, strict=True):
         spans: list[Span] = []
@@ -37,13 +40,13 @@ def prune(
         for part in _segments(pieces, segment):
             ids = all_ids(part)
             seen += len(ids)
-            scores = _worth(lm, before, part, ids, question)
+            scores = _worth(prefixes, part, ids)
             taken = fill(scores, [len(piece.ids) for piece in part], max(0, tokens * seen // size - spent))
             stays = [piece for piece, amount in zip(part, taken, strict=True) if amount]
             spent += len(all_ids(stays))
-            before += all_ids(stays)
+            _keep(prefixes, all_ids(stays))
             spans += [piece.span for piece in stays]
-        before += lm.ids(SEPARATOR)
+        _keep(prefixes, lm.ids(SEPARATOR))
         kept.append(spans)
     return kept
 
@@ -61,14 +64,12 @@ def _segments(pieces: Sequence[Piece], tokens: int) -> Iterator[list[Piece]]:
         yield part
 
 
-def _worth(
-    lm: LanguageModel, before: Sequence[int], part: Sequence[Piece], ids: Sequence[int], question: Sequence[int]
-) -> list[float]:
+def _worth(prefixes: Sequence[Prefix], part: Sequence[Piece], ids: Sequence[int]) -> list[float]:
     """Surprisal of each piece after what was kept before, less that after the question too where there is one."""
-    room = max(1, lm.window - len(ids) - len(question) - 1)
-    recent = before[-room:]
-    if not question:
-        [nats] = lm.surprisals([(recent, ids)])
-        return means(part, nats)
-    without, given = lm.surprisals([(recent, ids), ([*question, *recent], ids)])
-    return means(part, [blind - asked for blind, asked in zip(without, given, strict=True)])
+    blind, *asked = (prefix.nats(ids) for prefix in prefixes)
+    return means(part, [one - sum(given) for one, *given in zip(blind, *asked, strict=True)])
+
+
+def _keep(prefixes: Sequence[Prefix], ids: Sequence[int]) -> None:
+    for prefix in prefixes:
+        prefix.keep(ids)
