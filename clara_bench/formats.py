@@ -68,7 +68,7 @@ def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list
             section.candidates_hash[:8],
             f"{row.label} †{row.failed}" if row.failed else row.label,
             *(cell(metric, row.metrics.get(metric.name)) for metric in shown),
-            *(_trait(row.traits.get(trait)) for trait in traits),
+            *(trait_cell(row.traits.get(trait)) for trait in traits),
             *[index_cell(row)] * indexed,
         ]
         for section in board.sections
@@ -77,7 +77,8 @@ def table(board: Board, names: Sequence[str] = ()) -> tuple[list[str], list[list
     return head, rows
 
 
-def _trait(value: Any) -> str:
+def trait_cell(value: Any) -> str:
+    """A declared trait as a leaderboard shows it."""
     return "–" if value in (None, "") else {True: "yes", False: "no"}.get(value, str(value))
 
 

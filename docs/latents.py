@@ -1,6 +1,6 @@
 """What latent compressors give at equal memory and training: docs/latents.svg and two tables of reference/README.md.
 
-python docs/latents.py    from the runs published in reference/latents (suite `latents`)
+python docs/latents.py    from the runs published in results/latents (suite `latents`)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clara_bench.results import Run, find_runs
 from clara_bench.scoring import score_run
 
 ROOT = Path(__file__).parent.parent
-RUNS = ROOT / "reference" / "latents"
+RUNS = ROOT / "results" / "latents"
 PAGE = ROOT / "reference" / "README.md"
 BASELINE = "salient"
 PASSAGES = {"gold-": "the needed passages", "": "BM25's five of 20"}

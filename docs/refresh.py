@@ -24,7 +24,7 @@ from matplotlib.lines import Line2D
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
-from clara_bench.formats import INDEX, cell
+from clara_bench.formats import INDEX, cell, trait_cell
 from clara_bench.leaderboard import Board, Row, boards
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
@@ -42,13 +42,17 @@ ABLATED = ("em", "f1", "recall@1", "recall@5", "all_support@5")
 MEANS = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
 SHORTENED = ("em", "cover_substring", "context_positions", "effective_ratio_micro", "seconds_compress", "seconds")
 COSTS = (
+    "em",
+    "f1",
+    "recall@5",
+    "effective_ratio_micro",
     "seconds_retrieve",
     "seconds_compress",
     "seconds_prefill",
     "seconds_decode",
     "prompt_tokens",
-    "generated_tokens",
 )
+DECLARED = ("compressor", "nominal_ratio", "offline", "query_dependent")
 MARKERS = "osD^vP*X"
 NAMES_A_LINE = 8
 
@@ -67,6 +71,8 @@ class Part(NamedTuple):
     """A line a system, with the first column for each task and the means over tasks of the others."""
     shortened: bool = True
     """Whether systems that compress are shown."""
+    studies: bool = False
+    """Whether the runs of studies count, which lie in folders of their own among the runs."""
 
 
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
@@ -80,9 +86,9 @@ PARTS = {
     ),
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
-    "worlds-costs": Part(DETAILS, ROOT / "results", COSTS),
+    "families": Part(DETAILS, ROOT / "results", COSTS, studies=True),
     "retrained": Part(REFERENCE / "README.md", REFERENCE / "retrained", ("em", "recall@5"), short=True),
-    "ablations": Part(REFERENCE / "README.md", REFERENCE / "ablations", ABLATED),
+    "ablations": Part(REFERENCE / "README.md", ROOT / "results" / "ablations", ABLATED),
 }
 
 
@@ -152,14 +158,17 @@ def short_table(found: list[Board], columns: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def cost_table(found: list[Board], columns: Sequence[str]) -> str:
-    """A line a system: means over the tasks, and bytes of the index by passage."""
+def family_table(found: list[Board], columns: Sequence[str]) -> str:
+    """A line a system: what it declares, means over the tasks, and bytes of the index by passage."""
     chosen = [metrics.get(name) for name in columns]
-    lines = [["passages", "system", *columns, INDEX], ["---", "---", *["---:"] * (len(columns) + 1)]]
+    head = ["passages", "system", *DECLARED, *columns, INDEX]
+    lines = [head, ["---"] * (2 + len(DECLARED)) + ["---:"] * (len(columns) + 1)]
     for (setting, label), rows in _by_system(found, chosen[0]).items():
+        [traits, *_] = (row.traits for row in rows.values())
         bytes_ = [row.index_bytes for row in rows.values() if row.index_bytes is not None]
-        costs = [_cell_of_mean(metric, rows) for metric in chosen]
-        lines.append([setting, label, *costs, f"{fmean(bytes_):.0f}" if bytes_ else "–"])
+        means = [_cell_of_mean(metric, rows) for metric in chosen]
+        declared = [trait_cell(traits.get(name)) for name in DECLARED]
+        lines.append([setting, label, *declared, *means, f"{fmean(bytes_):.0f}" if bytes_ else "–"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -188,14 +197,14 @@ def _cell_of_mean(metric: Metric, rows: Mapping[str, Row]) -> str:
 def content(part: str) -> str:
     """The table of a part."""
     chosen = PARTS[part]
-    form = cost_table if chosen.columns == COSTS else short_table if chosen.short else table
+    form = family_table if chosen.columns == COSTS else short_table if chosen.short else table
     return form(published(part), chosen.columns)
 
 
 def published(part: str) -> list[Board]:
     """The boards that a part shows."""
     chosen = PARTS[part]
-    found = [board for board in _boards(chosen.runs) if (board.source == "worlds") == chosen.made_up]
+    found = [board for board in _boards(chosen.runs, chosen.studies) if (board.source == "worlds") == chosen.made_up]
     return found if chosen.shortened else [_whole(board) for board in found]
 
 
@@ -209,9 +218,10 @@ def _whole(board: Board) -> Board:
 
 
 @cache
-def _boards(runs: Path) -> list[Board]:
-    """All boards of a folder, with every part's columns: each run is scored from its records once."""
-    return boards(find_runs(runs), list(dict.fromkeys(name for part in PARTS.values() for name in part.columns)))
+def _boards(folder: Path, studies: bool) -> list[Board]:
+    """All boards of a folder, with every part's columns; a run lies in task/label/run, that of a study deeper."""
+    runs = [run for run in find_runs(folder) if studies or len(run.path.relative_to(folder).parts) == 3]
+    return boards(runs, list(dict.fromkeys(name for part in PARTS.values() for name in part.columns)))
 
 
 def filled(text: str, part: str, content: str) -> str:

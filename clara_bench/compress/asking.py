@@ -52,7 +52,8 @@ def log_odds(lm: LanguageModel, prompts: Sequence[Sequence[int]], yes: int, no: 
     if not prompts:
         return []
     shared = _shared(prompts)
-    cache = _read(lm, torch.tensor([prompts[0][:shared]])).past_key_values if shared else None
+    # of the shared tokens only the memory of them is wanted
+    cache = _read(lm, torch.tensor([prompts[0][:shared]]), **lm.keeping(1)).past_key_values if shared else None
     odds: list[float] = []
     for start in range(0, len(prompts), BATCH):
         rests = [list(prompt[shared:]) for prompt in prompts[start : start + BATCH]]
@@ -77,13 +78,13 @@ def _odds(lm: LanguageModel, rests: Sequence[list[int]], cache: Any, shared: int
     if cache is not None:
         cache = copy.deepcopy(cache)
         cache.batch_repeat_interleave(len(rests))
-    last_B = torch.tensor([len(rest) - 1 for rest in rests])
-    logits_BSV = _read(lm, ids_BS, attention_mask=mask.to(lm.weights.device), past_key_values=cache).logits
-    logits_BV = logits_BSV[torch.arange(len(rests)), last_B].float()
+    ends_B = torch.tensor([len(rest) - 1 - width for rest in rests])  # counted from the end: what is kept is at the end
+    kept = lm.keeping(-int(ends_B.min()))
+    logits_BSV = _read(lm, ids_BS, attention_mask=mask.to(lm.weights.device), past_key_values=cache, **kept).logits
+    logits_BV = logits_BSV[torch.arange(len(rests)), ends_B].float()
     odds_B: list[float] = check_finite(logits_BV[:, yes] - logits_BV[:, no], lm.model).tolist()
     return odds_B
 
 
 def _read(lm: LanguageModel, ids: torch.Tensor, **more: Any) -> Any:
-    more = more or lm.keeping(1)  # of the shared tokens only the memory of them is wanted
     return lm.weights(input_ids=ids.to(lm.weights.device), use_cache=True, **more)
