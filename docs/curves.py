@@ -80,16 +80,19 @@ def read() -> list[Point]:
 
 def table(points: Sequence[Point]) -> str:
     """Means over seeds, the lowest and the highest in brackets."""
-    head = ["trained by", "seeds", "steps 1 to 25", "51 to 75", "226 to 250", "steps to 0.95", "seconds a step"]
+    head = [
+        "trained by", "seeds", "steps 1 to 25", "51 to 75", "226 to 250", "steps to 0.95", "seconds to 0.95", "a step",
+    ]  # fmt: skip
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, runs in _by_run(points).items():
         spans = [_span([run[at].recall for run in runs]) for at in (0, 2, 9)]
-        reached = [next((point.step for point in run if point.recall >= ENOUGH), None) for run in runs]
-        there = [step for step in reached if step is not None]
-        when = _span(there, 0) if len(there) == len(runs) else f"{len(there)} of {len(runs)} reach it"
-        lines.append(
-            [NAMES[name], str(len(runs)), *spans, when, _span([run[-1].seconds / run[-1].step for run in runs])]
-        )
+        reached = [next(filter(lambda point: point.recall >= ENOUGH, run), None) for run in runs]
+        there = [point for point in reached if point is not None]
+        when = [_span([point.step for point in there], 0), _span([point.seconds for point in there], 0)]
+        if len(there) < len(runs):
+            when = [f"{cell}, {len(there)} of {len(runs)} seeds" for cell in when]
+        each = _span([run[-1].seconds / run[-1].step for run in runs])
+        lines.append([NAMES[name], str(len(runs)), *spans, *when, each])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -106,18 +109,20 @@ def _span(values: Sequence[float], digits: int = 2) -> str:
 
 
 def draw(points: Sequence[Point], target: Path) -> None:
-    """Recall by step, and by time: a line a seed."""
+    """Recall by step and by time, and the loss that each lowers: a line a seed."""
     plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
-    figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.0), sharey=True)
+    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.0))
+    axes = (("step", "recall"), ("seconds", "recall"), ("step", "loss"))
     for colour, (name, runs) in enumerate(_by_run(points).items()):
         for number, run in enumerate(runs):
             label = None if number else NAMES[name]
-            for panel, key in zip(panels, ("step", "seconds"), strict=True):
-                x = [getattr(point, key) for point in run]
-                panel.plot(x, [point.recall for point in run], color=f"C{colour}", label=label, lw=1.2)
-    panels[0].set_ylabel("recall@1 of 20")
-    panels[0].set_xlabel("step")
-    panels[1].set_xlabel("seconds, one core")
+            for panel, (x, y) in zip(panels, axes, strict=True):
+                places = [getattr(point, x) for point in run]
+                panel.plot(places, [getattr(point, y) for point in run], color=f"C{colour}", label=label, lw=1.2)
+    said = {"step": "step", "seconds": "seconds, one core", "recall": "recall@1 of 20", "loss": "loss"}
+    for panel, (x, y) in zip(panels, axes, strict=True):
+        panel.set(xlabel=said[x], ylabel=said[y])
+    panels[2].set_yscale("log")
     panels[0].legend(frameon=False, fontsize=8)
     figure.tight_layout()
     figure.savefig(target, metadata={"Date": None})
