@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from clara_bench import metrics
 from clara_bench.leaderboard import COLUMNS, TRAITS, Board, Row
 from clara_bench.metrics import Metric
-from clara_bench.metrics.statistics import Summary
+from clara_bench.metrics.statistics import Difference, Summary
 
 INDEX = "index_bytes"
 """Head of the column of bytes by passage."""
@@ -44,11 +45,26 @@ def cell(metric: Metric, summary: Summary | None) -> str:
     """A mean with half its interval's width, percentages for shares; – where the metric does not apply."""
     if summary is None or summary.mean is None:
         return "–"
-    scale, digits = (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(summary.mean)))
+    scale, digits = _scale(metric, summary.mean)
     text = f"{scale * summary.mean:.{digits}f}"
     if summary.ci95 is None:
         return text
     return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+
+
+def difference_cell(metric: Metric, summary: Summary, less: Difference) -> str:
+    """A mean, and in brackets how far it is from a baseline's, with the paired interval; – as in `cell`."""
+    text = cell(metric, replace(summary, ci95=None))
+    if summary.mean is None or less.mean is None or less.ci95 is None:
+        return text
+    scale, digits = _scale(metric, summary.mean)
+    mean, low, high = (f"{scale * value:+.{digits}f}" for value in (less.mean, *less.ci95))
+    return f"{text} ({mean}, {low} to {high})"
+
+
+def _scale(metric: Metric, mean: float) -> tuple[float, int]:
+    """What a value is shown times, and its decimals."""
+    return (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(mean)))
 
 
 def _digits(size: float) -> int:

@@ -15,8 +15,9 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from clara_bench import tasks
+from clara_bench import metrics, tasks
 from clara_bench.comparison import compare
+from clara_bench.formats import cell, difference_cell
 from clara_bench.metrics.statistics import Difference, Summary
 from clara_bench.results import Run, find_runs
 from clara_bench.scoring import score_run
@@ -79,12 +80,8 @@ def table(head: str, methods: Mapping[str, str], found: Mapping[str, Mapping[str
 
 
 def _cell(result: Result, baseline: bool) -> str:
-    em, less = result
-    assert em.mean is not None and em.ci95 is not None and less.mean is not None and less.ci95 is not None
-    if baseline:
-        return f"{100 * em.mean:.1f} ±{50 * (em.ci95[1] - em.ci95[0]):.1f}"
-    low, high = (100 * end for end in less.ci95)
-    return f"{100 * em.mean:.1f} ({100 * less.mean:+.1f}, {low:+.1f} to {high:+.1f})"
+    metric = metrics.get("em")
+    return cell(metric, result.em) if baseline else difference_cell(metric, *result)
 
 
 def _tasks(found: Mapping[str, Mapping[str, Result]]) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 from typing import NamedTuple
 
 import matplotlib
@@ -24,11 +25,12 @@ from matplotlib.lines import Line2D
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
-from clara_bench.formats import INDEX, cell, trait_cell
+from clara_bench.comparison import compare
+from clara_bench.formats import INDEX, cell, difference_cell, trait_cell
 from clara_bench.leaderboard import Board, Row, boards
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.results import find_runs
+from clara_bench.results import find_runs, open_run
 from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,7 @@ COSTS = (
     "prompt_tokens",
 )
 DECLARED = ("compressor", "nominal_ratio", "offline", "query_dependent")
+EMPTY: Mapping[str, str] = MappingProxyType({})
 MARKERS = "osD^vP*X"
 NAMES_A_LINE = 8
 
@@ -71,6 +74,8 @@ class Part(NamedTuple):
     """A line a system, with the first column for each task and the means over tasks of the others."""
     shortened: bool = True
     """Whether systems that compress are shown."""
+    against: Mapping[str, str] = EMPTY
+    """By setting, the system that those that compress are compared with, question by question; no others are shown."""
     studies: bool = False
     """Whether the runs of studies count, which lie in folders of their own among the runs."""
 
@@ -82,7 +87,13 @@ PARTS = {
     ),
     "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
     "compressors": Part(
-        DETAILS, ROOT / "results", ("f1", *SHORTENED), made_up=False, picture="compressors.svg", short=True
+        DETAILS,
+        ROOT / "results",
+        ("f1", *SHORTENED),
+        made_up=False,
+        picture="compressors.svg",
+        short=True,
+        against={"gold": "gold-text", "corpus": "hybrid-text"},
     ),
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
@@ -145,17 +156,25 @@ def table(found: list[Board], columns: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def short_table(found: list[Board], columns: Sequence[str]) -> str:
+def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str, str] = EMPTY) -> str:
     """A line a system: the first metric on each task, and means over the tasks of the others."""
     first, *others = (metrics.get(name) for name in columns)
     lines = [["passages", "system", *(f"{board.task} {first.name}" for board in found), *(one.name for one in others)]]
     lines.append(["---", "---", *["---:"] * (len(lines[0]) - 2)])
-    for (setting, label), rows in _by_system(found, first).items():
-        scores = [
-            cell(first, rows[board.task].metrics.get(first.name)) if board.task in rows else "–" for board in found
-        ]
+    systems = _by_system(found, first)
+    for (setting, label), rows in systems.items():
+        whole = systems.get((setting, against.get(setting, "")), {})
+        scores = [_score(first, rows.get(board.task), whole.get(board.task)) for board in found]
         lines.append([setting, label, *scores, *(_cell_of_mean(metric, rows) for metric in others)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
+    """A score; with a baseline other than itself also how far it is from that one's."""
+    if row is None or baseline is None or row == baseline or metric.name not in row.metrics:
+        return cell(metric, row.metrics.get(metric.name) if row else None)
+    less = compare(open_run(Path(baseline.path)), open_run(Path(row.path)), [metric.name])
+    return difference_cell(metric, row.metrics[metric.name], less[metric.name])
 
 
 def family_table(found: list[Board], columns: Sequence[str]) -> str:
@@ -197,24 +216,33 @@ def _cell_of_mean(metric: Metric, rows: Mapping[str, Row]) -> str:
 def content(part: str) -> str:
     """The table of a part."""
     chosen = PARTS[part]
-    form = family_table if chosen.columns == COSTS else short_table if chosen.short else table
-    return form(published(part), chosen.columns)
+    found = published(part)
+    if chosen.short:
+        return short_table(found, chosen.columns, chosen.against)
+    return (family_table if chosen.columns == COSTS else table)(found, chosen.columns)
 
 
 def published(part: str) -> list[Board]:
     """The boards that a part shows."""
     chosen = PARTS[part]
     found = [board for board in _boards(chosen.runs, chosen.studies) if (board.source == "worlds") == chosen.made_up]
-    return found if chosen.shortened else [_whole(board) for board in found]
-
-
-def _whole(board: Board) -> Board:
-    """A board without the systems that compress."""
-    sections = [
-        replace(section, rows=tuple(row for row in section.rows if not row.traits["compressor"]))
-        for section in board.sections
+    return [
+        replace(
+            board,
+            sections=tuple(
+                replace(section, rows=tuple(row for row in section.rows if _shown(chosen, section.setting, row)))
+                for section in board.sections
+            ),
+        )
+        for board in found
     ]
-    return replace(board, sections=tuple(sections))
+
+
+def _shown(part: Part, setting: str, row: Row) -> bool:
+    compresses = bool(row.traits["compressor"])
+    if part.against:
+        return setting in part.against and (compresses or row.label == part.against[setting])
+    return part.shortened or not compresses
 
 
 @cache

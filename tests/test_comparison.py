@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import comparison
+from clara_bench import comparison, formats, metrics
 from clara_bench.cli import main
 from clara_bench.errors import ConfigError
+from clara_bench.metrics.statistics import Difference, Summary
 from clara_bench.results import open_run
 
 
@@ -74,3 +75,12 @@ def test_a_folder_that_is_no_run_is_named(answered, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["compare", str(answered("whole")), str(tmp_path)])
     assert done.exit_code == 2
     assert f"{tmp_path} is not a run" in done.output.replace("\n", "")
+
+
+def test_a_table_shows_a_difference_in_the_metric_s_own_unit_with_its_paired_interval() -> None:
+    less = Difference(-0.0725, (-0.11, 0.0203), 3, 9, 100)
+    shown = formats.difference_cell(metrics.get("f1"), Summary(0.2042, (0.1, 0.3), 100, 0, 0), less)
+    assert shown == "20.4 (-7.2, -11.0 to +2.0)"
+    assert formats.difference_cell(metrics.get("f1"), Summary(None, None, 0, 100, 0), less) == "–"
+    alone = Difference(None, None, 0, 0, 0)
+    assert formats.difference_cell(metrics.get("seconds"), Summary(1.234, (1.0, 2.0), 9, 0, 0), alone) == "1.23"
