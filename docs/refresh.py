@@ -69,7 +69,7 @@ class Part(NamedTuple):
     made_up: bool = True
     """Whether its questions are about worlds, or real."""
     picture: str = ""
-    """In docs/; "" for none."""
+    """In docs/; "" for none, or one that another script draws."""
     short: bool = False
     """A line a system, with the first column for each task and the means over tasks of the others."""
     shortened: bool = True
@@ -91,7 +91,6 @@ PARTS = {
         ROOT / "results",
         ("f1", *SHORTENED),
         made_up=False,
-        picture="compressors.svg",
         short=True,
         against={"gold": "gold-text", "corpus": "hybrid-text"},
     ),
