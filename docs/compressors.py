@@ -19,6 +19,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from clara_bench import metrics
 from clara_bench.comparison import compare
 from clara_bench.leaderboard import Row
 from clara_bench.results import open_run
@@ -54,11 +55,7 @@ class Panel(NamedTuple):
 def panels() -> dict[str, Panel]:
     """By setting, from the runs that the page's table shows."""
     refresh: Any = runpy.run_path(str(DOCS / "refresh.py"))
-    rows: dict[tuple[str, str], dict[str, Row]] = {}
-    for board in refresh["published"]("compressors"):
-        for section in board.sections:
-            for row in section.rows:
-                rows.setdefault((section.setting, row.label), {})[board.task] = row
+    rows = refresh["by_system"](refresh["published"]("compressors"), metrics.get("f1"))
     whole = refresh["PARTS"]["compressors"].against
     return {
         setting: _panel(

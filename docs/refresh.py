@@ -160,7 +160,7 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
     first, *others = (metrics.get(name) for name in columns)
     lines = [["passages", "system", *(f"{board.task} {first.name}" for board in found), *(one.name for one in others)]]
     lines.append(["---", "---", *["---:"] * (len(lines[0]) - 2)])
-    systems = _by_system(found, first)
+    systems = by_system(found, first)
     for (setting, label), rows in systems.items():
         whole = systems.get((setting, against.get(setting, "")), {})
         scores = [_score(first, rows.get(board.task), whole.get(board.task)) for board in found]
@@ -181,7 +181,7 @@ def family_table(found: list[Board], columns: Sequence[str]) -> str:
     chosen = [metrics.get(name) for name in columns]
     head = ["passages", "system", *DECLARED, *columns, INDEX]
     lines = [head, ["---"] * (2 + len(DECLARED)) + ["---:"] * (len(columns) + 1)]
-    for (setting, label), rows in _by_system(found, chosen[0]).items():
+    for (setting, label), rows in by_system(found, chosen[0]).items():
         [traits, *_] = (row.traits for row in rows.values())
         bytes_ = [row.index_bytes for row in rows.values() if row.index_bytes is not None]
         means = [_cell_of_mean(metric, rows) for metric in chosen]
@@ -190,7 +190,7 @@ def family_table(found: list[Board], columns: Sequence[str]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[str, Row]]:
+def by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[str, Row]]:
     """By setting and label the row of each task; settings in their order, in each the best first."""
     systems: dict[tuple[str, str], dict[str, Row]] = {}
     for board in found:
