@@ -17,7 +17,8 @@ from clara_bench.results import open_run
 from clara_bench.scoring import score_run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reference/README.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 
 def commands() -> list[tuple[str, str]]:
@@ -74,6 +75,17 @@ def test_every_dependency_is_justified() -> None:
     names = {re.split(r"[\[>=<~]", dependency)[0] for dependency in listed} - {"clara-bench"}
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if name not in table] == []
+
+
+def test_the_layers_of_contributing_are_those_that_imports_are_held_to() -> None:
+    import tomllib
+
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = [contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers"]
+    held = [[set(line.split(" | ")) for line in one] for one in layers]
+    drawings = re.findall(r"(?:^    .*\n)+", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.M)
+    drawn = [[set(re.split(r" {2,}", line.strip())[0].split(" · ")) for line in one.splitlines()] for one in drawings]
+    assert [one for one in drawn if {"cli"} in one] == held
 
 
 def test_the_tables_of_the_pages_are_the_leaderboards_of_the_published_results() -> None:
