@@ -164,7 +164,7 @@ class Traits:
     reader: Literal["", "frozen", "tuned"] = ""
     compressor: str = ""
     offline: bool | None = None
-    """True when documents are compressed before the question is known; None when nothing is compressed."""
+    """True when documents can be compressed before the question is known; None when nothing is compressed."""
     query_dependent: bool | None = None
     weights: Literal["", "official", "official, unverified", "ours", "zero-shot"] = ""
     nominal_ratio: float | None = None
@@ -209,7 +209,9 @@ class Compressor(Protocol):
     """Shortens passages to texts that answer the question as well.
 
     It may nest a frozen dataclass `Options`, and may have the attributes `rate: float | None`, the rate asked where
-    the rate is an input, and `offline: bool`, whether each passage is compressed by itself without the question.
+    the rate is an input, `offline: bool`, whether each passage is compressed by itself without the question, and
+    `weights`, whose its own are, as in `Traits`. A method `prepare()`, if it has one, is called once before any
+    question, to load what no question should be charged for.
     """
 
     query_dependent: ClassVar[bool]
@@ -236,6 +238,6 @@ class Reader(Protocol):
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
         ...
 
-    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        """Tokens of each text in the reader's own tokenizer, special tokens left out."""
+    def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
+        """Tokens of each question's contexts, separators included: what `read` says of them, if it cuts nothing."""
         ...

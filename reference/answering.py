@@ -61,7 +61,7 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
     """
     model = weights.model
     kept = [list(ids) for ids in passages]
-    whole = _evidence(weights, kept)
+    whole = evidence_tokens(weights, kept)
     prompt = model.prompter.question_prompt(question, kept)
     excess = len(prompt) + room - weights.window if weights.window else 0
     while kept and excess > 0:
@@ -72,11 +72,12 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
             kept.pop()
             excess -= weights.between
         prompt = model.prompter.question_prompt(question, kept)
-    read = _evidence(weights, kept)
+    read = evidence_tokens(weights, kept)
     return Reading(prompt, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
 
 
-def _evidence(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
+def evidence_tokens(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
+    """Tokens of the passages and of what stands after each of them in a prompt."""
     return sum(map(len, passages)) + len(passages) * weights.between
 
 

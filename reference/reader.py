@@ -16,7 +16,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'tiny'", str(error.name), "reference") from error
 
-from reference.answering import answers, text_prompt
+from reference.answering import answers, evidence_tokens, text_prompt
 from reference.prompts import before_final, final
 from reference.serving import Weights
 
@@ -56,9 +56,10 @@ class TinyReader:
         """What the manifest records of the weights."""
         return self._weights.describe()
 
-    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        """Tokens of each text in the checkpoint's own tokenizer."""
-        return list(map(len, self._weights.model.prompter.documents(list(texts))))
+    def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
+        """Tokens of each question's contexts in the checkpoint's own tokenizer, what stands between them included."""
+        documents = self._weights.model.prompter.documents
+        return [evidence_tokens(self._weights, documents(list(texts))) for texts in contexts]
 
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""

@@ -55,7 +55,8 @@ class Commands(click.Group):
                 f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
             ) from error
         except KeyboardInterrupt:
-            raise Stopped("stopped. Nothing that was written is lost; the same command goes on from there") from None
+            said = "the same command goes on from there, or begins anew if nothing was written"
+            raise Stopped(f"stopped. Nothing that was written is lost; {said}") from None
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

@@ -24,12 +24,15 @@ def compressors() -> None:
 @click.option("--body", metavar="MODEL", help="Encoder to start from: folder or hub id. Default: MiniLM.")
 @click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=1), help="Times through the passages.")
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Passages a step.")
-@click.option("--learning-rate", default=5e-5, show_default=True, type=click.FloatRange(min=0, min_open=True))
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of weights and order.")
+@click.option("--learning-rate", default=5e-5, show_default=True, type=float)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of weights and order."
+)
 def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any) -> None:
     """Train the classifier of `llmlingua2-style` into OUT: which words of a passage people ask about.
 
-    A word stays where an answer or a question that needs its passage has it. One question in ten is held out.
+    A word stays where an answer or a question that needs its passage has it. One question in ten is held out. OUT is
+    written at the end: what is stopped before begins anew.
 
     \b
     Example:
@@ -41,8 +44,8 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
     from clara_bench.retrieve.encoder import MINILM, place
     from clara_bench.retrieve.progress import progress
 
-    if (out / "training.json").exists():
-        raise ConfigError(f"{out}: holds a trained classifier already. Choose another folder")
+    if out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"{out}: the folder holds something already. Choose another")
     asked, data = _asked(pairs(sources, "--data"))
     parts, chosen = split(asked), Settings(place(body or MINILM), **settings)
     with progress("learning", chosen.epochs * len(parts.train)) as advance:

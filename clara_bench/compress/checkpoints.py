@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from clara_bench.bars import without_bars
 from clara_bench.errors import BackendError, MissingDependency
-from clara_bench.read.models import Model
+from clara_bench.read.models import Model, require_whole
 
 try:
     import torch
@@ -53,9 +53,7 @@ def load_as(auto: str, model: Model, what: str, code: bool = False, dtype: torch
         weights, report = getattr(transformers, auto).from_pretrained(
             model.folder, use_safetensors=True, trust_remote_code=code, dtype=dtype, output_loading_info=True
         )
-    if report["missing_keys"]:
-        missing = min(report["missing_keys"])
-        raise BackendError(f"model '{model.name}' is not {what}: it has no weights for {missing}. Expected one trained")
+    require_whole(model, what, report["missing_keys"])
     return weights.eval()
 
 
@@ -74,11 +72,9 @@ def is_seq2seq(model: Model) -> bool:
 @contextlib.contextmanager
 def loading(model: Model, what: str) -> Iterator[None]:
     """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model."""
-    from safetensors import SafetensorError
-
     try:
         with without_bars():
             yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, SafetensorError) as error:
+    except Exception as error:  # a config of wrong values makes the libraries raise whatever they stumble over
         reason = " ".join(str(error).split())[:300]
         raise BackendError(f"model '{model.name}': cannot load {what}: {reason}") from error

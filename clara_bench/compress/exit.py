@@ -17,7 +17,6 @@ from clara_bench.compress.checkpoints import DType
 from clara_bench.compress.sentences import Document, Sentence, chosen, documents
 from clara_bench.compress.spans import kept_text
 from clara_bench.compress.surprisal import LanguageModel
-from clara_bench.errors import ConfigError
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.types import Passage, Question
 
@@ -73,6 +72,10 @@ class Exit:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
+    def prepare(self) -> None:
+        """Load the model."""
+        self._lm.prepare()
+
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""
         found = documents(passages)
@@ -84,7 +87,7 @@ class Exit:
 
         Raises:
             BackendError: the model begins Yes and No alike.
-            ConfigError: the model cannot read as much at once as `context_words` shows it.
+            ValueError: the model cannot read as much at once as `context_words` shows it.
         """
         yes, no = first_tokens(self._lm, ("Yes", "No"))
         odds = []
@@ -98,9 +101,9 @@ class Exit:
         ids = message_ids(self._lm, PROMPT.format(question=question, passage=passage, sentence=sentence))
         most = self._lm.positions
         if most is not None and len(ids) > most:
-            raise ConfigError(
+            raise ValueError(
                 f"compressor 'exit': a prompt takes {len(ids)} tokens and model '{self.options.model}' reads {most}. "
-                f"Lower context_words ({self.options.context_words})"
+                f"Lower context_words ({self.options.context_words}), unless the question or a word is that long"
             )
         return ids
 

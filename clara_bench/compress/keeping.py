@@ -54,6 +54,10 @@ class TokenClassifier:
         """What the manifest records of the model in use."""
         return {"model": self.model.name, "fingerprint": self.model.fingerprint, "device": str(self._device)}
 
+    def prepare(self) -> None:
+        """Load model and tokenizer now."""
+        _ = self.tokenizer, self.weights
+
     @cached_property
     def tokenizer(self) -> Any:
         """The model's tokenizer, loaded when first needed."""

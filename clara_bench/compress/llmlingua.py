@@ -67,6 +67,10 @@ class LLMLingua:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
+    def prepare(self) -> None:
+        """Load the model."""
+        self._lm.prepare()
+
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """What is left of the passages that are kept, in their order; titles are text like any other."""
         texts, found = self._lm.texts(passages)

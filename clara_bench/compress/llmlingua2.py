@@ -51,9 +51,18 @@ class LLMLingua2:
         self.rate = options.rate
         self._classifier = TokenClassifier(options.model, options.label, False, options.device)
 
+    @property
+    def weights(self) -> str:
+        """Whose they are, by the checkpoint's name."""
+        return "official, unverified" if "llmlingua-2-" in self.options.model else ""
+
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
         return self._classifier.describe()
+
+    def prepare(self) -> None:
+        """Load the model."""
+        self._classifier.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The words likeliest to stay, in their order; titles are words too."""

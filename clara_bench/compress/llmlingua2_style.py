@@ -16,6 +16,8 @@ class LLMLingua2Style(LLMLingua2):
     Its labels are not LLMLingua-2's (see `labels`), and it is not to be taken for it.
     """
 
+    weights = "ours"
+
     @dataclass(frozen=True, slots=True)
     class Options:
         """Options of `llmlingua2-style`."""

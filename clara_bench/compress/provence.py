@@ -54,9 +54,18 @@ class Provence:
         self.options = options
         self._classifier = TokenClassifier(options.model, options.label, options.remote_code, options.device)
 
+    @property
+    def weights(self) -> str:
+        """Whose they are, by the checkpoint's name."""
+        return "official, unverified" if "provence-" in self.options.model else ""
+
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
         return self._classifier.describe()
+
+    def prepare(self) -> None:
+        """Load the model."""
+        self._classifier.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""

@@ -72,6 +72,24 @@ class RecompAbstractive:
         self._device = device(self.options.device)
         self.model = find(self.options.model)
 
+    @property
+    def weights(self) -> str:
+        """Whose they are, by the checkpoint's name."""
+        return "official, unverified" if "_abstractive" in self.options.model else ""
+
+    def prepare(self) -> None:
+        """Load model and tokenizer.
+
+        Raises:
+            ConfigError: a summary as long as it may be leaves no room for what is summarised.
+        """
+        _ = self._tokenizer, self._weights
+        if self._positions is not None and self.options.max_new_tokens >= self._positions:
+            raise ConfigError(
+                f"compressor 'recomp-abstractive': model '{self.options.model}' reads {self._positions} tokens. "
+                f"Lower max_new_tokens ({self.options.max_new_tokens})"
+            )
+
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
         prompt = "recomp" if self._seq2seq else f"{PROMPT.name}@{PROMPT.version}"
@@ -104,19 +122,25 @@ class RecompAbstractive:
 
     def _room(self, frame: int) -> int:
         if frame >= self.options.max_input_tokens:
-            raise ConfigError(
+            raise ValueError(
                 f"compressor 'recomp-abstractive': the question alone takes {frame} tokens. "
                 f"Raise max_input_tokens ({self.options.max_input_tokens})"
             )
         return self.options.max_input_tokens - frame
 
     def _continued(self, question: str, text: str) -> Sequence[int]:
-        positions = getattr(self._weights.config.get_text_config(), "max_position_embeddings", None)
-        limit = min(self.options.max_input_tokens, (positions or 1 << 30) - self.options.max_new_tokens)
+        limit = min(self.options.max_input_tokens, (self._positions or 1 << 30) - self.options.max_new_tokens)
         prompt = render(self._tokenizer, PROMPT, question, (text,), limit)
         self._room(len(prompt.ids) - prompt.context_positions)
         [written] = generate(self._weights, [prompt.ids], self._stop, self.options.max_new_tokens)
         return written.ids
+
+    @property
+    def _positions(self) -> int | None:
+        """Most tokens that a causal model reads and writes, where it says."""
+        return (
+            None if self._seq2seq else getattr(self._weights.config.get_text_config(), "max_position_embeddings", None)
+        )
 
     @cached_property
     def _seq2seq(self) -> bool:

@@ -44,7 +44,7 @@ class RecompExtractive:
         batch_size: int = 32
         """Sentences encoded at once."""
         device: str | None = None
-        """Where the encoder runs: cpu, cuda, ...; none for a GPU where there is one."""
+        """Where the encoder runs: cpu, cuda, ...; none or auto: a GPU where there is one."""
 
         def __post_init__(self) -> None:
             check_positive("sentences", self.sentences)
@@ -59,7 +59,8 @@ class RecompExtractive:
     @cached_property
     def _encoder(self) -> Encoder:
         options = self.options
-        return Encoder(options.model, None, None, None, options.batch_size, options.device)
+        where = None if options.device == "auto" else options.device
+        return Encoder(options.model, None, None, None, options.batch_size, where)
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the encoder."""

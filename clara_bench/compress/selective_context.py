@@ -68,6 +68,10 @@ class SelectiveContext:
         """What the manifest records of the model in use."""
         return self._lm.describe()
 
+    def prepare(self) -> None:
+        """Load the model."""
+        self._lm.prepare()
+
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The most informative parts of each passage, in their order; titles are text like any other."""
         texts = [passage_text(passage) for passage in passages]

@@ -13,7 +13,7 @@ LONGEST = 80
 """Words after which a sentence is cut, so that text without full stops can be chosen from too."""
 _CLOSING = "\"'”’»)\\]"
 _END = re.compile(
-    rf"(?:[.!?…؟۔।]+[{_CLOSING}]*(?=\s)"  # a mark that ends a sentence where a blank follows,
+    rf"(?:[.!?…؟۔।]++[{_CLOSING}]*+(?=\s)"  # a mark that ends a sentence where a blank follows,
     rf"|[。！？｡]+[{_CLOSING}」』）]*"  # and one that needs none
     r"|(?=\n))\s*"
 )

@@ -6,14 +6,17 @@ characters in the input's own order, whatever the language.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import regex
+
 from clara_bench.types import Passage
 
-_ALONE = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_ALONE}]|[^\s{_ALONE}]+")
+_ALONE = "\u3001-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
+_UNPARTED = r"\p{Thai}\p{Lao}\p{Myanmar}\p{Khmer}"
+_BLANK = r"\s\x1c-\x1f"  # the last ones as Python sees it
+_WORD = regex.compile(rf"[{_ALONE}]|[{_UNPARTED}]\p{{M}}*|[^{_BLANK}{_ALONE}{_UNPARTED}]+")
 SEPARATOR = "\n\n"
 """Between two passages, where a model is shown several as one text."""
 
@@ -35,7 +38,7 @@ def passage_text(passage: Passage) -> str:
 
 
 def words(text: str, start: int = 0, end: int | None = None) -> list[Span]:
-    """What lies between blanks; Chinese characters and kana, which no blanks part, are words each.
+    """What lies between blanks; letters that no blanks part are words each: Chinese, kana, Thai, Lao, Burmese, Khmer.
 
     >>> [span.end for span in words("Oslo, 1814: 奥斯陆")]
     [5, 11, 13, 14, 15]

@@ -13,6 +13,8 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
+import regex
+
 from clara_bench.errors import BackendError, MissingDependency
 
 try:
@@ -27,6 +29,8 @@ from clara_bench.types import Passage
 
 WINDOW = 1024
 """Most tokens the model sees at once; longer texts are read in windows that overlap by half."""
+BLANKS = 8
+"""Most tokens of blanks that a piece counts: a page of them would fill the window, and be worth nothing."""
 BATCH_TOKENS = 2048
 """Most tokens in one batch, padding included: their logits over the vocabulary are what fills memory."""
 
@@ -65,6 +69,10 @@ class LanguageModel:
             "dtype": str(self._dtype).removeprefix("torch."),
             "device": str(self._device),
         }
+
+    def prepare(self) -> None:
+        """Load model and tokenizer now."""
+        _ = self.tokenizer, self.weights
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -163,22 +171,32 @@ class LanguageModel:
 def pieces(text: str, ids: Sequence[int], places: Iterable[tuple[int, int]]) -> list[Piece]:
     """Tokens with their places in the text as pieces.
 
-    A token of blanks goes to the piece after it, one that shares a character with the piece before to that one.
+    A token of blanks goes to the piece after it, one that shares a character with the piece before to that one; a
+    character with its marks, an emoji of several and a flag count as one.
     """
     found: list[Piece] = []
     blanks: tuple[int, ...] = ()
+    inside = _inside(text)
     for token, (start, end) in zip(ids, places, strict=True):
         span = _core(text, start, end)
-        if found and (span.start < found[-1].span.end or span.start == span.end == found[-1].span.end):
+        shared = span.start in inside or (found and span.start < found[-1].span.end)
+        if found and (shared or span.start == span.end == found[-1].span.end):
             last = found[-1]
             found[-1] = Piece(Span(last.span.start, max(last.span.end, span.end)), (*last.ids, *blanks, token))
             blanks = ()
         elif span.start == span.end:
-            blanks = (*blanks, token)
+            blanks = (*blanks, token)[-BLANKS:]
         else:
             found.append(Piece(span, (*blanks, token)))
             blanks = ()
     return found
+
+
+def _inside(text: str) -> frozenset[int]:
+    """Places at which no character begins that a reader would call one."""
+    if text.isascii():
+        return frozenset()
+    return frozenset(range(len(text))) - {match.start() for match in regex.finditer(r"\X", text)}
 
 
 def _core(text: str, start: int, end: int) -> Span:

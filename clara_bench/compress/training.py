@@ -20,7 +20,7 @@ from clara_bench.compress.checkpoints import loading
 from clara_bench.compress.keeping import TokenClassifier, mean_keep, window
 from clara_bench.compress.labels import Labelled, Split
 from clara_bench.compress.spans import words
-from clara_bench.errors import MissingDependency
+from clara_bench.errors import ConfigError, MissingDependency
 from clara_bench.read.models import Model, find, load_tokenizer
 
 try:
@@ -52,6 +52,10 @@ class Settings:
     """Tokens of a passage, or as many as the body reads; what is behind them is not learned from."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate <= 1:
+            raise ConfigError(f"learning rate {self.learning_rate}: expected a number above 0, at most 1")
+
 
 def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], advance: Callable[[int], None]) -> Any:
     """Train, save and judge; what training.json holds. The same rows and settings give the same weights on one thread.
@@ -69,6 +73,7 @@ def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], a
     body = find(settings.body)
     torch.manual_seed(settings.seed)
     tokenizer, model = _loaded(body)
+    out.mkdir(parents=True, exist_ok=True)
     longest = window(tokenizer, model.config, settings.longest)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
     steps = settings.epochs * -(-len(rows.train) // settings.batch)
@@ -83,7 +88,6 @@ def train(rows: Split, settings: Settings, out: Path, data: Mapping[str, Any], a
         fading.step()
         advance(len(batch))
     model.eval()
-    out.mkdir(parents=True, exist_ok=True)
     with without_bars():
         model.save_pretrained(out, safe_serialization=True)
     tokenizer.save_pretrained(out)
@@ -122,7 +126,7 @@ def _batches(rows: Sequence[Labelled], settings: Settings) -> Iterator[Sequence[
 
 
 def _encoded(tokenizer: Any, batch: Sequence[Labelled], longest: int) -> dict[str, torch.Tensor]:
-    """Ids, mask and the label of each token (rows, tokens): that of the word it begins in."""
+    """Ids, mask and the label of each token (rows, tokens): that of the word in it, which a blank may precede."""
     texts = [row.text for row in batch]
     encoded = tokenizer(
         texts, truncation=True, max_length=longest, padding=True, return_offsets_mapping=True, return_tensors="pt"
@@ -136,7 +140,7 @@ def _token_labels(row: Labelled, places: Sequence[Sequence[int]]) -> list[int]:
     of = [UNLABELLED] * len(row.text)
     for (start, end), kept in zip(words(row.text), row.kept, strict=True):
         of[start:end] = [int(kept)] * (end - start)
-    return [of[start] if start < end else UNLABELLED for start, end in places]
+    return [next((label for label in of[start:end] if label != UNLABELLED), UNLABELLED) for start, end in places]
 
 
 def counts(rows: Split) -> dict[str, float]:

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
-from clara_bench.read.render import Rendered, render
+from clara_bench.read.render import Rendered, evidence_tokens, render
 from clara_bench.types import Question, Reading, Usage
 
 
@@ -104,11 +104,9 @@ class HFReader:
             limits.append(self.options.max_prompt_tokens)
         return min(limits, default=None)
 
-    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        """Tokens of each text in the model's own tokenizer, special tokens left out."""
-        if not texts:
-            return []
-        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+    def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
+        """Tokens of each question's contexts in the model's own tokenizer, separators included."""
+        return evidence_tokens(self.tokenizer, self.prompt, contexts)
 
     def render(self, question: Question, texts: Sequence[str]) -> Rendered:
         """The prompt of one question, as the model reads it."""

@@ -192,9 +192,17 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
     from transformers import AutoModelForCausalLM
 
     with _loading(model, "a causal language model", code):
-        weights = AutoModelForCausalLM.from_pretrained(
-            model.folder, gguf_file=model.gguf_file, dtype=dtype, use_safetensors=True, trust_remote_code=code
+        weights, report = AutoModelForCausalLM.from_pretrained(
+            model.folder,
+            gguf_file=model.gguf_file,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=code,
+            output_loading_info=True,
         )
+    require_whole(model, "a causal language model", report["missing_keys"])
+    if _reads_ahead(weights.config):
+        raise BackendError(f"model '{model.name}' reads both ways: it is an encoder. Expected a causal language model")
     if "past_key_values" not in inspect.signature(weights.forward).parameters:
         raise BackendError(
             f"model '{model.name}' ({type(weights).__name__}) keeps no attention cache: use a transformer"
@@ -202,11 +210,29 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
     return weights.eval()
 
 
+def require_whole(model: Model, what: str, missing: Iterable[str]) -> None:
+    """Nothing, where no weights are missing.
+
+    Raises:
+        BackendError: the files lack weights that the class needs and would draw at random.
+    """
+    lacking = min(missing, default=None)
+    if lacking is not None:
+        raise BackendError(f"model '{model.name}' is not {what}: it has no weights for {lacking}. Expected one trained")
+
+
+def _reads_ahead(config: Any) -> bool:
+    """Whether the model was made to fill gaps: its kind is known for it, and it is not told to be a decoder."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_decoder
+
+
 def load_tokenizer(model: Model, code: bool = False) -> Any:
     """The model's tokenizer.
 
     Raises:
-        BackendError: there is none, or it cannot tell where its tokens lie in the text.
+        BackendError: there is none, it has no words, or it cannot tell where its tokens lie in the text.
     """
     from transformers import AutoTokenizer
 
@@ -216,6 +242,8 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
         raise BackendError(
             f"model '{model.name}' has a slow tokenizer only: save a fast one (tokenizer.json) beside it"
         )
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise BackendError(f"model '{model.name}' has no tokenizer. Expected tokenizer.json or a vocabulary beside it")
     return tokenizer
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.read.models import find, load_tokenizer
 from clara_bench.read.prompts import fill, get_prompt
-from clara_bench.read.render import render
+from clara_bench.read.render import evidence_tokens, render
 from clara_bench.types import Question, Reading, Usage
 
 try:
@@ -116,11 +116,9 @@ class OpenAIReader:
                 "Name a tokenizer: -o reader.tokenizer=HUB_ID_OR_FOLDER"
             ) from error
 
-    def count_tokens(self, texts: Sequence[str]) -> Sequence[int]:
-        """Tokens of each text in the tokenizer, special tokens left out."""
-        if not texts:
-            return []
-        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+    def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
+        """Tokens of each question's contexts in the tokenizer, separators included."""
+        return evidence_tokens(self.tokenizer, self.prompt, contexts)
 
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none.

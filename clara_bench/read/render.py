@@ -53,6 +53,14 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     return Rendered(ids, evidence, len(places), whole)
 
 
+def evidence_tokens(tokenizer: Any, prompt: Prompt, contexts: Sequence[Sequence[str]]) -> list[int]:
+    """Tokens of the evidence of each question, separators included, by itself."""
+    if not contexts:
+        return []
+    texts = [prompt.separator.join(texts) for texts in contexts]
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+
+
 def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
     message = fill(prompt, question, context)
     if not tokenizer.chat_template:

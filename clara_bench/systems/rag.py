@@ -56,13 +56,14 @@ class Rag:
     @property
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
-        compressor = self.compressor
+        compressor, read = self.compressor, reading(self.reader)
         return replace(
-            reading(self.reader),
+            read,
             compressor=str(self.options.compressor or ""),
             nominal_ratio=getattr(compressor, "rate", None),
             offline=None if compressor is None else getattr(compressor, "offline", not compressor.query_dependent),
             query_dependent=None if compressor is None else compressor.query_dependent,
+            weights=getattr(compressor, "weights", "") or read.weights,
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -71,8 +72,11 @@ class Rag:
         return {name: describe(part) for name, part in parts.items() if part is not None}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever."""
+        """Index the corpus with the retriever; a compressor loads its models, which no question is charged for."""
         self._corpus = corpus
+        prepare = getattr(self.compressor, "prepare", None)
+        if prepare is not None:
+            prepare()
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
@@ -83,7 +87,7 @@ class Rag:
         chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
         contexts, compress_seconds = self._contexts(questions, chosen)
         readings = self.reader.read(questions, contexts)
-        originals = [None] * len(questions) if self.compressor is None else self._text_tokens(chosen)
+        originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(chosen)
         return [
             _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
             for reading, ranking, compressing, original in zip(
@@ -105,10 +109,8 @@ class Rag:
             contexts.append(tuple(text for text in ((texts,) if isinstance(texts, str) else texts) if text))
         return contexts, seconds
 
-    def _text_tokens(self, chosen: Sequence[Sequence[Passage]]) -> list[int | None]:
-        counts = self.reader.count_tokens([passage_text(passage) for passages in chosen for passage in passages])
-        remaining = iter(counts)
-        return [sum(next(remaining) for _ in passages) for passages in chosen]
+    def _whole_tokens(self, chosen: Sequence[Sequence[Passage]]) -> Sequence[int | None]:
+        return self.reader.context_tokens([tuple(map(passage_text, passages)) for passages in chosen])
 
 
 def _answer(

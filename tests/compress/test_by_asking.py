@@ -86,10 +86,10 @@ def test_a_model_that_begins_yes_and_no_alike_is_refused(causal: Path) -> None:
         first_tokens(LanguageModel(str(causal)), ("zebra", "xylo"))
 
 
-def test_a_prompt_longer_than_the_model_reads_is_refused(tmp_path: Path) -> None:
+def test_a_prompt_longer_than_the_model_reads_fails_its_question_and_not_the_run(tmp_path: Path) -> None:
     llama(max_position_embeddings=64).save_pretrained(tmp_path)
     saved_tokenizer(tmp_path)
-    with pytest.raises(ConfigError, match=r"and model '.*' reads 64\. Lower context_words \(400\)"):
+    with pytest.raises(ValueError, match=r"and model '.*' reads 64\. Lower context_words \(400\)"):
         whole(Exit(Exit.Options(model=str(tmp_path))).compress(QUESTION, [OSLO]))
 
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_into_the_input_is_not_read(writer: Path, causal: Path
         wide = RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_input_tokens=2000))
         assert whole(narrow.compress(QUESTION, more)) == whole(narrow.compress(QUESTION, other))
         assert whole(wide.compress(QUESTION, more)) != whole(wide.compress(QUESTION, other))
-        with pytest.raises(ConfigError, match=r"the question alone takes \d+ tokens. Raise max_input_tokens \(150\)"):
+        with pytest.raises(ValueError, match=r"the question alone takes \d+ tokens. Raise max_input_tokens \(150\)"):
             whole(narrow.compress(Question("q", "Why? " * 300), PASSAGES))
 
 
@@ -125,6 +125,14 @@ def silent(tmp_path: Path) -> Path:
     model.save_pretrained(tmp_path)
     saved_tokenizer(tmp_path)
     return tmp_path
+
+
+def test_a_summary_that_would_fill_the_model_is_refused_before_any_question(tmp_path: Path) -> None:
+    llama(max_position_embeddings=64).save_pretrained(tmp_path)
+    saved_tokenizer(tmp_path)
+    made = RecompAbstractive(RecompAbstractive.Options(model=str(tmp_path), max_new_tokens=64))
+    with pytest.raises(ConfigError, match=r"reads 64 tokens. Lower max_new_tokens \(64\)"):
+        made.prepare()
 
 
 def test_an_empty_summary_is_allowed_and_counted_as_no_context(silent: Path, causal: Path) -> None:

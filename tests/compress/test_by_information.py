@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BertForMaskedLM, BertModel
 
 from clara_bench import BackendError, Component, Passage, Question, create
 from clara_bench.compress.llmlingua import LLMLingua
@@ -14,7 +14,7 @@ from clara_bench.compress.longllmlingua import RESTRICTION, LongLLMLingua
 from clara_bench.compress.selective_context import SelectiveContext
 from tests.compress.texts import whole
 
-from .conftest import llama, saved_tokenizer
+from .conftest import bert_config, llama, randomised, saved_tokenizer
 
 QUESTION = Question("q", "Where did the dog sit?")
 KNOWN = "the cat sat on the mat and the dog sat on the log . "
@@ -90,6 +90,29 @@ def test_longllmlingua_prunes_what_the_question_does_not_explain(causal: Path) -
     made_so = LongLLMLingua(LongLLMLingua.Options(rate=2, model=str(causal)))
     kept = whole(made_so.compress(QUESTION, [Passage("p", "", text)]))
     assert "".join(kept.split()) == "".join(made.decode([ids[place]]).strip() for place in best)
+
+
+def test_a_model_that_would_judge_with_weights_drawn_by_chance_is_refused(tmp_path: Path) -> None:
+    """An encoder once became a judge whose last layer was another one at every start."""
+    randomised(BertModel(bert_config())).save_pretrained(tmp_path)
+    saved_tokenizer(tmp_path)
+    with pytest.raises(BackendError, match="is not a causal language model: it has no weights for cls"):
+        SelectiveContext(SelectiveContext.Options(model=str(tmp_path))).prepare()
+
+
+def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:
+    randomised(BertForMaskedLM(bert_config())).save_pretrained(tmp_path)
+    saved_tokenizer(tmp_path)
+    with pytest.raises(BackendError, match="it is an encoder"):
+        SelectiveContext(SelectiveContext.Options(model=str(tmp_path))).prepare()
+
+
+def test_a_page_of_blanks_neither_fills_the_window_nor_the_budget(causal: Path) -> None:
+    passage = Passage("p", "Oslo", "Oslo lies" + " \n" * 4000 + "at the head of the fjord.")
+    for name in ("selective-context", "llmlingua", "longllmlingua"):
+        made = create("compressor", Component(name, {"model": str(causal), "rate": "2"}))
+        [kept] = made.compress(Question("q", "Where is Oslo?"), [passage])
+        assert 2 <= len(kept.split()) <= 9
 
 
 @pytest.mark.parametrize("name", ["selective-context", "llmlingua", "longllmlingua", "exit"])

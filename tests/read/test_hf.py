@@ -35,7 +35,7 @@ def test_usage_adds_up(reader: HFReader) -> None:
     readings = reader.read(QUESTIONS, CONTEXTS)
     for reading, context in zip(readings, CONTEXTS, strict=True):
         usage = reading.usage
-        assert usage.context_positions == usage.context_text_tokens == reader.count_tokens(["\n\n".join(context)])[0]
+        assert usage.context_positions == usage.context_text_tokens == reader.context_tokens([context])[0]
         assert usage.prompt_tokens > usage.context_positions
         assert 0 <= usage.generated_tokens <= 8
         assert set(usage.seconds) == {"prefill", "decode"} and min(usage.seconds.values()) >= 0
@@ -43,7 +43,7 @@ def test_usage_adds_up(reader: HFReader) -> None:
 
 
 def test_no_questions_no_readings(reader: HFReader) -> None:
-    assert list(reader.read([], [])) == [] and list(reader.count_tokens([])) == []
+    assert list(reader.read([], [])) == [] and list(reader.context_tokens([])) == []
 
 
 def test_evidence_beyond_the_limit_is_cut_and_said_to_be(tiny_folder: Path) -> None:

@@ -119,7 +119,7 @@ def test_usage_is_the_servers_and_evidence_is_counted_with_the_tokenizer(tiny_fo
         reader = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder)))
     assert isinstance(reader, Reader)
     assert (usage.prompt_tokens, usage.generated_tokens) == (77, 5)
-    assert usage.context_positions == usage.context_text_tokens == reader.count_tokens([PASSAGE])[0]
+    assert usage.context_positions == usage.context_text_tokens == reader.context_tokens([[PASSAGE]])[0]
     assert (closed.prompt_tokens, closed.context_positions) == (77, 0)
 
 

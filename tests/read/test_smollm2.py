@@ -65,4 +65,4 @@ def test_its_tokenizer_splits_numbers_and_keeps_every_character(smollm2: HFReade
     text = "In 1984, café 日本\n\n  x"
     ids = smollm2.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert smollm2.tokenizer.decode(ids) == text
-    assert list(smollm2.count_tokens(["1984", "", text])) == [4, 0, len(ids)]
+    assert list(smollm2.context_tokens([("1984",), (), (text,)])) == [4, 0, len(ids)]

@@ -21,8 +21,8 @@ class Quoter:
     def describe(self):
         return {"model": "models/quoter"}
 
-    def count_tokens(self, texts):
-        return [len(text.split()) for text in texts]
+    def context_tokens(self, contexts):
+        return [sum(len(text.split()) for text in context) for context in contexts]
 
     def read(self, questions, contexts):
         texts = [", ".join(text.splitlines()[0] for text in context) for context in contexts]

@@ -23,11 +23,11 @@ class Quoter:
     def describe(self):
         return {"model": "models/quoter"}
 
-    def count_tokens(self, texts):
-        return [len(text.split()) for text in texts]
+    def context_tokens(self, contexts):
+        return [sum(len(text.split()) for text in context) for context in contexts]
 
     def read(self, questions, contexts):
-        tokens = [sum(self.count_tokens(context)) for context in contexts]
+        tokens = self.context_tokens(contexts)
         texts = [context[0].splitlines()[0] if context else "" for context in contexts]
         return [Reading(t, Usage(n, n, n + 5, 1, {"decode": 0.5})) for t, n in zip(texts, tokens, strict=True)]
 
@@ -41,8 +41,14 @@ class Cutter:
     class Options:
         words: int = 3
 
+    weights = "official, unverified"
+
     def __init__(self, options):
         self.words = options.words
+        self.prepared = 0
+
+    def prepare(self):
+        self.prepared += 1
 
     def compress(self, question, passages):
         return " ".join(" ".join(p.text for p in passages).split()[: self.words])
@@ -96,6 +102,13 @@ def test_a_compressor_shortens_and_the_uncompressed_tokens_are_counted(parts: st
     assert answer.usage.context_text_tokens == 14
     assert system.traits.offline is True
     assert "words=2" in system.traits.compressor
+
+
+def test_a_compressor_loads_before_any_question_and_says_whose_its_weights_are(parts: str) -> None:
+    system = rag(parts, compressor=f"{parts}:Cutter")
+    assert system.compressor.prepared == 1
+    assert system.traits.weights == "official, unverified"
+    assert rag(parts).traits.weights == "zero-shot"
 
 
 def test_an_empty_compression_leaves_no_context(parts: str) -> None:
