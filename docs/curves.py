@@ -58,8 +58,9 @@ def _points(name: str, seed: int, log: Path) -> list[Point]:
     points, seconds = [], 0.0
     for start in range(0, len(steps) - WINDOW + 1, WINDOW):
         part = steps[start : start + WINDOW]
-        seconds += WINDOW * median(entry["seconds"] + entry["prepare_seconds"] for entry in part)
-        recall, loss = (sum(entry[key] for entry in part) / WINDOW for key in ("recall@1", "loss"))
+        seconds += WINDOW * median(entry["seconds"] for entry in part)
+        kept = ("recall@1", "loss" if name == "labels" else "cross_entropy")
+        recall, loss = (sum(entry[key] for entry in part) / WINDOW for key in kept)
         points.append(Point(name, seed, start + WINDOW, round(seconds, 1), round(recall, 4), round(loss, 4)))
     return points
 

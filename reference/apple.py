@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from zipfile import is_zipfile
 
@@ -38,6 +37,9 @@ EMBEDDINGS = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 _AFTER_MEMORY = 3
 """Rows behind those of <MEM*>: <AE> (never used), <ENC>, <SEP>."""
+_DRIFT = 0.01
+"""How far a matrix that was not trained may be from the backbone's, as a share of its norm: weight decay can reach all
+input embeddings, since the rows of <MEM*> learn."""
 
 
 def read_apple(folder: Path, unpickle: bool = False) -> tuple[dict[str, dict[str, Tensor]], Tensor]:
@@ -63,7 +65,6 @@ def read_apple(folder: Path, unpickle: bool = False) -> tuple[dict[str, dict[str
 
 
 def _read(folder: Path, stem: str, unpickle: bool) -> dict[str, Any]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     safe, pickled = folder / f"{stem}.safetensors", folder / f"{stem}.pth"
@@ -77,8 +78,8 @@ def _read(folder: Path, stem: str, unpickle: bool) -> dict[str, Any]:
         raise DataError(f"{pickled}: not written by torch.save, or cut off. Copy it again")
     try:
         read = load_file(safe) if safe.is_file() else torch.load(pickled, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged pickle makes torch raise whatever it stumbles over
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{safe if safe.is_file() else pickled}: cannot be read: {reason}") from error
     if not isinstance(read, dict):
         raise DataError(f"{pickled}: holds a {type(read).__name__}, expected a dictionary of tensors")
@@ -106,11 +107,13 @@ def import_apple(
 
     Raises:
         ConfigError: the rate is not the checkpoint's, or roles are full copies.
-        DataError: an adapter is missing or unknown, or a tensor is missing, unexpected or of another shape.
+        DataError: an adapter is missing, unknown or idle; a tensor is missing, unexpected, of another shape or not
+            finite; or the embeddings are another backbone's.
     """
     if config.adapters.kind != "lora":
         raise ConfigError('Apple\'s weights are adapters: set model.adapters.kind = "lora"')
     _check_names(adapters)
+    check_same(EMBEDDINGS, embeddings, backbone.model.get_input_embeddings().weight)
     slots = len(embeddings) - len(backbone.tokenizer) - _AFTER_MEMORY
     if slots != config.memory.slots:
         raise ConfigError(
@@ -119,6 +122,7 @@ def import_apple(
         )
     model = Clara(backbone, config, [role for name, role in ADAPTERS.items() if name in adapters])
     for name, tensors in adapters.items():
+        _check_tensors(name, tensors)
         load_state(model.role(ADAPTERS[name]), _ours(name, tensors), name)
     rows_XH = embeddings[len(backbone.tokenizer) :].float()
     with torch.no_grad():
@@ -135,6 +139,36 @@ def _check_names(adapters: Mapping[str, Any]) -> None:
     for name in ("encoder_adapter", "decoder_adapter"):
         if name not in adapters:
             raise DataError(f"no {name}, only {', '.join(sorted(adapters)) or 'nothing'}: the checkpoint is not whole")
+
+
+def _check_tensors(adapter: str, tensors: Any) -> None:
+    """Refuse what is no adapter that does something: without one the untuned backbone would answer."""
+    table = isinstance(tensors, Mapping) and all(isinstance(name, str) for name in tensors)
+    if not table or not all(_is_dense(tensor) for tensor in tensors.values()):
+        raise DataError(f"{adapter}: expected a table of dense tensors of real numbers by their names")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise DataError(f"{adapter}: holds a number that is not finite: the weights are damaged")
+    if not any(bool(tensor.any()) for name, tensor in tensors.items() if "lora_B" in name):
+        raise DataError(f"{adapter}: every lora_B is zero, so it changes nothing. Expected trained weights")
+
+
+def _is_dense(tensor: Any) -> bool:
+    return isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.is_floating_point()
+
+
+def check_same(where: str, theirs: Tensor, own: Tensor, grows: bool = True) -> None:
+    """Refuse a matrix that is not the backbone's; behind the backbone's rows there may be those of new tokens.
+
+    Raises:
+        DataError: it is of another shape, or too far away.
+    """
+    known = theirs[: len(own)] if grows and theirs.ndim else theirs
+    if known.shape != own.shape:
+        raise DataError(f"{where} has shape {tuple(theirs.shape)}, the backbone's has {tuple(own.shape)}")
+    own = own.detach().float()
+    drift = float((known.float() - own).norm() / own.norm())
+    if not drift <= _DRIFT:
+        raise DataError(f"{where} is {drift:.3f} from the backbone's: these weights were trained over another one")
 
 
 def _ours(adapter: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,6 +29,8 @@ from reference.roles import Role
 TOKEN = "<xRAG>"
 DOCUMENT_TOKENS = 180
 """Longest document that the encoder is shown."""
+WIDEST = 65536
+"""Most numbers in an encoder's vector."""
 BATCH_TOKENS = 2048
 """Most tokens that the encoder is shown at once, padding included."""
 _PREFIX = "projector.projector."
@@ -56,9 +58,13 @@ class Encoder:
 
         try:
             weights, report = AutoModel.from_pretrained(
-                self.model.folder, dtype=self._dtype, use_safetensors=True, output_loading_info=True
+                self.model.folder,
+                dtype=self._dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # a config of wrong values makes transformers raise whatever it stumbles over
             raise BackendError(f"encoder '{self.model.name}': {' '.join(str(error).split())[:300]}") from error
         if report["missing_keys"]:
             raise BackendError(f"encoder '{self.model.name}': has no weights for {min(report['missing_keys'])}")
@@ -112,7 +118,7 @@ class Bridged:
         folder = self.model.folder
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind, width = settings.get("projector_type"), settings.get("retriever_hidden_size")
-        if kind != "mlp2x_gelu" or not isinstance(width, int):
+        if kind != "mlp2x_gelu" or not isinstance(width, int) or not 0 < width <= WIDEST:
             said = f"projector_type {kind!r} and retriever_hidden_size {width!r}"
             raise DataError(f"{folder / 'config.json'}: {said}, expected 'mlp2x_gelu' and a width")
         hidden = self.lm.config.hidden_size
@@ -131,7 +137,7 @@ class Bridged:
     @cached_property
     def window(self) -> int:
         """Longest prompt with its answer, in positions."""
-        return int(self.lm.config.max_position_embeddings)
+        return int(getattr(self.lm.config, "max_position_embeddings", None) or 1 << 30)
 
     @torch.inference_mode()
     def answer(self, prompts: Sequence[Sequence[int]], vectors: Sequence[Sequence[Tensor]], most: int) -> list[Span]:
@@ -145,9 +151,19 @@ class Bridged:
         embedded_1TH = role.embed(ids_1T).clone()
         if vectors:
             here = ids_1T == self.tokenizer.convert_tokens_to_ids(TOKEN)
-            embedded_1TH[here] = self.projector(torch.stack(list(vectors)).to(self._dtype))
+            embedded_1TH[here] = self.projector(self._fitting(torch.stack(list(vectors)).to(self._dtype)))
         [span] = greedy(role, embedded_1TH, torch.ones_like(ids_1T), ends, most, start)
         return span
+
+    def _fitting(self, vectors_ND: Tensor) -> Tensor:
+        """The vectors themselves; a DataError if they are not as wide as the bridge."""
+        width = self.projector[0].in_features
+        if vectors_ND.shape[1] != width:
+            raise DataError(
+                f"model '{self.model.name}': its bridge takes vectors of {width} numbers, the encoder gives "
+                f"{vectors_ND.shape[1]}. Expected the encoder that it was trained with"
+            )
+        return vectors_ND
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ FINDING = ("recall@1", "recall@5", "all_support@5")
 def evaluator(settings: TrainConfig, asked: Evaluation) -> Callable[[Clara, int], dict[str, float]]:
     """What `train` calls to judge a model; questions are made when it is first called.
 
-    `score` is the mean over tasks of EM, and of recall@5 where the generator does not learn (`supervised`).
+    `score` is the mean over tasks of EM, and of recall@5 where labels train a reasoner (`supervised`).
     """
     setting = asked.setting or ("distractor" if settings.stage in RETRIEVING else "gold")
     exams: list[Exam] = []

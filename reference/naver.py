@@ -28,7 +28,7 @@ Shapes: V the backbone's vocabulary, M memory slots, H hidden.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import torch
@@ -36,16 +36,13 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError
 from reference import backbone as backbones
-from reference.apple import EMBEDDINGS, HEAD, import_apple, read_apple
+from reference.apple import EMBEDDINGS, HEAD, check_same, import_apple, read_apple
 from reference.backbone import Loaded
 from reference.config import Adapters, Backbone, Count, Memory, ModelConfig
 from reference.model import Clara
 
 Method = Literal["pisco", "cocom"]
 DType = Literal["float32", "bfloat16", "float16"]
-_DRIFT = 0.01
-"""How far a matrix that was not trained may be from the backbone's, as a share of its norm: weight decay can reach all
-input embeddings, since the rows of <MEM*> learn."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +93,6 @@ def read_naver(folder: Path, backbone: str = "", dtype: DType = "bfloat16", unpi
         adapters, embeddings = _read_cocom(folder, loaded)
     else:
         adapters, embeddings = read_apple(folder, unpickle)
-    _check_same(f"{folder}: {EMBEDDINGS}", embeddings, loaded.model.get_input_embeddings().weight)
     if not settings.different_mem_tokens:
         embeddings = _repeated(embeddings, len(loaded.tokenizer), config.memory.slots)
     return import_apple(adapters, embeddings, loaded, config)
@@ -108,7 +104,7 @@ def _settings(folder: Path) -> Settings:
         settings = msgspec.convert(msgspec.json.decode(path.read_bytes()), Settings, strict=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Expected PISCO's or COCOM's folder") from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}. Expected PISCO's or COCOM's settings") from error
     if settings.unfit:
         raise ConfigError(f"{path}: {settings.unfit}")
@@ -134,9 +130,10 @@ def _config(settings: Settings, method: Method, backbone: str, dtype: DType) -> 
 
 def _repeated(embeddings: Tensor, vocabulary: int, slots: int) -> Tensor:
     """Grown embeddings with the row of the one <MEM> in every slot: (V + 4, H) become (V + M + 3, H)."""
-    if len(embeddings) != vocabulary + 4:
+    if embeddings.ndim != 2 or len(embeddings) != vocabulary + 4:
         raise DataError(
-            f"{len(embeddings)} embeddings, expected the backbone's {vocabulary} and <MEM>, <AE>, <ENC>, <SEP>"
+            f"embeddings of shape {tuple(embeddings.shape)}, expected the backbone's {vocabulary} and "
+            "<MEM>, <AE>, <ENC>, <SEP>"
         )
     base, memory, others = embeddings.split([vocabulary, 1, 3])
     return torch.cat([base, memory.expand(slots, -1), others])
@@ -159,7 +156,7 @@ def _read_cocom(folder: Path, backbone: Loaded) -> tuple[dict[str, dict[str, Ten
                     elif ours not in expected:
                         raise DataError(f"{file}: unexpected tensor {name}")
                     else:
-                        _check_same(f"{file}: {name}", tensor, expected.pop(ours), grows=ours in (EMBEDDINGS, HEAD))
+                        check_same(f"{file}: {name}", tensor, expected.pop(ours), grows=ours in (EMBEDDINGS, HEAD))
                         grown |= {ours: tensor} if ours == EMBEDDINGS else {}
         except (OSError, SafetensorError) as error:
             raise DataError(f"{file}: cannot be read: {error}") from error
@@ -174,14 +171,3 @@ def _plain(name: str) -> str:
     """A tensor's name in the backbone, or in an adapter's own file, from that in a model that PEFT has wrapped."""
     name = name.removeprefix("decoder.").removeprefix("base_model.model.")
     return name.replace(".base_layer.", ".").replace(".default.", ".")
-
-
-def _check_same(where: str, theirs: Tensor, own: Any, grows: bool = True) -> None:
-    """Refuse a matrix that is not the backbone's; behind the backbone's rows there may be those of new tokens."""
-    known = theirs[: len(own)] if grows else theirs
-    if known.shape != own.shape:
-        raise DataError(f"{where} has shape {tuple(theirs.shape)}, the backbone's has {tuple(own.shape)}")
-    own = own.detach().float()
-    drift = float((known.float() - own).norm() / own.norm())
-    if not drift <= _DRIFT:
-        raise DataError(f"{where} is {drift:.3f} from the backbone's: these weights were trained over another one")

@@ -189,18 +189,18 @@ class Stage(nn.Module):
         query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]), "questions")
         scores_BN = self.model.score(query_BE, candidates.keys_BNE)
         selection = self.selection
+        greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
+        logs = candidates.recall(greedy)  # without an estimator's noise, so that all are measured alike
         if self.config.stage == "supervised":
             mean = losses.contrastive(scores_BN, candidates.positives_BN, selection.temperature, candidates.mask_BN)
             number = mean.new_tensor(batch.extra_weight)
-            greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
-            return StageLoss(self._none(), WeightedSum(mean * number, number), candidates.recall(greedy))
+            return StageLoss(self._none(), WeightedSum(mean * number, number), logs)
         selected = select(scores_BN, selection, candidates.mask_BN, training=self.training)
         read = self._read(batch, candidates, selected)
-        extra, logs = self._none(), candidates.recall(selected)
+        extra = self._none()
         if selected.log_prob_B is not None:
-            greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
             extra, rewards = self._reward(batch, candidates, selected, read, greedy)
-            logs = candidates.recall(greedy) | rewards
+            logs |= rewards
         return StageLoss(_cross_entropy(read), extra, logs)
 
     def _read(self, batch: Batch, candidates: Candidates, selected: Selected) -> Predictions:

@@ -121,7 +121,10 @@ def _downloaded(name: str, revision: str | None, code: bool, weights: bool) -> P
 def _has_safetensors(folder: Path) -> bool:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise BackendError(f"{index}: not a list of weight files ({error}). Copy the model again") from error
         return all((folder / shard).is_file() for shard in shards)
     return any(folder.glob("*.safetensors"))
 
@@ -249,12 +252,10 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
 
 @contextlib.contextmanager
 def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
-    from safetensors import SafetensorError
-
     try:
         with without_bars():
             yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # a config of wrong values makes transformers raise whatever it stumbles over
         reason = " ".join(str(error).split())
         hint = "" if code or "trust_remote_code" not in reason else ". If you trust its authors: trust_remote_code=true"
         raise BackendError(f"model '{model.name}': cannot load {what}: {reason[:300]}{hint}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -220,3 +221,45 @@ def test_23_published_weights_become_a_checkpoint_that_answers_and_says_that_nob
     assert answer.usage.context_positions == 5
     again = CliRunner().invoke(main, [*given, "--unpickle"])
     assert (again.exit_code, "is there already" in again.output) == (2, True)
+
+
+def test_apple_s_weights_over_another_backbone_are_refused(released, backbone):
+    torch.nn.init.normal_(backbone.model.get_input_embeddings().weight)
+    with pytest.raises(DataError, match="another one"):
+        import_apple(*released, backbone, CONFIG)
+
+
+@pytest.mark.parametrize("change", [lambda e: e[:, :16], lambda e: e[:, 0], lambda e: torch.tensor(1.0)])
+def test_apple_s_embeddings_of_another_shape_are_refused(released, backbone, change):
+    adapters, embeddings = released
+    with pytest.raises(DataError, match="shape"):
+        import_apple(adapters, change(embeddings), backbone, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "adapter", [5, [torch.ones(2)], {"model.layers.0.self_attn.q_proj.lora_A.weight": 3}, {7: torch.ones(2)}]
+)
+def test_an_adapter_that_is_no_table_of_tensors_is_refused(released, backbone, adapter):
+    adapters, embeddings = released
+    with pytest.raises(DataError):
+        import_apple({**adapters, "decoder_adapter": adapter}, embeddings, backbone, CONFIG)
+
+
+@pytest.mark.parametrize("name", ["decoder_adapter", "encoder_adapter"])
+def test_an_adapter_that_adds_nothing_is_refused(released, backbone, name):
+    adapters, embeddings = released
+    idle = {key: torch.zeros_like(t) if "lora_B" in key else t for key, t in adapters[name].items()}
+    with pytest.raises(DataError, match=name):
+        import_apple({**adapters, name: idle}, embeddings, backbone, CONFIG)
+
+
+PICKLES = [b"junk", b"\x80\x02K", b"\x80\x02h\x05.", b"\x80\x02.", b"\x80\x02X\x02\x00\x00\x00\xff\xfe.", b""]
+
+
+@pytest.mark.parametrize("pickle", PICKLES)
+def test_a_damaged_pickle_is_refused_in_one_line(tmp_path, pickle):
+    with zipfile.ZipFile(tmp_path / "adapters.pth", "w") as file:
+        for name, content in {"data.pkl": pickle, "version": b"3", "byteorder": b"little"}.items():
+            file.writestr(f"x/{name}", content)
+    with pytest.raises(DataError, match=r"adapters\.pth"):
+        read_apple(tmp_path, unpickle=True)

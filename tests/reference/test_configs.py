@@ -239,3 +239,9 @@ def test_overrides_lie_above_the_file_and_are_checked_like_it(tmp_path: Path):
         load(file, {"model": {"memory": {"rate": 0}}})
     with pytest.raises(ConfigError, match="Expected `int` >= 1"):
         load(file, {"stages": {"text": {"steps": -1}}})
+
+
+@pytest.mark.parametrize("name", ["latent", "cocom", "icae", "pooled", "xrag", "autocompressor"])
+def test_pretraining_of_a_compared_compressor_is_not_cut_short_by_questions_that_it_does_not_learn_to_answer(name):
+    stage = load(config_file(name)).stages["pretrain"]
+    assert stage.evaluate_every in (0, stage.steps)  # or `instruct` starts from `last`

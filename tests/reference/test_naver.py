@@ -311,3 +311,17 @@ def test_published_weights_run_from_end_to_end_under_their_own_name(released, fo
     statuses = json.loads((run / "scores.json").read_text(encoding="utf-8"))["statuses"]
     assert sum(statuses.values()) == 4
     assert not {"error", "out-of-memory", "missing"} & statuses.keys()
+
+
+def test_settings_that_are_not_utf_8_and_scalar_embeddings_are_refused(backbone, words, tmp_path):
+    made = Released(backbone, words, "cocom").save(tmp_path / "theirs", backbone)
+    config = (made / "config.json").read_bytes()
+    (made / "config.json").write_bytes(b'{"decoder_model_name": "\xff"}')
+    with pytest.raises(DataError, match=r"config\.json"):
+        read_naver(made, dtype="float32")
+    (made / "config.json").write_bytes(config)
+    for file in made.glob("*.safetensors"):
+        tensors = load_file(file)
+        save_file({n: torch.tensor(1.0) if "embed_tokens.weight" in n else t for n, t in tensors.items()}, file)
+    with pytest.raises(DataError, match="shape"):
+        read_naver(made, dtype="float32")

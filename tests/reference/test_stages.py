@@ -380,3 +380,13 @@ def test_a_flattened_similarity_knows_no_means():
     stage = stage_of("joint")
     stage.centre(Pairs(documents_of("joint")))
     assert not stage.model.centres.any() and "centres" not in stage.model.vectors()
+
+
+def test_recall_in_training_is_of_the_best_documents_whatever_noise_the_estimator_adds():
+    rows, seen = rows_of("joint", 32), {}
+    for estimator in ("straight-through", "reinforce", "gumbel"):
+        stage = stage_of("joint", selection={"k": 1, "estimator": estimator, "temperature": 5.0})
+        for seed in range(4):
+            torch.manual_seed(seed)
+            seen[estimator, seed] = float(stage(rows).logs["recall@1"].total)
+    assert len(set(seen.values())) == 1, seen

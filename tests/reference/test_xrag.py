@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clara_bench import BackendError, Component, ConfigError, DataError, Passage, Question, create
-from reference.bridge import DOCUMENT_TOKENS, TOKEN
+from reference.bridge import DOCUMENT_TOKENS, TOKEN, Encoder
 from reference.xrag import READING, Xrag
 
 CORPUS = {
@@ -176,3 +176,18 @@ def test_an_encoder_that_lacks_weights_is_refused(bridged, encoder, tmp_path):
 def test_a_number_below_one_is_refused():
     with pytest.raises((ConfigError, ValueError), match="k must be at least 1"):
         Xrag.Options(k=0)
+
+
+def test_an_encoder_s_own_code_is_never_run_and_nobody_is_asked(tokenizer, tmp_path, monkeypatch):
+    from transformers import MistralConfig, MistralModel
+
+    shape = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1}
+    MistralModel(MistralConfig(**shape, num_key_value_heads=1, vocab_size=len(tokenizer))).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "own.py").write_text("raise SystemExit('code of the folder ran')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+    with pytest.raises(BackendError):
+        _ = Encoder(str(tmp_path), torch.float32, torch.device("cpu")).weights
