@@ -5,7 +5,7 @@ Run by `clara-reference train` on one process, or on many by `torchrun -m refere
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from reference.deepspeed import Process
 from reference.evaluate import evaluator
 from reference.handover import begin, stage_settings
 from reference.lessons import open_source
+from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.prompts import CHAIN
 from reference.resume import barrier
@@ -60,8 +61,14 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
     remembered = _remembered(model, rows, store, process) if store is not None else None
     asked = config.evaluation.get(name, Evaluation())
     evaluate = evaluator(settings, asked) if asked.tasks else None
-    notes = {"evaluation": msgspec.to_builtins(asked)}
+    notes = {"evaluation": msgspec.to_builtins(asked), "began": _began(stage_settings(config, name).start)}
     return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes, data=options)
+
+
+def _began(start: str) -> dict[str, Any]:
+    """Stage and step of the checkpoint that a stage starts from; {} for a backbone."""
+    training: Mapping[str, Any] = read_manifest(Path(start)).training if start else {}
+    return {key: training[key] for key in ("stage", "step") if key in training}
 
 
 def data_options(config: Config, name: str) -> dict[str, Any]:

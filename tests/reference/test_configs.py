@@ -117,6 +117,8 @@ def test_a_latent_baseline_trains_its_two_stages(name: str, tmp_path: Path):
     second = run_stage(load(config_file(name), over), "instruct", tmp_path / "instruct")
     before, after = read_manifest(first), read_manifest(second)
     assert before.model == after.model == load(config_file(name), over).model
+    assert before.training["began"] == {}
+    assert after.training["began"] == {"stage": "pretrain", "step": stage["steps"]}
     learned = {file for file in before.sha256 if before.sha256[file] != after.sha256[file]}
     everything = {"compressor.safetensors", "generator.safetensors", "memory.safetensors"}
     frozen = {"icae": {"generator"}, "xrag": {"generator", "compressor"}}.get(name, set())
