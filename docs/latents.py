@@ -1,23 +1,28 @@
-"""What latent compressors give at equal memory and training: docs/latents.svg and two tables of reference/README.md.
+"""What latent compressors give at equal memory and training: docs/latents.svg and tables of reference/README.md.
 
-python docs/latents.py    from the runs published in results/latents (suite `latents`)
+python docs/latents.py    from the runs published in results/latents (suites `latents` and `latents-seeds`)
 """
 
 from __future__ import annotations
 
+import math
 import runpy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from numpy.typing import NDArray
 
 from clara_bench import metrics, tasks
 from clara_bench.comparison import compare
 from clara_bench.formats import cell, difference_cell
+from clara_bench.inspection import questions
 from clara_bench.metrics.statistics import Difference, Summary
 from clara_bench.results import Run, find_runs
 from clara_bench.scoring import score_run
@@ -37,12 +42,15 @@ METHODS = {
     "pooled": "mean-pooled states",
     "xrag": "xRAG-like: one projected vector",
 }
+SEEDS = ("", "-seed1", "-seed2")
+"""What a run's label ends with, by the seed that its compressor was trained with."""
+STUDENT, NORMAL = 4.303, 1.96
+"""Half of a 95 % interval in standard errors, of three trainings (two degrees of freedom) and of many questions."""
+Values = NDArray[np.float64]
 PARTS = {
     "salient": "simple and complex questions, paraphrases, MSE",
     "salient-no-mse": "the same without MSE",
-    "salient-simple-complex": "without paraphrases",
     "salient-simple": "simple questions alone",
-    "salient-paraphrase": "paraphrases alone",
 }
 
 
@@ -54,16 +62,23 @@ class Result(NamedTuple):
 
 
 def results(prefix: str, methods: Mapping[str, str]) -> dict[str, dict[str, Result]]:
-    """By method and task; a method counts where all its tasks were run."""
-    runs: dict[str, dict[str, Run]] = {}
-    for run in find_runs(RUNS):
-        runs.setdefault(run.manifest["system"]["label"], {})[run.manifest["task"]["name"]] = run
+    """By method and task; a method counts where it was run."""
+    runs = published()
     baseline = runs[prefix + BASELINE]
     return {
         name: {task: _result(baseline[task], run) for task, run in runs[prefix + name].items()}
         for name in methods
         if prefix + name in runs
     }
+
+
+@cache
+def published() -> dict[str, dict[str, Run]]:
+    """By label and task."""
+    runs: dict[str, dict[str, Run]] = {}
+    for run in find_runs(RUNS):
+        runs.setdefault(run.manifest["system"]["label"], {})[run.manifest["task"]["name"]] = run
+    return runs
 
 
 def _result(baseline: Run, run: Run) -> Result:
@@ -88,14 +103,51 @@ def _tasks(found: Mapping[str, Mapping[str, Result]]) -> list[str]:
     return [name for name in tasks.names() if name in found[BASELINE]]
 
 
+def seeds_table(head: str, prefix: str) -> str:
+    """EM of the baseline, and what the others differ from its run of the same seed: means over trainings.
+
+    In brackets the lowest and the highest training; the last column's interval is over trainings and questions.
+    """
+    names = [name for name in tasks.names() if name in published()[prefix + BASELINE]]
+    lines = [[head, *names, "all four"], ["---", *["---:"] * (len(names) + 1)]]
+    base_SLQ = _values(prefix + BASELINE, names)
+    lines.append([METHODS[BASELINE], *_spans(base_SLQ, ""), f"{base_SLQ.mean():.1f}"])
+    for name, said in METHODS.items():
+        if name != BASELINE and all(prefix + name + seed in published() for seed in SEEDS):
+            less_SLQ = _values(prefix + name, names) - base_SLQ
+            lines.append([said, *_spans(less_SLQ, "+"), f"{less_SLQ.mean():+.1f} ±{_half(less_SLQ):.1f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _values(label: str, names: Sequence[str]) -> Values:
+    """EM of every question in per cent: S trainings, L tasks, Q questions."""
+    runs = [[published()[label + seed][name] for name in names] for seed in SEEDS]
+    return np.array([[[100 * (one.em or 0) for one in questions(run)] for run in row] for row in runs])
+
+
+def _spans(values_SLQ: Values, sign: str) -> list[str]:
+    """Of each task the mean, the lowest and the highest training."""
+    columns = values_SLQ.mean(axis=2).T
+    return [f"{one.mean():{sign}.1f} ({one.min():{sign}.1f} to {one.max():{sign}.1f})" for one in columns]
+
+
+def _half(less_SLQ: Values) -> float:
+    """Half the 95 % interval of the mean: from how much trainings differ, and from how much questions do."""
+    trainings, _, asked = less_SLQ.shape
+    of_trainings = less_SLQ.mean(axis=(1, 2)).std(ddof=1) / math.sqrt(trainings)
+    of_tasks = less_SLQ.mean(axis=0).std(axis=1, ddof=1) / math.sqrt(asked)
+    return math.hypot(STUDENT * of_trainings, NORMAL * np.linalg.norm(of_tasks) / len(of_tasks))
+
+
 def draw(panels: Mapping[str, Mapping[str, Mapping[str, Result]]], target: Path) -> None:
-    """A panel a task; a line a method; a point for each kind of passages, with its 95 % interval."""
+    """A panel a task; a line a method; a point for each kind of passages, with its 95 % interval over questions."""
     plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
     names = _tasks(next(iter(panels.values())))
     figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 2.9), sharey=True)
     for axis, task in zip(axes, names, strict=True):
         for colour, (label, found) in enumerate(panels.items()):
             _points(axis, [by_task[task].em for by_task in found.values()], label, f"C{colour}")
+        _again(axis, task)
         axis.set_title(task, fontsize=9)
         axis.set_xlabel("EM, %")
         axis.grid(alpha=0.3)
@@ -117,12 +169,25 @@ def _points(axis: plt.Axes, scores: Sequence[Summary], label: str, colour: str) 
     axis.errorbar(means, range(len(means)), xerr=error, fmt="o", ms=4, color=colour, capsize=2, label=label)
 
 
+def _again(axis: plt.Axes, task: str) -> None:
+    """What other trainings of the same methods give on the needed passages."""
+    places, means = [], []
+    for place, name in enumerate(METHODS):
+        for seed in SEEDS[1:]:
+            if f"gold-{name}{seed}" in published():
+                em = score_run(published()[f"gold-{name}{seed}"][task], ["em"]).metrics["em"]
+                places.append(place)
+                means.append(100 * (em.mean or 0.0))
+    axis.plot(means, places, "x", ms=5, color="C0", label="trained again")
+
+
 def tables() -> dict[str, str]:
     """What stands between the marks of the page, by the name of the mark."""
     gold, found = (results(prefix, METHODS) for prefix in PASSAGES)
     return {
         "latents": table("memories of the needed passages", METHODS, gold),
         "latents-found": table("memories of five passages by BM25", METHODS, found),
+        "latents-seeds": seeds_table("memories of the needed passages, three trainings", "gold-"),
         "mixes": table("pretraining", PARTS, results("gold-", PARTS)),
     }
 

@@ -8,6 +8,7 @@ python docs/refresh.py
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -58,6 +59,8 @@ DECLARED = ("compressor", "nominal_ratio", "offline", "query_dependent")
 EMPTY: Mapping[str, str] = MappingProxyType({})
 MARKERS = "osD^vP*X"
 NAMES_A_LINE = 8
+AGAIN = re.compile(r"-seed\d+$")
+"""What the label of a repeated training ends with; docs/latents.py shows these."""
 
 
 class Part(NamedTuple):
@@ -238,6 +241,8 @@ def published(part: str) -> list[Board]:
 
 
 def _shown(part: Part, setting: str, row: Row) -> bool:
+    if AGAIN.search(row.label):
+        return False
     compresses = bool(row.traits["compressor"])
     if part.against:
         return setting in part.against and (compresses or row.label == part.against[setting])
