@@ -110,19 +110,23 @@ def seeds_table(head: str, prefix: str) -> str:
     """
     names = [name for name in tasks.names() if name in published()[prefix + BASELINE]]
     lines = [[head, *names, "all four"], ["---", *["---:"] * (len(names) + 1)]]
-    base_SLQ = _values(prefix + BASELINE, names)
+    base_SLQ = _trainings(prefix + BASELINE, names)
     lines.append([METHODS[BASELINE], *_spans(base_SLQ, ""), f"{base_SLQ.mean():.1f}"])
     for name, said in METHODS.items():
         if name != BASELINE and all(prefix + name + seed in published() for seed in SEEDS):
-            less_SLQ = _values(prefix + name, names) - base_SLQ
+            less_SLQ = _trainings(prefix + name, names) - base_SLQ
             lines.append([said, *_spans(less_SLQ, "+"), f"{less_SLQ.mean():+.1f} ±{_half(less_SLQ):.1f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _values(label: str, names: Sequence[str]) -> Values:
+def _trainings(label: str, names: Sequence[str]) -> Values:
     """EM of every question in per cent: S trainings, L tasks, Q questions."""
-    runs = [[published()[label + seed][name] for name in names] for seed in SEEDS]
-    return np.array([[[100 * (one.em or 0) for one in questions(run)] for run in row] for row in runs])
+    return np.array([[_values(published()[label + seed][name]) for name in names] for seed in SEEDS])
+
+
+def _values(run: Run) -> list[float]:
+    """EM of every question of a run, in per cent."""
+    return [100 * (one.em or 0.0) for one in questions(run)]
 
 
 def _spans(values_SLQ: Values, sign: str) -> list[str]:
@@ -175,9 +179,8 @@ def _again(axis: plt.Axes, task: str) -> None:
     for place, name in enumerate(METHODS):
         for seed in SEEDS[1:]:
             if f"gold-{name}{seed}" in published():
-                em = score_run(published()[f"gold-{name}{seed}"][task], ["em"]).metrics["em"]
                 places.append(place)
-                means.append(100 * (em.mean or 0.0))
+                means.append(np.mean(_values(published()[f"gold-{name}{seed}"][task])))
     axis.plot(means, places, "x", ms=5, color="C0", label="trained again")
 
 

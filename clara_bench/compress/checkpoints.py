@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any, Literal
 
-from clara_bench.bars import without_bars
 from clara_bench.errors import BackendError, MissingDependency
-from clara_bench.read.models import Model, require_whole
+from clara_bench.read.models import Model, loading, require_whole
 
 try:
     import torch
@@ -67,14 +64,3 @@ def is_seq2seq(model: Model) -> bool:
         return False
     with loading(model, "a language model"):
         return bool(transformers.AutoConfig.from_pretrained(model.folder).is_encoder_decoder)
-
-
-@contextlib.contextmanager
-def loading(model: Model, what: str) -> Iterator[None]:
-    """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model."""
-    try:
-        with without_bars():
-            yield
-    except Exception as error:  # a config of wrong values makes the libraries raise whatever they stumble over
-        reason = " ".join(str(error).split())[:300]
-        raise BackendError(f"model '{model.name}': cannot load {what}: {reason}") from error

@@ -16,12 +16,11 @@ from typing import Any
 from clara_bench.bars import without_bars
 from clara_bench.cache import write_atomic
 from clara_bench.compress.budget import budget
-from clara_bench.compress.checkpoints import loading
 from clara_bench.compress.keeping import TokenClassifier, mean_keep, window
 from clara_bench.compress.labels import Labelled, Split
 from clara_bench.compress.spans import words
 from clara_bench.errors import ConfigError, MissingDependency
-from clara_bench.read.models import Model, find, load_tokenizer
+from clara_bench.read.models import Model, find, load_tokenizer, loading
 
 try:
     import torch

@@ -194,7 +194,7 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    with _loading(model, "a causal language model", code):
+    with loading(model, "a causal language model", code):
         weights, report = AutoModelForCausalLM.from_pretrained(
             model.folder,
             gguf_file=model.gguf_file,
@@ -239,7 +239,7 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
     """
     from transformers import AutoTokenizer
 
-    with _loading(model, "a tokenizer", code):
+    with loading(model, "a tokenizer", code):
         tokenizer = AutoTokenizer.from_pretrained(model.folder, gguf_file=model.gguf_file, trust_remote_code=code)
     if not tokenizer.is_fast:
         raise BackendError(
@@ -251,7 +251,14 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
 
 
 @contextlib.contextmanager
-def _loading(model: Model, what: str, code: bool) -> Iterator[None]:
+def loading(model: Model, what: str, code: bool = True) -> Iterator[None]:
+    """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model.
+
+    Args:
+        model: what is loaded.
+        what: what it should be, for messages.
+        code: False where its own code may not run and an option of that name would let it: the message then says so.
+    """
     try:
         with without_bars():
             yield
