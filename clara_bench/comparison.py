@@ -12,7 +12,7 @@ from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, differences
 from clara_bench.results import Run
-from clara_bench.scoring import applicable
+from clara_bench.scoring import applicable, contrasts
 
 COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
 """Compared when the user names none; those that one of the runs cannot have are left out."""
@@ -41,7 +41,8 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
         chosen = applicable(chosen, one.manifest["setting"], one.records())
     ids = [example.question.id for example in run.examples]
     theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
-    return differences(chosen, golds, [theirs.get(id) for id in ids], [ours.get(id) for id in ids], seed)
+    before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
+    return differences(chosen, golds, before, after, seed, contrasts=contrasts(run.examples))
 
 
 def _require_same_questions(baseline: Run, run: Run) -> None:

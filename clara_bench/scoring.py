@@ -9,9 +9,11 @@ import msgspec
 
 from clara_bench import metrics
 from clara_bench.cache import write_atomic
+from clara_bench.datasets.base import UNANSWERABLE
 from clara_bench.errors import DataError
 from clara_bench.manifest import json_bytes
 from clara_bench.metrics import Metric
+from clara_bench.metrics.metric import Part
 from clara_bench.metrics.statistics import Summary, summarise
 from clara_bench.results import Run
 from clara_bench.text import contains_answer
@@ -70,44 +72,55 @@ def score(
     scorer: str,
     setting: str,
     seed: int = 0,
+    without: frozenset[Part] = frozenset(),
 ) -> Scores:
     """Score records against the golds of the questions asked; the golds are the denominator.
+
+    `without` is what the records do not predict although it looks so, such as the answers of a file of rankings.
 
     Raises:
         DataError: a record answers a question that was not asked.
         UnknownName: no such metric.
     """
     answered = _by_id(examples, records)
-    chosen = applicable([metrics.get(name, scorer) for name in names], setting, records)
+    chosen = applicable([metrics.get(name, scorer) for name in names], setting, records, without)
     golds = [example.gold for example in examples]
     found = [answered.get(example.question.id) for example in examples]
     kinds = sorted({gold.kind for gold in golds if gold.kind})
     return Scores(
-        metrics=summarise(chosen, golds, found, seed),
-        by_kind={kind: _of_kind(kind, chosen, golds, found, seed) for kind in kinds} if len(kinds) > 1 else {},
+        metrics=summarise(chosen, golds, found, seed, contrasts=contrasts(examples)),
+        by_kind={kind: _of_kind(kind, chosen, examples, found, seed) for kind in kinds} if len(kinds) > 1 else {},
         statuses=_statuses(found),
         scorer=scorer,
         seed=seed,
     )
 
 
-def applicable(chosen: Sequence[Metric], setting: str, records: Sequence[Record]) -> list[Metric]:
+def applicable(
+    chosen: Sequence[Metric], setting: str, records: Sequence[Record], without: frozenset[Part] = frozenset()
+) -> list[Metric]:
     """Leave out what a whole run cannot have, which is not the same as zero.
 
-    No ranking is scored where nothing was retrieved by choice (closed, gold), and no support where
-    the system predicts none for any question.
+    No ranking is scored where nothing was retrieved by choice (closed, gold), and no support, evidence or
+    answerability where the system predicts none for any question.
     """
-    retrieves = setting not in {"closed", "gold"} and any(record.answer.retrieved for record in records)
-    left_out = {
-        "retrieval": not retrieves,
-        "support": not any(record.answer.support is not None for record in records),
-        "evidence": not any(record.answer.evidences is not None for record in records),
+    answers = [record.answer for record in records]
+    predicted: dict[Part, bool] = {
+        "answer": True,
+        "retrieval": setting not in {"closed", "gold"} and any(answer.retrieved for answer in answers),
+        "support": any(answer.support is not None for answer in answers),
+        "evidence": any(answer.evidences is not None for answer in answers),
+        "answerable": any(answer.answerable is not None for answer in answers),
     }
-    return [metric for metric in chosen if not left_out.get(_needs(metric), False)]
+    there = {part for part, found in predicted.items() if found} - without
+    return [metric for metric in chosen if metric.needs <= there]
 
 
-def _needs(metric: Metric) -> str:
-    return "evidence" if metric.name.startswith("evidence") else metric.family
+def contrasts(examples: Sequence[Example]) -> dict[int, int]:
+    """Place of each question to the place of the same question with support taken away, where both are asked."""
+    places = {example.question.id: place for place, example in enumerate(examples)}
+    pairs = ((place, places.get(id + UNANSWERABLE)) for id, place in places.items())
+    return {place: other for place, other in pairs if other is not None}
 
 
 def _by_id(examples: Sequence[Example], records: Sequence[Record]) -> dict[str, Record]:
@@ -119,10 +132,12 @@ def _by_id(examples: Sequence[Example], records: Sequence[Record]) -> dict[str, 
 
 
 def _of_kind(
-    kind: str, chosen: Sequence[Metric], golds: Sequence[Gold], found: Sequence[Record | None], seed: int
+    kind: str, chosen: Sequence[Metric], examples: Sequence[Example], found: Sequence[Record | None], seed: int
 ) -> dict[str, Summary]:
-    kept = [index for index, gold in enumerate(golds) if gold.kind == kind]
-    return summarise(chosen, [golds[i] for i in kept], [found[i] for i in kept], seed)
+    kept = [index for index, example in enumerate(examples) if example.gold.kind == kind]
+    asked = [examples[i] for i in kept]
+    golds = [example.gold for example in asked]
+    return summarise(chosen, golds, [found[i] for i in kept], seed, contrasts=contrasts(asked))
 
 
 def _statuses(found: Sequence[Record | None]) -> dict[str, int]:

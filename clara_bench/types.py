@@ -118,6 +118,8 @@ class Answer:
     support: tuple[Fact, ...] | None = None
     """Predicted supporting sentences; None when the system predicts none."""
     evidences: tuple[Triple, ...] | None = None
+    answerable: bool | None = None
+    """Whether the passages are held to suffice for an answer (MuSiQue-Full); None when the system does not say."""
 
 
 @dataclass(frozen=True, slots=True)

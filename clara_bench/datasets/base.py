@@ -20,6 +20,9 @@ from clara_bench.types import Example, Passage
 Aliases = Mapping[str, Sequence[str]]
 """Entity id to all its spellings."""
 
+UNANSWERABLE = "#unanswerable"
+"""Ends the id of the copy of a question whose support was taken away, where the data set asks it both ways."""
+
 MISSING = "missing:"
 """Begins the id of a gold passage that is in no file, so that recall still counts it."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from clara_bench.datasets.base import MISSING, Aliases, Layout, PassagePool, join_kind, paired, unique
+from clara_bench.datasets.base import MISSING, UNANSWERABLE, Aliases, Layout, PassagePool, join_kind, paired, unique
 from clara_bench.types import Example, Gold, Question
 
 _SHAPE = re.compile(r"(?P<shape>(?P<hops>\d)hop\d*)__")
@@ -82,7 +82,7 @@ def _tell_pairs_apart(rows: list[Row]) -> list[Row]:
     answerable = {row.id for row in rows if row.answerable}
     for row in rows:
         if not row.answerable and row.id in answerable:
-            row.id += "#unanswerable"
+            row.id += UNANSWERABLE
     return rows
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from clara_bench.errors import ConfigError, UnknownName
-from clara_bench.metrics import answer, cost, retrieval, support
+from clara_bench.metrics import answer, cost, retrieval, sufficiency, support
 from clara_bench.metrics.metric import Metric
 
 __all__ = ["Metric", "get", "names"]
@@ -53,7 +53,13 @@ def without_cutoff(scorer: str) -> list[Metric]:
     if scorer not in answer.SCORERS:
         raise UnknownName("answer scorer", scorer, answer.SCORERS)
     chosen = answer.SCORERS[scorer]
-    return [*answer.metrics(chosen), *support.metrics(chosen), *retrieval.metrics(), *cost.metrics()]
+    return [
+        *answer.metrics(chosen),
+        *support.metrics(chosen),
+        *sufficiency.metrics(chosen),
+        *retrieval.metrics(),
+        *cost.metrics(),
+    ]
 
 
 def _cutoff(name: str, text: str) -> int:

@@ -2,6 +2,11 @@
 
 "F1" is a property of the data set: the official scorers agree on the normalisation and part over
 yes/no answers, empty answers and several references. Each is a `Scorer`; a task names its own.
+
+In one thing we part from all of them. Their normalisation leaves nothing of an accepted answer such
+as "A+", and nothing of an empty answer either, so they call the two equal. Here an answer of which
+nothing is left is right only where it is an accepted answer as written; `em_official` and
+`f1_official` are what the script itself says.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from clara_bench.metrics.case import FULL_OVERLAP, NO_OVERLAP, Case, Normal, Overlap, Truth, normal, overlap
-from clara_bench.metrics.metric import Metric
+from clara_bench.metrics.metric import Metric, Part
 
 VERDICTS = frozenset({"yes", "no", "noanswer"})
 """Answers of which HotpotQA and 2WikiMultihopQA want all or nothing."""
@@ -87,6 +92,13 @@ SCORERS: Mapping[str, Scorer] = {
 
 
 def best_overlap(scorer: Scorer, case: Case) -> Overlap:
+    """The official overlap, but of an answer that says nothing."""
+    if case.answer.tokens:
+        return official_overlap(scorer, case)
+    return FULL_OVERLAP if is_as_written(case) else NO_OVERLAP
+
+
+def official_overlap(scorer: Scorer, case: Case) -> Overlap:
     """The overlap with the reference that wins F1, or the three maxima apart where the scorer has it so."""
     found = [
         scorer.rule(case.answer, reference, shared)
@@ -95,7 +107,18 @@ def best_overlap(scorer: Scorer, case: Case) -> Overlap:
     return Overlap(*map(max, zip(*found, strict=True))) if scorer.maximises_apart else max(found)
 
 
+def is_as_written(case: Case) -> bool:
+    """Whether the answer is some reference but for case, whatever normalising leaves of it; an empty one never is."""
+    said = case.record.answer.text.strip().lower()
+    return bool(said) and said in case.truth.as_written
+
+
 def exact_match(case: Case) -> float:
+    """1 if the answer is some reference, both normalised, or as written where that leaves nothing of the answer."""
+    return official_match(case) if case.answer.tokens else float(is_as_written(case))
+
+
+def official_match(case: Case) -> float:
     """1 if the answer is some reference, both normalised."""
     return float(any(case.answer.text == reference.text for reference in case.truth.references))
 
@@ -140,8 +163,23 @@ def cover_bag_first(case: Case) -> float:
     return float(frozenset(answer.tokens).issuperset(reference.tokens))
 
 
+def _or_as_written(measure: Callable[[Case], float], case: Case) -> float:
+    return measure(case) if case.answer.tokens else float(is_as_written(case))
+
+
+def _or_first_as_written(measure: Callable[[Case], float], case: Case) -> float:
+    if case.answer.tokens:
+        return measure(case)
+    said = case.record.answer.text.strip().lower()
+    return float(bool(said) and said == case.truth.as_written[0])
+
+
 def _f1(scorer: Scorer, case: Case) -> float:
     return best_overlap(scorer, case).f1
+
+
+def _official_f1(scorer: Scorer, case: Case) -> float:
+    return official_overlap(scorer, case).f1
 
 
 def _precision(scorer: Scorer, case: Case) -> float:
@@ -158,7 +196,8 @@ def _scorable(truth: Truth) -> bool:
 
 def answer_metric(name: str, description: str, citation: str, measure: Callable[[Case], float]) -> Metric:
     """A fraction that applies where there is an answer to be right about."""
-    return Metric(name, description, citation, "fraction", True, "answer", _scorable, measure)
+    needs: frozenset[Part] = frozenset({"answer"})
+    return Metric(name, description, citation, "fraction", True, "answer", _scorable, measure, needs=needs)
 
 
 _EM = "1 if the answer equals some reference, both normalised, else 0"
@@ -186,6 +225,9 @@ def metrics(scorer: Scorer) -> Iterable[Metric]:
     for other in SCORERS.values():
         yield answer_metric(f"em_{other.name}", f"{_EM}.", other.citation, exact_match)
         yield answer_metric(f"f1_{other.name}", f"{_F1}; {other.definition}.", other.citation, partial(_f1, other))
+    text = "{name} as the script has it: an answer of which normalising leaves nothing equals such a reference."
+    yield answer_metric("em_official", text.format(name="em"), scorer.citation, official_match)
+    yield answer_metric("f1_official", text.format(name="f1"), scorer.citation, partial(_official_f1, scorer))
     yield from _cover_metrics()
     yield from _first_reference_metrics()
 
@@ -195,28 +237,30 @@ def _cover_metrics() -> Iterable[Metric]:
         "cover_substring",
         "1 if some reference is a substring of the answer, both normalised: `no` is in `know`. Rewards long answers.",
         "accuracy in FlashRAG, match in BERGEN",
-        cover_substring,
+        partial(_or_as_written, cover_substring),
     )
     yield answer_metric(
         "cover_sequence",
         "1 if the words of some reference stand in the answer, adjacent and in order. Rewards long answers.",
         "has_answer of DPR (Karpukhin et al. 2020)",
-        cover_sequence,
+        partial(_or_as_written, cover_sequence),
     )
     yield answer_metric(
         "cover_bag",
         "1 if every token of some reference is in the answer, in any order and number. Rewards long answers.",
         f"{_CLARA}, there for one reference",
-        cover_bag,
+        partial(_or_as_written, cover_bag),
     )
 
 
 def _first_reference_metrics() -> Iterable[Metric]:
-    yield answer_metric("em_first", f"em as the CLaRa paper counts it: {_MAPPED}.", _CLARA, exact_match_first)
-    yield answer_metric("f1_first", f"f1_hotpotqa as the CLaRa paper counts it: {_MAPPED}.", _CLARA, f1_first)
-    yield answer_metric(
-        "cover_bag_first",
-        f"cover_bag as the CLaRa paper counts it: {_MAPPED}, and a reference without tokens is always found.",
-        _CLARA,
-        cover_bag_first,
-    )
+    for name, measure, text in (
+        ("em_first", exact_match_first, f"em as the CLaRa paper counts it: {_MAPPED}."),
+        ("f1_first", f1_first, f"f1_hotpotqa as the CLaRa paper counts it: {_MAPPED}."),
+        (
+            "cover_bag_first",
+            cover_bag_first,
+            f"cover_bag as the CLaRa paper counts it: {_MAPPED}, and a reference without tokens is always found.",
+        ),
+    ):
+        yield answer_metric(name, text, _CLARA, partial(_or_first_as_written, measure))

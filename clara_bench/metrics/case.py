@@ -65,6 +65,8 @@ class Truth:
     """A Gold with its answers normalised."""
 
     gold: Gold
+    contrast: Gold | None = None
+    """The same question with support taken away, where the data set asks each question both ways (MuSiQue-Full)."""
 
     @cached_property
     def references(self) -> tuple[Normal, ...]:
@@ -75,6 +77,11 @@ class Truth:
     def scorable(self) -> bool:
         """Whether there is an answer to be right about: answerable, and a reference with tokens left."""
         return self.gold.answerable and any(reference.tokens for reference in self.references)
+
+    @cached_property
+    def as_written(self) -> tuple[str, ...]:
+        """Every accepted answer in lower case, and no further normalised."""
+        return tuple(answer.strip().lower() for answer in self.gold.answers)
 
     @cached_property
     def reference_words(self) -> tuple[str, ...]:
@@ -93,6 +100,8 @@ class Case:
 
     truth: Truth
     record: Record
+    contrast: Record | None = None
+    """What was said to the contrast; None where there is none, or no answer to it."""
 
     @cached_property
     def answer(self) -> Normal:

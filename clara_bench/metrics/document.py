@@ -32,12 +32,21 @@ of a column is the same, and `clara_bench.metrics.get("recall@5")` returns the m
   means over the questions that have an answer; the others are `unscored`.
 - **Whether a metric applies is decided from the gold alone.** Answer metrics leave out unanswerable questions
   and those whose every reference normalises to nothing (such as `)` or `---`, with a warning); retrieval
-  metrics need gold passages, support metrics gold sentences or passages, evidence metrics gold triples.
-  A question left out is `unscored`; `n` is what the mean is over, and n + unscored is all questions.
+  metrics need gold passages, support metrics gold sentences or passages of an answerable question, evidence
+  metrics gold triples. A question left out is `unscored`; `n` is what the mean is over, and n + unscored is all
+  questions. A metric of something that a whole run does not predict (support, evidence, answerability) is left out.
+- **An answer that says nothing is never right.** The official scripts compare what normalising leaves, and of a
+  reference such as `A+` (an article and a sign) it leaves nothing: there an empty answer, `the` or `...` has EM 1, and
+  under MuSiQue's rule F1 1. Here an answer of which nothing is left counts only where it is, but for case, a reference
+  as written (`A+` for `A+`), and then is 1 in every answer metric. `em_official`, `f1_official` and
+  `joint_*_official` are what the task's own script says. Apart from this and from what is written below at
+  `evidence_*` and `joint_*`, the scores are the scripts', to the last digits.
 - **Intervals** are 95 % percentile bootstraps over questions, 1,000 resamples from a seed, the same resamples
   for every metric; a ratio of sums is resampled as one. None where fewer than two questions are scored.
   Sums are exact, so the same records give the same digits on every machine.
 - **Passages** are told apart by id. One that is listed twice counts once, where it stands first.
+- **Questions asked both ways** (MuSiQue-Full) are told by their ids: the copy with support taken away ends in
+  `#unanswerable`. Such a pair is one question to `group_*`, and the copy counts in no other answer or support metric.
 """
 
 SCORER_HEAD = """\

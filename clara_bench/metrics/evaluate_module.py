@@ -13,6 +13,10 @@ What a prediction and a reference are depends on the metric, as `module.features
     support_*           {title, sentence} rows              {title, sentence} rows
     evidence_*          [subject, relation, object] rows    steps, each all spellings of its row
     joint_*             {answer, support, evidences}        {answers, support, evidences}
+    group_*             {answer, support, answerable,       {answers, support}, support as ids
+                         contrast}, support as ids,
+                         contrast as answerable, said of
+                         the same question without support
     costs               {answer, and the fields of Usage}   (none)
 
 Metrics that differ between data sets take `scorer="hotpotqa"` (or musique, 2wiki) in `evaluate.load`.
@@ -34,6 +38,7 @@ from clara_bench.text import contains_answer
 from clara_bench.types import Answer, Fact, Gold, Ranked, Record, Triple, Usage
 
 TEXT = datasets.Value("string")
+TRUTH = datasets.Value("bool")
 TEXTS = datasets.Sequence(TEXT)
 FACTS = [{"title": TEXT, "sentence": datasets.Value("int64")}]
 TRIPLES = datasets.Sequence(TEXTS)
@@ -55,6 +60,8 @@ class Form(NamedTuple):
     gold: Callable[[Any], Gold]
     answer: Callable[[Any], Answer]
     answer_ranks: Callable[[Any, Any], tuple[int, ...] | None] = lambda prediction, reference: None
+    contrast: Callable[[Any], Answer] | None = None
+    """What was said to the same question with support taken away, where the metric looks at both."""
 
 
 def facts_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
@@ -118,6 +125,15 @@ FORMS: Mapping[str, Form] = {
             row["answer"], support=facts_of(row["support"]), evidences=triples_of(row["evidences"] or ())
         ),
     ),
+    "group": Form(
+        {"answer": TEXT, "support": TEXTS, "answerable": TRUTH, "contrast": TRUTH},
+        {"answers": TEXTS, "support": TEXTS},
+        lambda row: Gold(tuple(row["answers"]), supporting=frozenset(row["support"])),
+        lambda row: Answer(
+            row["answer"], support=tuple(Fact(id, 0) for id in row["support"]), answerable=row["answerable"]
+        ),
+        contrast=lambda row: Answer("", answerable=row["contrast"]),
+    ),
     "cost": Form(USAGE, None, lambda nothing: Gold(()), lambda row: Answer(row["answer"], usage=usage_of(row))),
 }
 
@@ -159,5 +175,10 @@ class ClaraBench(evaluate.Metric):  # type: ignore[misc]
             Record(str(index), self.form.answer(prediction), self.form.answer_ranks(prediction, reference))
             for index, (prediction, reference) in enumerate(zip(predictions, given, strict=True))
         ]
-        summaries = summarise([self.metric], list(map(self.form.gold, given)), records, resamples=0)
+        golds, contrasts = list(map(self.form.gold, given)), {}
+        if self.form.contrast is not None:
+            contrasts = {index: index + len(records) for index in range(len(records))}
+            golds += [Gold((), answerable=False)] * len(records)
+            records += [Record(f"{index}-", self.form.contrast(row)) for index, row in enumerate(predictions)]
+        summaries = summarise([self.metric], golds, records, resamples=0, contrasts=contrasts)
         return {self.metric.name: summaries[self.metric.name].mean}

@@ -10,6 +10,8 @@ from clara_bench.metrics.case import Case, Truth
 from clara_bench.types import FAILURES, Gold, Record
 
 Family = Literal["answer", "retrieval", "support", "cost"]
+Part = Literal["answer", "retrieval", "support", "evidence", "answerable"]
+"""What a run may or may not predict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class Metric:
     """The numerator; None where this answer cannot be scored."""
     divisor: Callable[[Case], float] | None = None
     """The denominator of a ratio of sums; None for a mean, where every question weighs 1."""
+    needs: frozenset[Part] = frozenset()
+    """What must be predicted for it; where a whole run predicts none, the metric does not apply to the run."""
 
     def __str__(self) -> str:
         return self.name
 
-    def applies(self, gold: Gold) -> bool:
+    def applies(self, gold: Gold, contrast: Gold | None = None) -> bool:
         """Whether the question counts for this metric, decided from the gold alone."""
-        return self.relevant(Truth(gold))
+        return self.relevant(Truth(gold, contrast))
 
     def score(self, gold: Gold, record: Record | None) -> float | None:
         """The value for one question; None where the metric does not apply or cannot be had.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from clara_bench.metrics.answer import VERDICTS
 from clara_bench.metrics.case import Case, Truth
-from clara_bench.metrics.metric import Metric
+from clara_bench.metrics.metric import Metric, Part
 
 
 def _hits(case: Case, k: int) -> int:
@@ -103,13 +103,22 @@ AT_K: Mapping[str, AtK] = {
 def at(family: str, k: int) -> Metric:
     """The metric `family@k`."""
     measure, description, citation, relevant = AT_K[family]
-    return Metric(
-        f"{family}@{k}", description, citation, "fraction", True, "retrieval", relevant, partial(measure, k)
-    )  # fmt: skip
+    return _retrieval_metric(f"{family}@{k}", description, citation, relevant, partial(measure, k))
 
 
 def metrics() -> Iterable[Metric]:
     """The metrics of the ranking that have no cutoff."""
     description = "1 / rank of the first gold passage, 0 if it was not retrieved."
     measure = partial(reciprocal_rank, None)
-    yield Metric("mrr", description, "recip_rank in trec_eval", "fraction", True, "retrieval", _has_support, measure)
+    yield _retrieval_metric("mrr", description, "recip_rank in trec_eval", _has_support, measure)
+
+
+def _retrieval_metric(
+    name: str,
+    description: str,
+    citation: str,
+    relevant: Callable[[Truth], bool],
+    measure: Callable[[Case], float | None],
+) -> Metric:
+    needs: frozenset[Part] = frozenset({"retrieval"})
+    return Metric(name, description, citation, "fraction", True, "retrieval", relevant, measure, needs=needs)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from clara_bench.metrics.case import Case, Truth
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
+
+NO_CONTRASTS: Mapping[int, int] = MappingProxyType({})
 
 CHUNK = 50
 """Resamples drawn at a time: 50 of 12,576 questions are 5 MB."""
@@ -49,6 +52,7 @@ def summarise(
     records: Sequence[Record | None],
     seed: int = 0,
     resamples: int = 1000,
+    contrasts: Mapping[int, int] = NO_CONTRASTS,
 ) -> dict[str, Summary]:
     """Score every question with every metric; the same input gives the same bits on any machine.
 
@@ -58,8 +62,9 @@ def summarise(
         records: records[i] answers the question of golds[i]; None where there is no answer.
         seed: seed of the bootstrap.
         resamples: how often to resample; 0 for no intervals.
+        contrasts: place of a question to the place of the same question with support taken away.
     """
-    columns = _columns(metrics, golds, records)
+    columns = _columns(metrics, golds, records, contrasts)
     intervals = [_interval(_ratios(*sums)) for sums in _resampled(columns, seed, resamples)]
     return {
         metric.name: _summary(column, interval)
@@ -89,6 +94,7 @@ def differences(
     records: Sequence[Record | None],
     seed: int = 0,
     resamples: int = 1000,
+    contrasts: Mapping[int, int] = NO_CONTRASTS,
 ) -> dict[str, Difference]:
     """How far a run is from another one: what is hard for both does not widen the interval.
 
@@ -99,8 +105,9 @@ def differences(
         records: of the run that is compared with it.
         seed: seed of the bootstrap.
         resamples: how often to resample; 0 for no intervals.
+        contrasts: as in `summarise`.
     """
-    before, after = _columns(metrics, golds, baseline), _columns(metrics, golds, records)
+    before, after = (_columns(metrics, golds, found, contrasts) for found in (baseline, records))
     sums = _resampled([*before, *after], seed, resamples)
     intervals = [
         _interval(_ratios(*mine) - _ratios(*theirs))
@@ -147,13 +154,21 @@ class Column(NamedTuple):
         return math.fsum(self.numerators) / total if total else None
 
 
-def _columns(metrics: Sequence[Metric], golds: Sequence[Gold], records: Sequence[Record | None]) -> list[Column]:
+def _columns(
+    metrics: Sequence[Metric],
+    golds: Sequence[Gold],
+    records: Sequence[Record | None],
+    contrasts: Mapping[int, int],
+) -> list[Column]:
     assert len(golds) == len(records), f"{len(golds)} golds, {len(records)} records"
-    truths = [Truth(gold) for gold in golds]
+    partners = [contrasts.get(place) for place in range(len(golds))]
+    truths = [
+        Truth(gold, None if partner is None else golds[partner]) for gold, partner in zip(golds, partners, strict=True)
+    ]
     _warn_of_empty_references(metrics, truths)
     cases = [
-        None if record is None or failed(record) else Case(truth, record)
-        for truth, record in zip(truths, records, strict=True)
+        None if record is None or failed(record) else Case(truth, record, None if other is None else records[other])
+        for truth, record, other in zip(truths, records, partners, strict=True)
     ]
     relevant = {rule: list(map(rule, truths)) for rule in {metric.relevant for metric in metrics}}
     return [_column(metric, relevant[metric.relevant], cases) for metric in metrics]
@@ -244,7 +259,8 @@ def _warn_of_empty_references(metrics: Sequence[Metric], truths: Sequence[Truth]
     """Say when questions fall out because every reference normalises to nothing, such as ")" or "---"."""
     if not any(metric.family == "answer" for metric in metrics):
         return
-    bare = [truth.gold.answers for truth in truths if truth.gold.answerable and not truth.scorable]
+    asked = [truth for truth in truths if truth.gold.answerable and truth.gold.answers]
+    bare = [truth.gold.answers for truth in asked if not truth.scorable]
     if bare:
         warnings.warn(
             f"{len(bare)} of {len(truths)} questions have no accepted answer that normalises to any text "

@@ -10,9 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from clara_bench.metrics.answer import Scorer, best_overlap, exact_match
-from clara_bench.metrics.case import Case, Truth, normal_triple
-from clara_bench.metrics.metric import Metric
+from clara_bench.metrics.answer import Scorer, best_overlap, exact_match, official_match, official_overlap
+from clara_bench.metrics.case import Case, Overlap, Truth, normal_triple
+from clara_bench.metrics.metric import Metric, Part
 from clara_bench.types import Fact, Triple
 
 
@@ -70,7 +70,11 @@ def _distinct(facts: Iterable[Fact], scorer: Scorer) -> list[tuple[str, int]]:
     return [(title.lower() if scorer.lowers_titles else title, sentence) for title, sentence in set(facts)]
 
 
-def evidence(case: Case, credit: Callable[[Iterable[Triple], Sequence[frozenset[Triple]]], int]) -> Agreement:
+Credit = Callable[[Iterable[Triple], Sequence[frozenset[Triple]]], int]
+"""How many of the predicted triples match the steps."""
+
+
+def evidence(case: Case, credit: Credit) -> Agreement:
     """Predicted triples against the steps of evidence, where `credit` says how many of them match."""
     predicted = frozenset(map(normal_triple, case.record.answer.evidences or ()))
     steps = case.truth.steps
@@ -105,11 +109,19 @@ def matched_official(predicted: Iterable[Triple], steps: Sequence[frozenset[Trip
 
 def joint(scorer: Scorer, case: Case) -> tuple[float, float]:
     """(EM, F1) of answer and support together, and of evidence where the scorer has it: products of their parts."""
-    words = best_overlap(scorer, case)
+    return _product(scorer, case, exact_match(case), best_overlap(scorer, case), matched_once)
+
+
+def official_joint(scorer: Scorer, case: Case) -> tuple[float, float]:
+    """The same as the script has it, its faults included."""
+    return _product(scorer, case, official_match(case), official_overlap(scorer, case), matched_official)
+
+
+def _product(scorer: Scorer, case: Case, em: float, words: Overlap, credit: Credit) -> tuple[float, float]:
     found = [support(scorer, case)]
     if scorer.joins_evidence and case.truth.steps:
-        found.append(evidence(case, matched_once))
-    em, precision, recall = exact_match(case), words.precision, words.recall
+        found.append(evidence(case, credit))
+    precision, recall = words.precision, words.recall
     for part in found:
         em, precision, recall = em * part.em, precision * part.precision, recall * part.recall
     return em, harmonic(precision, recall)
@@ -119,18 +131,17 @@ def _support_part(scorer: Scorer, part: str, case: Case) -> float:
     return float(getattr(support(scorer, case), part))
 
 
-def _evidence_part(
-    credit: Callable[[Iterable[Triple], Sequence[frozenset[Triple]]], int], part: str, case: Case
-) -> float:
+def _evidence_part(credit: Credit, part: str, case: Case) -> float:
     return float(getattr(evidence(case, credit), part))
 
 
-def _joint_part(scorer: Scorer, index: int, case: Case) -> float:
-    return joint(scorer, case)[index]
+def _joint_part(joined: Callable[[Scorer, Case], tuple[float, float]], scorer: Scorer, index: int, case: Case) -> float:
+    return joined(scorer, case)[index]
 
 
 def _has_support(truth: Truth) -> bool:
-    return bool(truth.gold.facts or truth.gold.supporting)
+    """Not where support was taken away: what is left of it is nothing to find (MuSiQue's script)."""
+    return truth.gold.answerable and bool(truth.gold.facts or truth.gold.supporting)
 
 
 def _has_both(truth: Truth) -> bool:
@@ -152,10 +163,15 @@ _PARTS = {
 
 
 def support_metric(
-    name: str, description: str, citation: str, relevant: Callable[[Truth], bool], measure: Callable[[Case], float]
+    name: str,
+    description: str,
+    citation: str,
+    relevant: Callable[[Truth], bool],
+    measure: Callable[[Case], float],
+    *needs: Part,
 ) -> Metric:
     """A fraction of the support family."""
-    return Metric(name, description, citation, "fraction", True, "support", relevant, measure)
+    return Metric(name, description, citation, "fraction", True, "support", relevant, measure, needs=frozenset(needs))
 
 
 def metrics(scorer: Scorer) -> Iterable[Metric]:
@@ -164,12 +180,24 @@ def metrics(scorer: Scorer) -> Iterable[Metric]:
     for part, description in _PARTS.items():
         text = f"{description.format(things=things)}."
         citation = f"{_HOTPOTQA}; MuSiQue metrics/support.py; {_2WIKI}"
-        yield support_metric(f"support_{part}", text, citation, _has_support, partial(_support_part, scorer, part))
-    text = "em × support_em (2wiki: × evidence_em)."
-    yield support_metric("joint_em", text, _HOTPOTQA, _has_both, partial(_joint_part, scorer, 0))
-    text = "Harmonic mean of the product of the precisions and the product of the recalls of what joint_em joins."
-    yield support_metric("joint_f1", text, _HOTPOTQA, _has_both, partial(_joint_part, scorer, 1))
+        measure = partial(_support_part, scorer, part)
+        yield support_metric(f"support_{part}", text, citation, _has_support, measure, "support")
+    yield from _joint_metrics(scorer)
     yield from _evidence_metrics()
+
+
+def _joint_metrics(scorer: Scorer) -> Iterable[Metric]:
+    needs: tuple[Part, ...] = ("answer", "support", "evidence") if scorer.joins_evidence else ("answer", "support")
+    texts = (
+        "em × support_em (2wiki: × evidence_em).",
+        "Harmonic mean of the product of the precisions and the product of the recalls of what joint_em joins.",
+    )
+    for index, (part, text) in enumerate(zip(("em", "f1"), texts, strict=True)):
+        measure = partial(_joint_part, joint, scorer, index)
+        yield support_metric(f"joint_{part}", text, f"{_HOTPOTQA}; {_2WIKI}, mended", _has_both, measure, *needs)
+        text = f"joint_{part} as the script has it, of em_official or f1_official and evidence_{part}_official."
+        measure = partial(_joint_part, official_joint, scorer, index)
+        yield support_metric(f"joint_{part}_official", text, f"{_HOTPOTQA}; {_2WIKI}", _has_both, measure, *needs)
 
 
 def _evidence_metrics() -> Iterable[Metric]:
@@ -177,8 +205,8 @@ def _evidence_metrics() -> Iterable[Metric]:
     for part, description in _PARTS.items():
         text = f"{description.format(things=things)}."
         measure = partial(_evidence_part, matched_once, part)
-        yield support_metric(f"evidence_{part}", text, f"{_2WIKI}, mended", _has_evidence, measure)
+        yield support_metric(f"evidence_{part}", text, f"{_2WIKI}, mended", _has_evidence, measure, "evidence")
     for part in ("em", "f1"):
         text = f"evidence_{part} with the official fault: two spellings of one step count as two, so recall can pass 1."
         measure = partial(_evidence_part, matched_official, part)
-        yield support_metric(f"evidence_{part}_official", text, _2WIKI, _has_evidence, measure)
+        yield support_metric(f"evidence_{part}_official", text, _2WIKI, _has_evidence, measure, "evidence")

@@ -98,6 +98,30 @@ def test_unanswerable_questions_have_no_answer_score():
     assert [get(name).score(gold, record) for name in ANSWER_METRICS] == [None] * len(ANSWER_METRICS)
 
 
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("name", [name for name in ANSWER_METRICS if not name.endswith("_official")])
+@pytest.mark.parametrize("answer", ["", " ", "the", "...", "A", ", the"])
+def test_an_answer_that_says_nothing_is_wrong_even_where_a_reference_normalises_to_nothing(
+    name: str, scorer: str, answer: str
+):
+    for references in (("A+", "AB+"), ("Robert Shapiro", ","), ("the +", "Rome")):
+        assert get(name, scorer).score(Gold(references), Record("q", Answer(answer))) == 0.0
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_reference_that_normalises_to_nothing_is_right_as_written(scorer: str):
+    gold = Gold(("A+", "AB+"))
+    for answer, expected in (("A+", 1.0), (" a+ ", 1.0), ("AB+", 1.0), ("A-", 0.0)):
+        found = [get(name, scorer).score(gold, Record("q", Answer(answer))) for name in ("em", "f1")]
+        assert found == [expected, expected], answer
+
+
+def test_what_the_script_says_of_such_a_reference_is_kept_under_the_official_name():
+    gold, record = Gold(("A+", "AB+")), Record("q", Answer("", status="empty"))
+    assert [get("em_official", scorer).score(gold, record) for scorer in SCORERS] == [1.0] * 4
+    assert [get("f1_official", scorer).score(gold, record) for scorer in SCORERS] == [0.0, 0.0, 1.0, 0.0]
+
+
 def test_an_empty_answer_is_scored_and_wrong():
     record = Record("q", Answer("", status="empty"))
     assert {get(name).score(Gold(("Rome", "Roma")), record) for name in ANSWER_METRICS} == {0.0}

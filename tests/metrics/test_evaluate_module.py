@@ -95,6 +95,8 @@ INPUTS: dict[str, tuple[Any, Any]] = {
     "evidence": ([TRIPLE], [[TRIPLE]]),
     "joint": ({"answer": "Rome", "support": [FACT], "evidences": [TRIPLE]},
               {"answers": ["Rome"], "support": [FACT], "evidences": [[TRIPLE]]}),
+    "group": ({"answer": "Rome", "support": ["p"], "answerable": True, "contrast": False},
+              {"answers": ["Rome"], "support": ["p"]}),
     "cost": (USAGE, None),
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import pytest
 
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.metrics import Metric, get, names
+from clara_bench.metrics.statistics import summarise
 from clara_bench.types import Answer, Gold, Record, Triple
 
 SPELT = [name.replace("@k", "@5") for name in names()]
@@ -66,16 +67,18 @@ def test_f1_is_that_of_the_scorer_and_the_explicit_name_is_always_the_same(score
 
 
 FULL = Gold(("Rome",), frozenset({"p"}), evidences=((Triple("a", "b", "c"),),))
+CONTRAST = Gold(("Rome",), answerable=False)
 
 
 @pytest.mark.parametrize("name", SPELT)
 def test_no_answer_and_a_failed_one_are_zero_and_have_no_cost(name: str):
     metric = get(name)
     expected = None if metric.family == "cost" else 0.0
-    assert metric.applies(FULL)
-    assert metric.score(FULL, None) == expected
-    for status in ("error", "out-of-memory", "timeout"):
-        assert metric.score(FULL, Record("q", Answer("Rome", status=status), (1,))) == expected
+    assert metric.applies(FULL, CONTRAST)
+    for status in (None, "error", "out-of-memory", "timeout"):
+        failed = None if status is None else Record("q", Answer("Rome", status=status), (1,))
+        found = summarise([metric], [FULL, CONTRAST], [failed, failed], resamples=0, contrasts={0: 1})[name]
+        assert (found.mean, found.failed > 0) == (expected, True)
 
 
 @pytest.mark.parametrize("name", [name for name in SPELT if get(name).family != "cost"])

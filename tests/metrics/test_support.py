@@ -50,6 +50,11 @@ def test_no_predicted_support_is_zero_as_in_the_official_scripts():
     assert score("support_em", gold, Answer("x", support=())) == 0.0
 
 
+def test_support_that_was_taken_away_is_not_asked_for():
+    gold = Gold(("x",), supporting=frozenset({"p1"}), answerable=False)
+    assert score("support_f1", gold, Answer("x", support=(Fact("p1", 0),)), "musique") is None
+
+
 def test_joint_worked_by_hand():
     # answer: P 1/2, R 1; support: P 1, R 1/2; joint P = R = 1/2, F1 = 1/2, EM = 0
     gold, answer = Gold(("Rome",), facts=FACTS), Answer("Rome Italy", support=FACTS[:1])
