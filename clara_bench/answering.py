@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from clara_bench import returned
 from clara_bench.datasets.files import plain_message
 from clara_bench.errors import BenchError, ConfigError
 from clara_bench.registry import reason
@@ -38,10 +39,7 @@ def _failure(error: BaseException) -> Status:
 
 
 def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
-    found = list(answers) if isinstance(answers, Sequence) else None
-    if found is None or len(found) != len(questions):
-        got = type(answers).__name__ if found is None else f"{len(found)} answers"
-        raise ConfigError(f"the system returned {got} for {len(questions)} questions; expected one Answer a question")
+    found = returned.one_each(answers, questions, "Answer", "the system")
     return [_checked_one(answer, question) for question, answer in zip(questions, found, strict=True)]
 
 
@@ -52,9 +50,7 @@ def _checked_one(answer: Any, question: Question) -> Answer:
     counts = (usage.context_positions, usage.context_text_tokens, usage.prompt_tokens, usage.generated_tokens)
     if min(*counts, *usage.seconds.values()) < 0:
         raise ConfigError(f"{where} has a usage below zero: {usage}")
-    strange = {ranked.passage_id for ranked in found.retrieved} - set(question.candidates)
-    if question.candidates and strange:
-        raise ConfigError(f"{where} names passage '{min(strange)}', which is not among the question's candidates")
+    returned.check_ranking(found.retrieved or (), question, where)
     return found
 
 

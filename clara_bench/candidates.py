@@ -1,20 +1,23 @@
 """Which passages a question may use under each setting, frozen so that every system gets the same.
 
 The first stage runs once per (corpus, questions, retriever, depth); its ranking is kept as a
-TREC run file, and a hash of what every question was given goes into the manifest. Rows with
-different hashes are never ranked together.
+TREC run file with a checksum, and a hash of what every question was given goes into the manifest.
+Rows with different hashes are never ranked together.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import quote, unquote
 
 import msgspec
 
+from clara_bench import returned
 from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import ConfigError
 from clara_bench.registry import Component, create, effective_options, plugin_errors
@@ -25,6 +28,7 @@ from clara_bench.types import Example, Passage, Question, Ranked, Setting
 
 Rankings = Mapping[str, Sequence[Ranked]]
 
+RUN_FILE = "run.trec.gz"
 NEEDS_FIRST_STAGE: frozenset[str] = frozenset({"injected", "retrieved"})
 
 
@@ -85,7 +89,7 @@ def freeze(data: TaskData, examples: Sequence[Example], setting: Setting, first_
     rankings: Rankings = {}
     if setting in NEEDS_FIRST_STAGE:
         run_file, rankings = first_stage_run(data, examples, first_stage)
-    placed = tuple(_place(example, setting, rankings.get(example.question.id, ())) for example in examples)
+    placed = tuple(_place(example, setting, rankings) for example in examples)
     corpus = _visible(data.corpus, placed, setting)
     return Frozen(
         examples=placed,
@@ -140,11 +144,12 @@ def first_stage_run(
     Raises:
         ConfigError: depth below 1.
     """
+    from clara_bench.retrieve.index import ensure
     from clara_bench.retrieve.runfile import read_run, write_run
 
     if stage.depth < 1:
         raise ConfigError(f"--depth must be at least 1, got {stage.depth}")
-    questions = [replace(example.question, candidates=()) for example in examples]
+    questions = [replace(example.question, candidates=None) for example in examples]
     retriever = create("retriever", stage.retriever)
     with plugin_errors(f"retriever '{stage.retriever.name}'"):
         models = retriever.describe() if hasattr(retriever, "describe") else {}
@@ -152,22 +157,43 @@ def first_stage_run(
     key = digest(
         [data.corpus_hash, stage.retriever.name, chosen, str(stage.depth), *(f"{q.id}\n{q.text}" for q in questions)]
     )
-    path = cache_dir("candidates") / f"{data.task.name}-{stage.retriever.name}-{key[:16]}.trec.gz"
-    if not path.is_file():
-        with plugin_errors(f"retriever '{stage.retriever.name}'"):
+    who = f"retriever '{stage.retriever.name}'"
+
+    def build(folder: Path) -> None:
+        with plugin_errors(who):
             retriever.index(MappingProxyType(data.corpus))
             found = retriever.retrieve(questions, stage.depth)
-            rankings = {q.id: tuple(ranking) for q, ranking in zip(questions, found, strict=True)}
-        write_run(path, rankings, tag=stage.retriever.name)
-    return path, read_run(path)
+        rankings = returned.rankings(found, questions, stage.depth, data.corpus, who)
+        named = {_written(q.id): _renamed(one, _written) for q, one in zip(questions, rankings, strict=True)}
+        write_run(folder / RUN_FILE, named, tag=_written(stage.retriever.name))
+
+    folder = cache_dir("candidates") / key
+    ensure(folder, build)
+    stored = {unquote(id): _renamed(ranking, unquote) for id, ranking in read_run(folder / RUN_FILE).items()}
+    found = [stored.get(question.id, ()) for question in questions]  # a run has no line for what found nothing
+    rankings = returned.rankings(found, questions, stage.depth, data.corpus, str(folder / RUN_FILE))
+    return folder / RUN_FILE, {q.id: ranking for q, ranking in zip(questions, rankings, strict=True)}
 
 
-def _place(example: Example, setting: Setting, ranking: Sequence[Ranked]) -> Example:
+def _written(id: str) -> str:
+    """An id as a run file can hold it: blanks are percent-encoded, and the percent sign.
+
+    >>> _written("New York")
+    'New%20York'
+    """
+    return re.sub(r"[%\s]", lambda match: quote(match[0], safe=""), id)
+
+
+def _renamed(ranking: Sequence[Ranked], name: Callable[[str], str]) -> tuple[Ranked, ...]:
+    return tuple(Ranked(name(passage_id), score) for passage_id, score in ranking)
+
+
+def _place(example: Example, setting: Setting, rankings: Rankings) -> Example:
     question = example.question
-    found = tuple(ranked.passage_id for ranked in ranking)
-    candidates = {
+    found = tuple(ranked.passage_id for ranked in rankings.get(question.id, ()))
+    candidates: tuple[str, ...] | None = {
         "closed": (),
-        "corpus": (),
+        "corpus": None,
         "distractor": question.candidates,
         "gold": _gold_order(example),
         "retrieved": found,
@@ -178,7 +204,7 @@ def _place(example: Example, setting: Setting, ranking: Sequence[Ranked]) -> Exa
 
 def _gold_order(example: Example) -> tuple[str, ...]:
     """Gold passages in the data's own order where it has one, else by id."""
-    gold, given = example.gold.supporting, example.question.candidates
+    gold, given = example.gold.supporting, example.question.candidates or ()
     return tuple(pid for pid in given if pid in gold) if gold <= set(given) else tuple(sorted(gold))
 
 
@@ -195,7 +221,7 @@ def _visible(corpus: Mapping[str, Passage], examples: Sequence[Example], setting
         return {}
     if setting == "corpus":
         return corpus
-    used = dict.fromkeys(pid for example in examples for pid in example.question.candidates)
+    used = dict.fromkeys(pid for example in examples for pid in example.question.candidates or ())
     return {pid: corpus[pid] for pid in used}
 
 
@@ -204,4 +230,5 @@ def _candidates_hash(
 ) -> str:
     if corpus_hash is None:
         corpus_hash = digest(part for p in corpus.values() for part in (p.id, p.title, p.text))
-    return digest([setting, corpus_hash, *(f"{e.question.id} {' '.join(e.question.candidates)}" for e in examples)])
+    offered = (f"{e.question.id} {' '.join(e.question.candidates or ())}" for e in examples)
+    return digest([setting, corpus_hash, *offered])

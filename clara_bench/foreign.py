@@ -84,11 +84,12 @@ def _asked(row: ForeignRow, by_id: Mapping[str, Example], by_text: Mapping[str, 
 def _foreign_record(
     row: ForeignRow, example: Example, corpus: Mapping[str, Passage], titles: Mapping[str, str], where: str
 ) -> Record:
-    given = row.retrieved or []
-    ids = [_passage_id(str(name), example.question.candidates, corpus, titles, where) for name in given]
+    offered = example.question.candidates or ()
+    ids = [_passage_id(str(name), offered, corpus, titles, where) for name in row.retrieved or ()]
+    ranking = tuple(Ranked(pid, float(-rank)) for rank, pid in enumerate(ids))
     answer = Answer(
         text=row.answer,
-        retrieved=tuple(Ranked(pid, float(-rank)) for rank, pid in enumerate(ids)),
+        retrieved=None if row.retrieved is None else ranking,
         status="ok" if row.answer.strip() else "empty",
         support=None if row.support is None else tuple(Fact(*fact) for fact in row.support),
         evidences=None if row.evidences is None else tuple(Triple(*triple) for triple in row.evidences),

@@ -64,8 +64,9 @@ def _shown(example: Example, record: Record | None, scorer: str) -> Shown:
 
 def ranked_lines(shown: Shown, depth: int, corpus: Mapping[str, Passage]) -> list[tuple[int, bool, str, str]]:
     """(rank, is gold, passage id, title and text where the passages are at hand) of the best `depth`."""
-    retrieved = shown.record.answer.retrieved if shown.record else ()
-    listed: Sequence[str] = [ranked.passage_id for ranked in retrieved] or shown.example.question.candidates
+    retrieved = shown.record.answer.retrieved if shown.record else None
+    offered = shown.example.question.candidates or ()
+    listed: Sequence[str] = offered if retrieved is None else [ranked.passage_id for ranked in retrieved]
     gold = shown.example.gold.supporting
     return [(rank, pid in gold, pid, _text(corpus.get(pid))) for rank, pid in enumerate(listed[:depth], 1)]
 

@@ -17,7 +17,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from clara_bench.cache import digest, disk_errors, write_atomic
 from clara_bench.datasets.files import plain_message
 from clara_bench.errors import BackendError, BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
-from clara_bench.types import FAILURES, Example, Record
+from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Run:
             DataError: they are not those that the manifest names.
         """
         file = self.path / "questions.jsonl"
-        found = _decode_lines(file, Example)
+        found = [_as_meant(example, self.manifest["setting"]) for example in _decode_lines(file, Example)]
         if questions_hash(found) != self.manifest["questions"]["hash"]:
             raise DataError(
                 f"{file}: not the {self.manifest['questions']['count']} questions that were asked, by the hash in "
@@ -140,7 +140,7 @@ def read_records(path: Path) -> list[Record]:
     """
     latest: dict[str, Record] = {}
     lines = _decode_lines(path / "records.jsonl", Record, unfinished_last_line=True)
-    for number, record in enumerate(lines, 1):
+    for number, record in enumerate(map(_told_apart, lines), 1):
         earlier = latest.get(record.id)
         if earlier is not None and earlier.answer.status not in FAILURES:
             raise DataError(f"{path / 'records.jsonl'}:{number}: a second answer to question '{record.id}'")
@@ -237,6 +237,20 @@ def read_bytes(path: Path) -> bytes:
 
 def _packed(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
+
+
+def _as_meant(example: Example, setting: Setting) -> Example:
+    """The first runs wrote [] where the whole corpus could be searched, as they did where nothing was offered."""
+    if setting != "corpus" or example.question.candidates:
+        return example
+    return replace(example, question=replace(example.question, candidates=None))
+
+
+def _told_apart(record: Record) -> Record:
+    """They wrote [] where there was no search, too; only there is no `answer_ranks`."""
+    if record.answer.retrieved or record.answer_ranks is not None:
+        return record
+    return replace(record, answer=replace(record.answer, retrieved=None))
 
 
 def _lines(values: Iterable[Any]) -> bytes:

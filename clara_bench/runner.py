@@ -156,7 +156,7 @@ def _answer_all(
 
 
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
-    for passage_id, _ in answer.retrieved:
+    for passage_id, _ in answer.retrieved or ():
         if passage_id not in corpus:
             raise ConfigError(
                 f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"

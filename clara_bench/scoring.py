@@ -101,13 +101,13 @@ def applicable(
 ) -> list[Metric]:
     """Leave out what a whole run cannot have, which is not the same as zero.
 
-    No ranking is scored where nothing was retrieved by choice (closed, gold), and no support, evidence or
-    answerability where the system predicts none for any question.
+    No ranking is scored where there is nothing to choose (closed, gold) or the system searches for no question,
+    and no support, evidence or answerability where it predicts none for any.
     """
     answers = [record.answer for record in records]
     predicted: dict[Part, bool] = {
         "answer": True,
-        "retrieval": setting not in {"closed", "gold"} and any(answer.retrieved for answer in answers),
+        "retrieval": setting not in {"closed", "gold"} and any(answer.retrieved is not None for answer in answers),
         "support": any(answer.support is not None for answer in answers),
         "evidence": any(answer.evidences is not None for answer in answers),
         "answerable": any(answer.answerable is not None for answer in answers),
@@ -156,9 +156,9 @@ def num_failed(statuses: Mapping[str, int]) -> int:
 def answer_ranks(answer: Answer, gold: Gold, corpus: Mapping[str, Passage]) -> tuple[int, ...] | None:
     """Ranks, from 1, of the retrieved passages whose title or text holds an accepted answer.
 
-    None when nothing was retrieved. Kept in the record because the passages are not.
+    None where there was no search. Kept in the record because the passages are not.
     """
-    if not answer.retrieved:
+    if answer.retrieved is None:
         return None
     return tuple(
         rank

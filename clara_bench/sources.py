@@ -254,4 +254,4 @@ def _counted(task: Task, split: str, questions: int) -> dict[str, Any]:
 def _canonical(example: Example) -> bytes:
     question, gold = example.question, example.gold
     truth = (gold.answers, sorted(gold.supporting), gold.facts, gold.hops, gold.kind, gold.evidences, gold.answerable)
-    return msgspec.json.encode((question.id, question.text, question.candidates, truth))
+    return msgspec.json.encode((question.id, question.text, question.candidates or (), truth))

@@ -36,8 +36,8 @@ class Question:
 
     id: str
     text: str
-    candidates: tuple[str, ...] = ()
-    """Passage ids that may be used, in the order given; () means: search the whole corpus."""
+    candidates: tuple[str, ...] | None = None
+    """Passage ids that may be used, in the order given; () when none was offered, None for the whole corpus."""
 
 
 class Fact(NamedTuple):
@@ -83,7 +83,7 @@ class Example:
 
 
 class Ranked(NamedTuple):
-    """One retrieved passage; lists of these are sorted best first."""
+    """One retrieved passage; in lists of these the best stands first, and no passage twice."""
 
     passage_id: str
     score: float
@@ -109,8 +109,9 @@ class Answer:
     """What a system says to one question."""
 
     text: str
-    retrieved: tuple[Ranked, ...] = ()
-    """The ranking, best first; may be longer than what the reader was given."""
+    retrieved: tuple[Ranked, ...] | None = None
+    """The ranking, best first; may be longer than what the reader was given. () where a search found nothing, None
+    where none was made: then no ranking is scored."""
     usage: Usage = Usage()
     status: Status = "ok"
     error: str | None = None
@@ -130,7 +131,7 @@ class Record:
     """Id of the question."""
     answer: Answer
     answer_ranks: tuple[int, ...] | None = None
-    """Ranks, from 1, of the retrieved passages that contain an accepted answer; None when nothing was retrieved."""
+    """Ranks, from 1, of the retrieved passages that contain an accepted answer; None where there was no search."""
     seconds: float | None = None
     """Wall-clock seconds in the system, measured from outside; a batch's seconds are split evenly."""
 
@@ -200,8 +201,8 @@ class Retriever(Protocol):
     def retrieve(self, questions: Sequence[Question], k: int) -> Sequence[Sequence[Ranked]]:
         """The best k passages of each question, best first.
 
-        Only among `question.candidates` where there are any. Always min(k, number of
-        candidates) of them: a passage that matches nothing is ranked last, not left out.
+        Only among `question.candidates` where these are not None, and only what was found: at most k, fewer where
+        fewer match, and none where nothing does.
         """
         ...
 

@@ -195,25 +195,29 @@ class ClaraSystem:
     def _ranked(
         self, questions: Sequence[Question], remembered: Remembered, phases: Phases
     ) -> Sequence[Sequence[Ranked]]:
-        """Rankings by the likeness of memories: of the candidates where there are some, else of the corpus."""
+        """Rankings by the likeness of memories: of the candidates where a question has such, else of the corpus."""
         if not self._corpus and not any(question.candidates for question in questions):
             return [()] * len(questions)
         model = self._weights.model
-        candidates = [[self._text(passage_id) for passage_id in question.candidates] for question in questions]
+        candidates = [[self._text(passage_id) for passage_id in question.candidates or ()] for question in questions]
         remembered([text for texts in candidates for text in texts])
         with phases("retrieve"):
             role = "reasoner" if self.options.reasoner == "trained" else "compressor"
             memories = model.compress([question.text for question in questions], role=role)
             queries_BE = model.flatten(memories, "questions")
             return [
-                self._best(query_E, question, remembered(texts)) if texts else self._searched(query_E, question)
+                self._searched(query_E, question)
+                if question.candidates is None
+                else self._best(query_E, question.candidates, remembered(texts))
                 for query_E, question, texts in zip(queries_BE, questions, candidates, strict=True)
             ]
 
-    def _best(self, query_E: Tensor, question: Question, memories: Sequence[Tensor]) -> list[Ranked]:
+    def _best(self, query_E: Tensor, candidates: Sequence[str], memories: Sequence[Tensor]) -> list[Ranked]:
+        if not candidates:
+            return []
         keys_NE = self._weights.model.flatten(memories)
         scores = self._weights.model.score(query_E[None].float(), keys_NE[None].float())[0].tolist()
-        best = dict(zip(question.candidates, scores, strict=True))  # one that is given twice counts once
+        best = dict(zip(candidates, scores, strict=True))  # one that is given twice counts once
         ranked = sorted(best.items(), key=lambda pair: -pair[1])
         return [Ranked(*pair) for pair in ranked[: max(self.options.k, self.options.depth)]]
 

@@ -68,7 +68,7 @@ class Capitals:
                 self.options.error
             ]("no answer today")
         country = question.text.removeprefix("What is the capital of ").removesuffix("?")
-        pids = question.candidates or list(self.corpus)
+        pids = list(self.corpus) if question.candidates is None else question.candidates
         ranked = sorted(pids, key=lambda pid: country not in self.corpus[pid].text)
         text = self.corpus[ranked[0]].title if ranked else "nowhere"
         retrieved = tuple(Ranked(pid, -rank) for rank, pid in enumerate(ranked))

@@ -46,10 +46,12 @@ def raising(error: BaseException) -> Callable[[], Answer]:
         (Answer("x", usage=Usage(seconds={"read": -0.1})), "has a usage below zero"),
         (Answer("x", usage=Usage(seconds={"read": math.nan})), "got NaN, infinity or None"),
         (Answer("x", retrieved=("p1",)), "expected array at $.retrieved[0], got str"),
-        (Answer("x", retrieved=None), "expected array at $.retrieved"),
+        (Answer("x", retrieved="p1"), "expected array | null at $.retrieved, got str"),
         (Answer("x", retrieved=(r for r in ())), "generator is no plain value"),
         (Answer("x", (Ranked("p1", math.inf),)), "expected float at $.retrieved[0][1], got NaN, infinity or None"),
-        (Answer("x", (Ranked("p3", 1.0),)), "names passage 'p3', which is not among the question's candidates"),
+        (Answer("x", (Ranked("p3", 1.0),)), "ranks passage 'p3', which is not among the question's candidates"),
+        (Answer("x", (Ranked("p1", 1.0),) * 9), "ranks passage 'p1' twice. Expected each once"),
+        (Answer("x", (Ranked("p1", 1.0), Ranked("p2", 2.0))), "ranks passage 'p2' with score 2.0 behind 'p1' with 1.0"),
         (Answer("x", support="Oslo"), "expected array | null at $.support, got str"),
     ],
     ids=str,
@@ -64,6 +66,11 @@ def test_an_answer_that_no_record_can_hold_stops_the_run_by_name(value: object, 
 def test_numbers_of_numpy_and_plain_lists_are_taken_as_what_they_are() -> None:
     given = Answer("x", [["p1", np.float32(0.5)]], Usage(np.int64(4)))
     assert answer_batch(Says(given), QUESTIONS[:1]) == [Answer("x", (Ranked("p1", 0.5),), Usage(4))]
+
+
+def test_where_nothing_is_offered_no_passage_may_be_named() -> None:
+    with pytest.raises(ConfigError, match="ranks passage 'p1', which is not among the question's candidates"):
+        answer_batch(Says(Answer("x", (Ranked("p1", 1.0),))), [Question("q", "Who?", ())])
 
 
 @pytest.mark.parametrize("returned", [None, (Answer("x") for _ in "ab"), {"q1": Answer("x")}, Answer("x"), []], ids=str)

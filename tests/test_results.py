@@ -71,6 +71,20 @@ def test_examples_come_back_as_they_went(tmp_path: Path) -> None:
     assert results.open_run(tmp_path).examples == examples
 
 
+def test_the_first_runs_are_read_as_what_they_meant(tmp_path: Path) -> None:
+    """They wrote [] for the whole corpus as for nothing, and for no search as for one that found nothing."""
+    write_run(tmp_path, [Example(Question("q1", "?", ()), Gold(("a",)))])
+    assert results.open_run(tmp_path).examples[0].question.candidates is None
+    (tmp_path / "records.jsonl").write_text('{"id":"q1","answer":{"text":"x","retrieved":[]}}\n', encoding="utf-8")
+    assert results.open_run(tmp_path).records()[0].answer.retrieved is None
+
+
+def test_a_search_that_found_nothing_is_not_the_same_as_none(tmp_path: Path) -> None:
+    found, none = Record("q1", Answer("", retrieved=()), ()), Record("q2", Answer("", retrieved=None))
+    log(tmp_path, found, none)
+    assert results.read_records(tmp_path) == [found, none]
+
+
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_line_cut_short_by_a_kill_is_left_out_and_then_overwritten(tmp_path: Path, cut: int) -> None:
     log(tmp_path, FULL, BARE)

@@ -35,7 +35,8 @@ class {title}:
 
     def answer_one(self, question):
         asked = set(question.text.lower().split())
-        scored = [Ranked(pid, len(asked & self.words[pid])) for pid in question.candidates or self.words]
+        offered = self.words if question.candidates is None else question.candidates
+        scored = [Ranked(pid, len(asked & self.words[pid])) for pid in offered]
         best = sorted(scored, key=lambda ranked: -ranked.score)[: self.depth]
         return Answer(self.corpus[best[0].passage_id].title if best else "", retrieved=tuple(best))
 '''

@@ -35,7 +35,7 @@ class Dataset:
     """Questions with their truth, and the passages to search."""
 
     examples: tuple[Example, ...]
-    """In the order of the file; `question.candidates` are the row's own passages, each once, () if it has none."""
+    """In the order of the file; `question.candidates` are the row's own passages, each once; none if it has none."""
     corpus: Mapping[str, Passage]
     """The corpus given, then any passage of the rows that is not in it."""
     missing_gold: frozenset[str]

@@ -121,7 +121,7 @@ class Case:
     @cached_property
     def gold_ranks(self) -> list[int]:
         """Ranks, from 1, rising, of the supporting passages; a passage listed twice counts where it is first."""
-        ranking = dict.fromkeys(ranked.passage_id for ranked in self.record.answer.retrieved)
+        ranking = dict.fromkeys(ranked.passage_id for ranked in self.record.answer.retrieved or ())
         supporting = self.truth.gold.supporting
         return [rank for rank, passage_id in enumerate(ranking, 1) if passage_id in supporting]
 

@@ -76,7 +76,7 @@ class BM25:
         return IndexStats(len(corpus), time.perf_counter() - start, folder_bytes(folder), cached=cached)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
-        """The k passages with the highest scores; a passage that shares no word scores 0 and ranks last.
+        """The k passages with the highest scores; one that shares no word with the question is not among them.
 
         Raises:
             ConfigError: k is below 1.
@@ -88,16 +88,18 @@ class BM25:
 
     def _ranking(self, question: Question, words: list[str], k: int) -> list[Ranked]:
         rows = self._rows.allowed(question)
-        scores = self._scores(words)
-        return self._rows.ranking(scores if rows is None else scores[rows], rows, k)
-
-    def _scores(self, words: list[str]) -> Array:
-        """Scores of all passages, row by row."""
         known = [] if self._engine is None else self._engine.get_tokens_ids(words)
         if not known:
-            return np.zeros(len(self._rows), dtype=np.float32)
+            return []
         scores: Array = self._engine.get_scores_from_ids(known)
-        return scores
+        ranking = self._rows.ranking(scores if rows is None else scores[rows], rows, k)
+        least = self._unmatched(known)
+        return [ranked for ranked in ranking if ranked.score > least]
+
+    def _unmatched(self, known: list[int]) -> float:
+        """The score of a passage with none of the words: 0, but for the variants that give it something too."""
+        lifted = self._engine.nonoccurrence_array
+        return 0.0 if lifted is None else float(lifted[known].sum())
 
     def _tokenize(self, texts: Iterable[str], return_ids: bool) -> Any:
         stopwords, stemmer = self.options.stopwords, self._stemmer

@@ -31,11 +31,11 @@ class Given:
         return [self._ranking(question, k) for question in questions]
 
     def _ranking(self, question: Question, k: int) -> list[Ranked]:
-        if self._corpus and not question.candidates:
+        if self._corpus and question.candidates is None:
             raise ConfigError(
                 f"question '{question.id}' has no candidates, and retriever 'given' does not search a corpus. "
                 "Choose a setting that gives candidates (gold, distractor, injected, retrieved) or another retriever"
             )
         refuse_unknown_candidates(question, self._corpus)
-        candidates = tuple(dict.fromkeys(question.candidates))
-        return [Ranked(passage_id, 1 / rank) for rank, passage_id in enumerate(candidates[:k], start=1)]
+        candidates = dict.fromkeys(question.candidates or ())
+        return [Ranked(passage_id, 1 / rank) for rank, passage_id in enumerate([*candidates][:k], start=1)]

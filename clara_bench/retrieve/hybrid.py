@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clara_bench import returned
 from clara_bench.registry import Component, create
 from clara_bench.retrieve.index import check_k
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
@@ -38,8 +39,9 @@ class Hybrid:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        chosen = (options.first, options.second, options.third)
-        self.retrievers: tuple[Retriever, ...] = tuple(create("retriever", one) for one in chosen if one is not None)
+        self._chosen = [one for one in (options.first, options.second, options.third) if one is not None]
+        self.retrievers: tuple[Retriever, ...] = tuple(create("retriever", one) for one in self._chosen)
+        self._corpus: Mapping[str, Passage] = {}
 
     def describe(self) -> Mapping[str, Any]:
         """What a manifest records of the retrievers, by their places."""
@@ -48,10 +50,11 @@ class Hybrid:
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Prepare every retriever; the costs add up."""
+        self._corpus = corpus
         return add_stats([retriever.index(corpus) for retriever in self.retrievers])
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
-        """The k passages with the highest sums; one that only one retriever ranks counts once.
+        """The k passages with the highest sums; what a retriever does not rank gets nothing from it.
 
         Raises:
             ConfigError: k is below 1.
@@ -59,8 +62,12 @@ class Hybrid:
         """
         check_k(k)
         depth = max(k, self.options.depth)
-        found = [retriever.retrieve(questions, depth) for retriever in self.retrievers]
+        found = [self._rankings(place, questions, depth) for place in range(len(self.retrievers))]
         return [fuse(rankings, self.options.constant)[:k] for rankings in zip(*found, strict=True)]
+
+    def _rankings(self, place: int, questions: Sequence[Question], depth: int) -> list[tuple[Ranked, ...]]:
+        found, who = self.retrievers[place].retrieve(questions, depth), f"retriever '{self._chosen[place].name}'"
+        return returned.rankings(found, questions, depth, self._corpus, who)
 
 
 def fuse(rankings: Sequence[Sequence[Ranked]], constant: float) -> list[Ranked]:

@@ -37,15 +37,15 @@ class Rows:
         return len(self.ids)
 
     def allowed(self, question: Question) -> Array | None:
-        """Rows of the question's candidates, ascending, each once; None when it may use the whole corpus.
+        """Rows of the question's candidates, ascending, each once; None where it may use the whole corpus.
 
         Raises:
             DataError: a candidate is not in the corpus.
         """
-        if not question.candidates:
+        if question.candidates is None:
             return None
         refuse_unknown_candidates(question, self._row_of)
-        return np.unique([self._row_of[passage_id] for passage_id in question.candidates])
+        return np.unique(np.array([self._row_of[passage_id] for passage_id in question.candidates], dtype=np.int64))
 
     def ranking(self, scores: Array, rows: Array | None, k: int) -> list[Ranked]:
         """The k best rows by score; `scores` runs along `rows`, or along the whole corpus when that is None."""
@@ -61,7 +61,7 @@ def refuse_unknown_candidates(question: Question, known: Mapping[str, object]) -
     Raises:
         DataError: names the question and the candidate.
     """
-    for passage_id in question.candidates:
+    for passage_id in question.candidates or ():
         if passage_id not in known:
             raise DataError(
                 f"question '{question.id}': candidate passage '{passage_id}' is not in the corpus of {len(known)} "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clara_bench import returned
 from clara_bench.errors import BackendError
 from clara_bench.registry import Component, create
 from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
@@ -92,7 +93,8 @@ class Rerank:
             DataError: a candidate is not in the corpus.
         """
         check_k(k)
-        found = self.first.retrieve(questions, max(k, self.options.depth))
+        depth, who = max(k, self.options.depth), f"retriever '{self.options.first.name}'"
+        found = returned.rankings(self.first.retrieve(questions, depth), questions, depth, self._corpus, who)
         return [self._ranking(question, ranking)[:k] for question, ranking in zip(questions, found, strict=True)]
 
     def _ranking(self, question: Question, found: Sequence[Ranked]) -> list[Ranked]:

@@ -1,8 +1,8 @@
 """Rankings kept as TREC run files, one line a passage: `question Q0 passage rank score tag`.
 
-Files ending in .gz are compressed. Ranks are the order of truth; scores are written so that
-reading them gives the same floats back. Such a file is also a retriever: what another program
-ranked can be answered from and scored like anything else.
+Files ending in .gz are compressed. Ranks are the order, and scores, by which trec_eval goes, may not
+say otherwise; they are written so that reading them gives the same floats back. Such a file is also a
+retriever: what another program ranked can be answered from and scored like anything else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_run(path: Path, rankings: Mapping[str, Sequence[Ranked]], tag: str) ->
 
     Raises:
         DataError: what the format cannot carry: an id that is empty, holds a blank or comes twice, a score that is
-            no finite number.
+            no finite number, or that is higher than a better passage's.
         BackendError: the disk is full or cannot be written to.
     """
     lines: list[str] = []
@@ -55,6 +55,7 @@ def _check_writable(question_id: str, ranking: Sequence[Ranked]) -> None:
             raise DataError(
                 f"question '{question_id}', passage '{ranked.passage_id}': score {ranked.score} is not a finite number"
             )
+    _refuse_rising_scores(ranking, f"question '{question_id}'")
 
 
 def _word(text: str) -> str:
@@ -67,7 +68,7 @@ def read_run(path: Path) -> dict[str, tuple[Ranked, ...]]:
     """The ranking of each question, best rank first, questions in the order of the file.
 
     Raises:
-        DataError: the file is missing or empty, or a line is not of the format; names the line.
+        DataError: the file is missing, or a line is not of the format or says otherwise than one before it.
     """
     found: dict[str, dict[int, Ranked]] = {}
     seen: set[tuple[str, str]] = set()
@@ -81,9 +82,22 @@ def read_run(path: Path) -> dict[str, tuple[Ranked, ...]]:
             )
         ranking[line.rank] = line.ranked
         seen.add((line.question_id, line.ranked.passage_id))
-    if not found:
-        raise DataError(f"{path}: no rankings. Expected lines 'question Q0 passage rank score tag'")
-    return {question_id: tuple(ranking[rank] for rank in sorted(ranking)) for question_id, ranking in found.items()}
+    return {question_id: _in_order(ranks, f"{path}: question '{question_id}'") for question_id, ranks in found.items()}
+
+
+def _in_order(ranks: Mapping[int, Ranked], where: str) -> tuple[Ranked, ...]:
+    ranking = tuple(ranks[rank] for rank in sorted(ranks))
+    _refuse_rising_scores(ranking, where)
+    return ranking
+
+
+def _refuse_rising_scores(ranking: Sequence[Ranked], where: str) -> None:
+    for better, worse in itertools.pairwise(ranking):
+        if worse.score > better.score:
+            raise DataError(
+                f"{where}: passage '{worse.passage_id}' is ranked behind '{better.passage_id}' with a higher score "
+                f"({worse.score}, {better.score}). trec_eval goes by scores: write scores that fall as ranks do"
+            )
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -113,7 +127,7 @@ def _parse(text: str, where: str) -> _Line:
 
 
 class RunFile:
-    """Ranks as a stored run file says; passages that it does not name for a question are ranked last, by id."""
+    """Ranks as a stored run file says, and only what it names."""
 
     @dataclass(frozen=True, slots=True)
     class Options:
@@ -135,19 +149,19 @@ class RunFile:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._run = read_run(Path(options.path))
+        if not self._run:
+            raise DataError(f"{options.path}: no rankings. Expected lines 'question Q0 passage rank score tag'")
         self._corpus: Mapping[str, Passage] = {}
-        self._ids: list[str] = []
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Take the corpus; nothing is built."""
         start = time.perf_counter()
         self._corpus = corpus
-        self._ids = sorted(corpus)
         size = Path(self.options.path).stat().st_size
         return IndexStats(passages=len(corpus), seconds=time.perf_counter() - start, bytes=size)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
-        """The best k passages of each question, by stored rank.
+        """The best k passages that the run names for each question, fewer where it names fewer.
 
         Raises:
             ConfigError: k is below 1.
@@ -163,15 +177,11 @@ class RunFile:
             )
         refuse_unknown_candidates(question, self._corpus)
         self._refuse_other_corpus(question)
-        wanted = set(question.candidates) or self._corpus
-        stored = [ranked for ranked in self._run[question.id] if ranked.passage_id in wanted]
-        named = {ranked.passage_id for ranked in stored}
-        others = (pid for pid in sorted(set(question.candidates)) or self._ids if pid not in named)
-        last = min((ranked.score for ranked in stored), default=0.0) - 1
-        return [*stored, *(Ranked(pid, last) for pid in itertools.islice(others, max(0, k - len(stored))))][:k]
+        wanted = self._corpus if question.candidates is None else set(question.candidates)
+        return [ranked for ranked in self._run[question.id] if ranked.passage_id in wanted][:k]
 
     def _refuse_other_corpus(self, question: Question) -> None:
-        for ranked in () if question.candidates else self._run[question.id]:
+        for ranked in self._run[question.id] if question.candidates is None else ():
             if ranked.passage_id not in self._corpus:
                 raise DataError(
                     f"{self.options.path}: passage '{ranked.passage_id}', ranked for question '{question.id}', is not "

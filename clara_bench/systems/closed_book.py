@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clara_bench import returned
 from clara_bench.registry import Component, create
 from clara_bench.systems.describe import describe, reading
 from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
@@ -22,6 +23,7 @@ class ClosedBook:
         """The language model that answers."""
 
     def __init__(self, options: Options) -> None:
+        self.options = options
         self.reader: Reader = create("reader", options.reader)
 
     @property
@@ -39,5 +41,6 @@ class ClosedBook:
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One answer a question, from the question alone."""
-        readings = self.reader.read(questions, [()] * len(questions))
+        who = f"reader '{self.options.reader.name}'"
+        readings = returned.readings(self.reader.read(questions, [()] * len(questions)), questions, who)
         return [Answer(r.text, usage=r.usage, status=r.status, error=r.error) for r in readings]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clara_bench import returned
 from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
 from clara_bench.systems.describe import describe, reading
@@ -88,7 +89,7 @@ class Iterative:
         shares, spent = _shares(self.options.k, self.options.rounds), [Usage() for _ in questions]
         found = [list(ranking[: shares[0]]) for ranking in first]
         for share in shares[1:]:
-            steps = self.thinker.read(questions, self._texts(found))
+            steps = self._read(self.thinker, self.options.thinker, questions, found)
             spent = [_added(before, step.usage) for before, step in zip(spent, steps, strict=True)]
             more, took = self._retrieve(list(map(_asked_next, questions, steps)), self.options.k)
             seconds += took
@@ -98,16 +99,21 @@ class Iterative:
             kept + _fresh(ranking, kept)[: self.options.k - len(kept)]
             for kept, ranking in zip(found, first, strict=True)
         ]
-        read = self.reader.read(questions, self._texts(found))
+        read = self._read(self.reader, self.options.reader, questions, found)
         return [
             _answer(last, _ranked(kept, ranking, self.options.depth), usage, seconds / len(questions))
             for last, kept, ranking, usage in zip(read, found, first, spent, strict=True)
         ]
 
-    def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[Sequence[Sequence[Ranked]], float]:
-        start = time.perf_counter()
-        rankings = self.retriever.retrieve(questions, k)
+    def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[list[tuple[Ranked, ...]], float]:
+        start, who = time.perf_counter(), f"retriever '{self.options.retriever.name}'"
+        rankings = returned.rankings(self.retriever.retrieve(questions, k), questions, k, self._corpus, who)
         return rankings, time.perf_counter() - start
+
+    def _read(
+        self, reader: Reader, chosen: Component, questions: Sequence[Question], found: Sequence[Sequence[Ranked]]
+    ) -> list[Reading]:
+        return returned.readings(reader.read(questions, self._texts(found)), questions, f"reader '{chosen.name}'")
 
     def _texts(self, found: Sequence[Sequence[Ranked]]) -> list[tuple[str, ...]]:
         return [tuple(passage_text(self._corpus[ranked.passage_id]) for ranked in kept) for kept in found]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clara_bench import returned
 from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
 from clara_bench.systems.describe import describe, reading
@@ -80,13 +81,17 @@ class Rag:
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Retrieve, shorten, read; the seconds of each phase are shared among the questions."""
+        """Retrieve, shorten, read; the seconds of each phase are shared among the questions.
+
+        A question for which nothing is found is read alone, as `closed-book` reads it.
+        """
         start = time.perf_counter()
-        rankings = self.retriever.retrieve(questions, max(self.options.k, self.options.depth))
+        rankings = self._rankings(questions)
         retrieve_seconds = (time.perf_counter() - start) / len(questions)
         chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
         contexts, compress_seconds = self._contexts(questions, chosen)
-        readings = self.reader.read(questions, contexts)
+        who = f"reader '{self.options.reader.name}'"
+        readings = returned.readings(self.reader.read(questions, contexts), questions, who)
         originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(chosen)
         return [
             _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
@@ -94,6 +99,10 @@ class Rag:
                 readings, rankings, compress_seconds, originals, strict=True
             )
         ]
+
+    def _rankings(self, questions: Sequence[Question]) -> list[tuple[Ranked, ...]]:
+        depth, who = max(self.options.k, self.options.depth), f"retriever '{self.options.retriever.name}'"
+        return returned.rankings(self.retriever.retrieve(questions, depth), questions, depth, self._corpus, who)
 
     def _contexts(
         self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]]
@@ -104,9 +113,9 @@ class Rag:
         seconds: list[float] = []
         for question, passages in zip(questions, chosen, strict=True):
             start = time.perf_counter()
-            texts = self.compressor.compress(question, passages)
+            found = self.compressor.compress(question, passages) if passages else ()
             seconds.append(time.perf_counter() - start)
-            contexts.append(tuple(text for text in ((texts,) if isinstance(texts, str) else texts) if text))
+            contexts.append(returned.texts(found, f"question '{question.id}': compressor '{self.options.compressor}'"))
         return contexts, seconds
 
     def _whole_tokens(self, chosen: Sequence[Sequence[Passage]]) -> Sequence[int | None]:
@@ -114,9 +123,9 @@ class Rag:
 
 
 def _answer(
-    reading: Reading, ranking: Sequence[Ranked], seconds: Mapping[str, float], original_tokens: int | None
+    reading: Reading, ranking: tuple[Ranked, ...], seconds: Mapping[str, float], original_tokens: int | None
 ) -> Answer:
     usage = replace(reading.usage, seconds={**reading.usage.seconds, **seconds})
     if original_tokens is not None:
         usage = replace(usage, context_text_tokens=original_tokens)
-    return Answer(reading.text, tuple(ranking), usage, reading.status, reading.error)
+    return Answer(reading.text, ranking, usage, reading.status, reading.error)

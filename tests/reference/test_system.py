@@ -155,12 +155,19 @@ def test_questions_may_be_compressed_as_passages_are(folder: Path, model: Clara,
 def test_searching_the_corpus_is_ranking_all_of_it(folder: Path, corpus: Any):
     questions = asked(corpus)
     given = [dataclasses.replace(question, candidates=tuple(sorted(corpus))) for question in questions]
-    open_ = [dataclasses.replace(question, candidates=()) for question in questions]
+    open_ = [dataclasses.replace(question, candidates=None) for question in questions]
     system = clara(folder)
     system.index(corpus)
     for searched, ranked in zip(system.answer(open_), system.answer(given), strict=True):
         assert [one.passage_id for one in searched.retrieved] == [one.passage_id for one in ranked.retrieved]
         assert searched.text == ranked.text and len(searched.retrieved) == 20
+
+
+def test_where_nothing_is_offered_or_found_the_question_is_read_alone(folder: Path, corpus: Any):
+    for system in (clara(folder), clara(folder, retriever="bm25"), tiny_text(folder)):
+        nothing, something = _answered(system, corpus, [Question("q", "Who is zyzzyva?", ()), *asked(corpus, 1)])
+        assert (nothing.retrieved, nothing.usage.context_positions) == ((), 0)
+        assert something.retrieved and something.usage.context_positions > 0
 
 
 def test_25_answers_from_the_store_are_those_of_memories_made_on_the_spot(folder: Path, corpus: Any):
@@ -266,7 +273,7 @@ def test_a_question_that_does_not_fit_fails_alone(folder: Path, corpus: Any):
 
 def test_passages_can_be_found_by_any_retriever_and_read_as_memories(folder: Path, corpus: Any):
     system = clara(folder, retriever="bm25")
-    answers = _answered(system, corpus, [dataclasses.replace(q, candidates=()) for q in asked(corpus)])
+    answers = _answered(system, corpus, [dataclasses.replace(q, candidates=None) for q in asked(corpus)])
     assert [answer.retrieved[0].passage_id for answer in answers] == list(corpus)[:4]
     assert all(answer.usage.context_positions == K * (SLOTS + 1) for answer in answers)
 

@@ -23,7 +23,7 @@ def _indexed(corpus: Corpus, **options: object) -> BM25:
     return retriever
 
 
-def _ids(retriever: BM25, text: str, k: int, candidates: tuple[str, ...] = ()) -> list[str]:
+def _ids(retriever: BM25, text: str, k: int, candidates: tuple[str, ...] | None = None) -> list[str]:
     (ranking,) = retriever.retrieve([Question("q", text, candidates)], k)
     return [ranked.passage_id for ranked in ranking]
 
@@ -31,7 +31,7 @@ def _ids(retriever: BM25, text: str, k: int, candidates: tuple[str, ...] = ()) -
 def test_questions_are_stemmed_as_passages_are(corpus: Corpus) -> None:
     """No word of this question is in a passage as it stands: only its stems are."""
     assert _ids(_indexed(corpus), "discovering dances", 3) == ["curie", "bee", "frisch"]
-    assert _ids(_indexed(corpus, stemmer=None), "discovering dances", 3) == ["bee", "bergen", "blank"]
+    assert _ids(_indexed(corpus, stemmer=None), "discovering dances", 3) == []
 
 
 def test_scores_are_those_of_bm25s(corpus: Corpus) -> None:
@@ -45,21 +45,28 @@ def test_scores_are_those_of_bm25s(corpus: Corpus) -> None:
 
     (ranking,) = _indexed(corpus, k1=0.9, b=0.4).retrieve([Question("q", question)], len(corpus))
     assert ranking[0].passage_id == "grieg"
-    assert {ranked.passage_id: np.float32(ranked.score) for ranked in ranking} == expected
+    found = {ranked.passage_id: np.float32(ranked.score) for ranked in ranking}
+    assert found == {passage_id: score for passage_id, score in expected.items() if score > 0}
+    assert 0 < len(found) < len(corpus)
 
 
 @pytest.mark.parametrize("text", ["", "?!", "is it the", "zyzzyva quokka", "!!!"])
-def test_a_question_without_hits_still_gets_k_passages(corpus: Corpus, text: str) -> None:
-    assert _ids(_indexed(corpus), text, 4) == sorted(corpus)[:4]
-    assert _ids(_indexed(corpus), text, 4, ("tagus", "oslo")) == ["oslo", "tagus"]
+def test_a_question_that_shares_no_word_with_any_passage_gets_none(corpus: Corpus, text: str) -> None:
+    assert _ids(_indexed(corpus), text, 4) == []
+    assert _ids(_indexed(corpus), text, 4, ("tagus", "oslo")) == []
 
 
 @pytest.mark.parametrize("method", ["robertson", "lucene", "atire", "bm25l", "bm25+"])
-@pytest.mark.parametrize(("k", "expected"), [(1, 1), (12, 12), (13, 13), (50, 13)])
-def test_every_method_returns_as_many_as_there_are(corpus: Corpus, method: str, k: int, expected: int) -> None:
-    ids = _ids(_indexed(corpus, method=method), "capital of Portugal", k)
-    assert ids[0] == "lisbon"
-    assert len(set(ids)) == len(ids) == expected
+@pytest.mark.parametrize(("k", "expected"), [(1, ["lisbon"]), (2, ["lisbon", "oslo"]), (50, ["lisbon", "oslo"])])
+def test_every_method_ranks_what_shares_a_word_and_nothing_else(
+    corpus: Corpus, method: str, k: int, expected: list[str]
+) -> None:
+    """BM25L and BM25+ give a passage without any of the words a score above 0."""
+    assert _ids(_indexed(corpus, method=method), "capital of Portugal", k) == expected
+
+
+def test_nothing_offered_is_nothing_found(corpus: Corpus) -> None:
+    assert _ids(_indexed(corpus), "the capital of Norway", 4, ()) == []
 
 
 def test_only_candidates_are_ranked_and_by_the_same_scores(corpus: Corpus) -> None:
@@ -69,7 +76,7 @@ def test_only_candidates_are_ranked_and_by_the_same_scores(corpus: Corpus) -> No
         13,
     )
     assert some == [ranked for ranked in whole if ranked.passage_id in {"bee", "lisbon", "bergen"}]
-    assert some[-1] == ("bee", 0.0)
+    assert {ranked.passage_id for ranked in some} == {"bergen", "lisbon"}
 
 
 def test_equal_scores_are_ordered_by_passage_id_wherever_they_are_stored() -> None:
@@ -82,7 +89,7 @@ def test_equal_scores_are_ordered_by_passage_id_wherever_they_are_stored() -> No
 def test_titles_are_searched_unless_left_out(corpus: Corpus) -> None:
     titled = {**corpus, "zurich": Passage("zurich", "Zürich", "The largest city of Switzerland.")}
     assert _ids(_indexed(titled), "zürich", 1) == ["zurich"]
-    assert _ids(_indexed(titled, title=False), "zürich", 1) == ["bee"]
+    assert _ids(_indexed(titled, title=False), "zürich", 1) == []
 
 
 def test_unknown_candidates_are_refused(corpus: Corpus) -> None:
@@ -97,7 +104,7 @@ def test_k_below_one_is_refused(corpus: Corpus) -> None:
 
 def test_no_passages_and_no_words_are_no_special_case() -> None:
     assert _indexed({}).retrieve([Question("q", "Norway")], 3) == [[]]
-    assert _ids(_indexed({"p": Passage("p", "", "the"), "n": Passage("n", "", "")}), "Norway", 3) == ["n", "p"]
+    assert _ids(_indexed({"p": Passage("p", "", "the"), "n": Passage("n", "", "")}), "Norway", 3) == []
 
 
 def test_the_index_is_read_from_the_cache_and_ranks_alike(corpus: Corpus) -> None:

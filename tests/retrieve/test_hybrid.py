@@ -29,21 +29,36 @@ def test_equal_sums_are_ordered_by_passage_id() -> None:
 
 
 def test_two_retrievers_are_merged_within_depth(tmp_path: Path, corpus: Corpus) -> None:
-    options = {**_stored(tmp_path, "first", "bee", "oslo", "fram"), **_stored(tmp_path, "second", "oslo", "tagus")}
+    options = {
+        **_stored(tmp_path, "first", "bee", "oslo", "fram", "ibsen"),
+        **_stored(tmp_path, "second", "oslo", "tagus"),
+    }
     retriever = create("retriever", Component("hybrid", {**options, "depth": "3"}))
     retriever.index(corpus)
     (ranking,) = retriever.retrieve([Question("q", "?")], 3)
-    assert ranking == [("oslo", 1 / 62 + 1 / 61), ("bee", 1 / 61 + 1 / 63), ("tagus", 1 / 62)]
+    assert ranking == [("oslo", 1 / 62 + 1 / 61), ("bee", 1 / 61), ("tagus", 1 / 62)]
 
 
 def test_more_passages_than_depth_are_still_found(tmp_path: Path, corpus: Corpus) -> None:
-    options = {**_stored(tmp_path, "first", "bee"), **_stored(tmp_path, "second", "oslo"), "depth": "1"}
+    options = {**_stored(tmp_path, "first", "bee", "fram"), **_stored(tmp_path, "second", "oslo"), "depth": "1"}
     retriever = create("retriever", Component("hybrid", options))
     retriever.index(corpus)
     (ranking,) = retriever.retrieve([Question("q", "?")], 12)
-    assert len(ranking) == 12
-    (some,) = retriever.retrieve([Question("q", "?", ("tagus", "fram", "bee"))], 12)
-    assert [ranked.passage_id for ranked in some] == ["bee", "fram", "tagus"]
+    assert [ranked.passage_id for ranked in ranking] == ["bee", "oslo", "fram"]
+
+
+def test_what_no_retriever_ranks_is_not_fused(tmp_path: Path, corpus: Corpus) -> None:
+    """With constant 60: tagus is third in both lists, 2/63; the first of each list 1/61, the second 1/62."""
+    options = {
+        **_stored(tmp_path, "first", "oslo", "fram", "tagus"),
+        **_stored(tmp_path, "second", "ibsen", "curie", "tagus"),
+    }
+    retriever = create("retriever", Component("hybrid", options))
+    retriever.index(corpus)
+    (ranking,) = retriever.retrieve([Question("q", "?")], len(corpus))
+    assert [ranked.passage_id for ranked in ranking] == ["tagus", "ibsen", "oslo", "curie", "fram"]
+    (some,) = retriever.retrieve([Question("q", "?", ("bee", "fram", "tagus"))], len(corpus))
+    assert [ranked.passage_id for ranked in some] == ["tagus", "fram"]
 
 
 def test_a_third_retriever_has_its_say(tmp_path: Path, corpus: Corpus) -> None:

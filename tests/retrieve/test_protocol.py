@@ -19,6 +19,16 @@ QUESTIONS = (
     Question("hitless", "zyzzyva quokka"),
     Question("long", "the dance of the honey bee " * 60),
 )
+WORDS = {"norway": 2, "empty": 0, "hitless": 0, "long": 2}
+"""Passages that share a word with each question."""
+MATCHES: dict[str, dict[str, int]] = {
+    "bm25": WORDS,
+    "rerank": WORDS,
+    "run-file": {question.id: 2 for question in QUESTIONS},
+    "dense": {},
+    "hybrid": {},
+}
+"""Where less than the whole corpus can be ranked."""
 NAMES = ("bm25", "dense", "given", "hybrid", "rerank", "run-file")
 SEARCHING = tuple(name for name in NAMES if name != "given")
 
@@ -50,26 +60,34 @@ def build(
 
 @pytest.mark.parametrize("name", SEARCHING)
 @pytest.mark.parametrize("k", [1, 5, 13, 200])
-def test_every_question_gets_as_many_passages_as_there_are_best_first(
+def test_every_question_gets_what_matches_at_most_k_and_the_best_first(
     name: str, k: int, build: object, corpus: Corpus
 ) -> None:
     retriever = build(name)  # type: ignore[operator]
-    for ranking in retriever.retrieve(QUESTIONS, k):
+    for question, ranking in zip(QUESTIONS, retriever.retrieve(QUESTIONS, k), strict=True):
         ids = [ranked.passage_id for ranked in ranking]
-        assert len(ids) == len(set(ids)) == min(k, len(corpus))
+        assert len(ids) == len(set(ids)) == min(k, MATCHES[name].get(question.id, len(corpus)))
         assert ids == [r.passage_id for r in sorted(ranking, key=lambda ranked: (-ranked.score, ranked.passage_id))]
         assert all(type(ranked.score) is float for ranked in ranking)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_candidates_are_all_ranked_and_nothing_else(name: str, build: object) -> None:
+def test_only_candidates_are_ranked(name: str, build: object) -> None:
     some = ("tagus", "blank", "grieg", "bee")
     retriever = build(name)  # type: ignore[operator]
     questions = [Question(question.id, question.text, some) for question in QUESTIONS]
-    for ranking in retriever.retrieve(questions, 20):
-        assert {ranked.passage_id for ranked in ranking} == set(some)
-    for ranking in retriever.retrieve(questions, 3):
-        assert len(ranking) == 3
+    found = [{ranked.passage_id for ranked in ranking} for ranking in retriever.retrieve(questions, 20)]
+    assert all(ids <= set(some) for ids in found) and "grieg" in found[0]
+    if name in ("dense", "given", "hybrid"):
+        assert found == [set(some)] * len(QUESTIONS)
+    assert max(map(len, retriever.retrieve(questions, 3))) <= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_nothing_is_offered_nothing_is_found(name: str, build: object) -> None:
+    retriever = build(name)  # type: ignore[operator]
+    offered = [Question("norway", QUESTIONS[0].text, ()), Question("hitless", QUESTIONS[0].text, ("grieg",))]
+    assert [len(ranking) for ranking in retriever.retrieve(offered, 5)] == [0, 1]
 
 
 @pytest.mark.parametrize("name", SEARCHING)

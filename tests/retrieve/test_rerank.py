@@ -23,30 +23,40 @@ def options(cross_encoder_folder: Path) -> Rerank.Options:
     return Rerank.Options(model=str(cross_encoder_folder), device="cpu")
 
 
+@pytest.fixture
+def everything(corpus: Corpus, tmp_path: Path) -> Component:
+    """A first retriever that finds every passage."""
+    write_run(tmp_path / "all.trec", {"q": tuple(Ranked(pid, 1.0) for pid in (*corpus, "long"))}, "x")
+    return Component("run-file", {"path": str(tmp_path / "all.trec")})
+
+
 def _indexed(corpus: Corpus, options: Rerank.Options) -> Rerank:
     retriever = Rerank(options)
     retriever.index(corpus)
     return retriever
 
 
-def test_scores_are_the_cross_encoders_logits(corpus: Corpus, options: Rerank.Options) -> None:
+def test_scores_are_the_cross_encoders_logits(corpus: Corpus, options: Rerank.Options, everything: Component) -> None:
     model = CrossEncoder(options.model, device="cpu", local_files_only=True)
     pairs = [(QUESTION.text, f"{passage.title} {passage.text}".strip()) for passage in corpus.values()]
     logits = model.predict(pairs, activation_fn=torch.nn.Identity())
-    (ranking,) = _indexed(corpus, options).retrieve([QUESTION], 13)
+    question = replace(QUESTION, candidates=tuple(corpus))
+    (ranking,) = _indexed(corpus, replace(options, first=everything)).retrieve([question], 13)
     expected = {passage_id: float(logit) for passage_id, logit in zip(corpus, logits, strict=True)}
     assert dict(ranking) == pytest.approx(expected, abs=2e-5)
     assert min(expected.values()) < 0 or max(expected.values()) > 1  # so these are not probabilities
 
 
 def test_only_the_first_retrievers_best_are_ranked_anew(
-    corpus: Corpus, options: Rerank.Options, tmp_path: Path
+    corpus: Corpus, options: Rerank.Options, everything: Component, tmp_path: Path
 ) -> None:
     write_run(tmp_path / "run.trec", {"q": tuple(Ranked(pid, 1.0) for pid in ("bee", "oslo", "fram", "tagus"))}, "x")
     first = Component("run-file", {"path": str(tmp_path / "run.trec")})
     retriever = _indexed(corpus, replace(options, first=first, depth=3))
     (two,) = retriever.retrieve([QUESTION], 2)
-    (whole,) = _indexed(corpus, options).retrieve([QUESTION], 13)
+    (whole,) = _indexed(corpus, replace(options, first=everything)).retrieve(
+        [replace(QUESTION, candidates=tuple(corpus))], 13
+    )
     assert two == [ranked for ranked in whole if ranked.passage_id in {"bee", "oslo", "fram"}][:2]
     (four,) = retriever.retrieve([QUESTION], 4)
     assert {ranked.passage_id for ranked in four} == {"bee", "oslo", "fram", "tagus"}
@@ -58,12 +68,15 @@ def test_equal_passages_are_ordered_by_id(corpus: Corpus, options: Rerank.Option
     assert [ranked.passage_id for ranked in ranking if ranked.passage_id != "oslo"] == ["a", "b", "c", "d"]
 
 
-def test_long_pairs_are_cut_not_refused(corpus: Corpus, options: Rerank.Options) -> None:
+def test_long_pairs_are_cut_not_refused(corpus: Corpus, options: Rerank.Options, everything: Component) -> None:
     long = {"long": Passage("long", "", "the seven mountains of Norway " * 200), **corpus}
-    assert len(_indexed(long, options).retrieve([QUESTION], 14)[0]) == 14
-    assert _indexed(corpus, replace(options, max_seq=8)).retrieve([QUESTION], 13) != _indexed(corpus, options).retrieve(
-        [QUESTION], 13
-    )
+    whole = _indexed(long, replace(options, first=everything)).retrieve([QUESTION], 14)
+    assert len(whole[0]) == 14
+    assert _indexed(long, replace(options, first=everything, max_seq=8)).retrieve([QUESTION], 14) != whole
+
+
+def test_where_the_first_retriever_finds_nothing_nothing_is_ranked(corpus: Corpus, options: Rerank.Options) -> None:
+    assert _indexed(corpus, options).retrieve([replace(QUESTION, text="zyzzyva")], 5) == [[]]
 
 
 def test_an_encoder_without_a_trained_head_is_refused(

@@ -84,8 +84,80 @@ def test_the_reader_gets_the_best_k_with_their_titles(parts: str) -> None:
 
 def test_ranks_are_recorded_beyond_what_is_read(parts: str) -> None:
     [answer] = rag(parts, k="1", depth="3").answer([NORWAY])
-    assert answer.retrieved[0].passage_id == "a"
-    assert len(answer.retrieved) == 3
+    assert answer.text == "Oslo"
+    assert [ranked.passage_id for ranked in answer.retrieved] == ["a", "b"], "nothing else shares a word"
+
+
+@pytest.mark.parametrize(
+    "question", [Question("q", "zebra"), Question("q", NORWAY.text, candidates=())], ids=["no match", "no candidate"]
+)
+@pytest.mark.parametrize("compressor", [{}, {"compressor": "Cutter"}], ids=["whole", "shortened"])
+def test_where_nothing_is_found_the_question_is_read_alone(
+    parts: str, question: Question, compressor: dict[str, str]
+) -> None:
+    given = {key: f"{parts}:{name}" for key, name in compressor.items()}
+    [answer] = rag(parts, **given).answer([question])
+    assert (answer.text, answer.retrieved, answer.status) == ("", (), "ok")
+    assert (answer.usage.context_positions, answer.usage.context_text_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("[[Ranked('a', 1.0), Ranked('a', 0.5)]]", "ranks passage 'a' twice"),
+        ("[[Ranked('a', 1.0), Ranked('b', 2.0)]]", "ranks passage 'b' with score 2.0 behind 'a' with 1.0"),
+        ("[[Ranked('z', 1.0)]]", "ranks passage 'z', which is no passage of the corpus"),
+        ("[['a', 'b']]", "ranks 'a', expected a passage id and a finite score"),
+        ("[[Ranked('a', float('nan'))]]", r"ranks Ranked\(passage_id='a', score=nan\), expected"),
+        ("['ab']", "returned a ranking of type str"),
+        ("[]", "returned 0 rankings for 1 questions; expected one ranking a question"),
+        ("None", "returned NoneType for 1 questions"),
+    ],
+)
+def test_a_retriever_that_returns_what_no_ranking_is_stops_the_run(
+    tmp_path: Path, parts: str, said: str, message: str
+) -> None:
+    system = rag(parts, retriever=retriever(tmp_path, said))
+    with pytest.raises(ConfigError, match=f"retriever '.*found.py:Found' {message}"):
+        system.answer([NORWAY])
+
+
+def test_a_retriever_that_returns_more_than_it_was_asked_for_is_cut(tmp_path: Path, parts: str) -> None:
+    said = "[[Ranked('b', 3.0), Ranked('a', 2.0), Ranked('c', 1.0)]]"
+    [answer] = rag(parts, retriever=retriever(tmp_path, said), k="1", depth="2").answer([NORWAY])
+    assert [ranked.passage_id for ranked in answer.retrieved] == ["b", "a"]
+
+
+def retriever(tmp_path: Path, said: str) -> str:
+    """A file plug-in that returns the same to whatever it is asked."""
+    code = "from clara_bench import IndexStats, Ranked\n\n\nclass Found:\n"
+    code += "    def index(self, corpus):\n        return IndexStats(len(corpus), 0.0, 0)\n\n"
+    code += f"    def retrieve(self, questions, k):\n        return {said}\n"
+    (tmp_path / "found.py").write_text(code, encoding="utf-8")
+    return f"{tmp_path / 'found.py'}:Found"
+
+
+@pytest.mark.parametrize("said", ["b'Oslo'", "[b'Oslo']", "None", "[1]"])
+def test_a_compressor_that_returns_no_text_stops_the_run(tmp_path: Path, parts: str, said: str) -> None:
+    code = (
+        f"class Bad:\n    query_dependent = False\n    def compress(self, question, passages):\n        return {said}\n"
+    )
+    (tmp_path / "bad.py").write_text(code, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"compressor '.*bad.py:Bad' returned .*, expected a str or a list of them"):
+        rag(parts, compressor=f"{tmp_path / 'bad.py'}:Bad").answer([NORWAY])
+
+
+@pytest.mark.parametrize(
+    ("said", "message"), [("['Oslo']", "returned 'Oslo', expected a Reading"), ("[]", "returned 0 Readings for 1")]
+)
+def test_a_reader_that_returns_no_reading_stops_the_run(tmp_path: Path, said: str, message: str) -> None:
+    code = f"class Bad:\n    def read(self, questions, contexts):\n        return {said}\n"
+    (tmp_path / "bad.py").write_text(code, encoding="utf-8")
+    for name in ("rag", "closed-book"):
+        system: System = create("system", Component(name, {"reader": f"{tmp_path / 'bad.py'}:Bad"}))
+        system.index(CORPUS)
+        with pytest.raises(ConfigError, match=f"reader '.*bad.py:Bad' {message}"):
+            system.answer([NORWAY])
 
 
 def test_every_phase_has_its_seconds(parts: str) -> None:
@@ -131,7 +203,7 @@ def test_closed_book_reads_nothing(parts: str) -> None:
     system: System = create("system", Component("closed-book", {"reader": f"{parts}:Quoter"}))
     assert system.index(CORPUS).passages == 0
     [answer] = system.answer([NORWAY])
-    assert (answer.text, answer.retrieved, answer.usage.context_positions) == ("", (), 0)
+    assert (answer.text, answer.retrieved, answer.usage.context_positions) == ("", None, 0)
 
 
 def test_the_backbone_on_the_leaderboard_is_the_readers_model(parts: str) -> None:

@@ -18,7 +18,7 @@ class LexicalSentence:
     def answer_one(self, question):
         asked = set(re.findall(r"\w+", question.text.lower()))
         ranked, best = [], (-1, "")
-        for pid in question.candidates or self.corpus:
+        for pid in self.corpus if question.candidates is None else question.candidates:
             sentences = re.split(r"(?<=[.!?])\s+", self.corpus[pid].text)
             overlap = [(len(asked & set(re.findall(r"\w+", s.lower()))), s) for s in sentences]
             ranked.append(Ranked(pid, max(overlap)[0]))

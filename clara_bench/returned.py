@@ -1,0 +1,117 @@
+"""What components return, held against what they were asked for: any of them may be anybody's code.
+
+Rankings of a retriever or a first stage, texts of a compressor, readings of a reader. What does not fit is refused by
+name before anything is made of it; what is more than was asked for is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Sequence
+from itertools import pairwise
+from typing import Any, SupportsFloat
+
+from clara_bench.errors import ConfigError
+from clara_bench.types import Question, Ranked, Reading
+
+
+def rankings(
+    found: Any, questions: Sequence[Question], k: int, corpus: Container[str], who: str
+) -> list[tuple[Ranked, ...]]:
+    """A retriever's rankings, one a question, at most k passages each.
+
+    Args:
+        found: what `retrieve` returned.
+        questions: what it was asked.
+        k: how many passages it was asked for.
+        corpus: ids of the passages that were indexed.
+        who: as messages call it, such as "retriever 'bm25'".
+
+    Raises:
+        ConfigError: not one ranking a question, an entry that is no passage id with a finite score, a passage that is
+            not in the corpus; also see `check_ranking`.
+    """
+    given = one_each(found, questions, "ranking", who)
+    return [_ranking(one, q, k, corpus, f"question '{q.id}': {who}") for q, one in zip(questions, given, strict=True)]
+
+
+def _ranking(found: Any, question: Question, k: int, corpus: Container[str], who: str) -> tuple[Ranked, ...]:
+    if not _is_list(found):
+        raise ConfigError(f"{who} returned a ranking of type {type(found).__name__}, expected a list of Ranked")
+    ranking = tuple(_ranked(entry, who) for entry in found[:k])
+    check_ranking(ranking, question, who)
+    for passage_id, _ in ranking:
+        if passage_id not in corpus:
+            raise ConfigError(f"{who} ranks passage '{passage_id}', which is no passage of the corpus")
+    return ranking
+
+
+def _ranked(entry: Any, who: str) -> Ranked:
+    match entry:
+        case (str(passage_id), SupportsFloat() as score) if math.isfinite(score):
+            return Ranked(passage_id, float(score))
+    raise ConfigError(f"{who} ranks {entry!r:.100}, expected a passage id and a finite score")
+
+
+def check_ranking(ranking: Sequence[Ranked], question: Question, who: str) -> None:
+    """Refuse a ranking with a passage that stands in it twice or was not offered, or with scores that rise.
+
+    Raises:
+        ConfigError: names the passage.
+    """
+    offered = None if question.candidates is None else frozenset(question.candidates)
+    seen: set[str] = set()
+    for passage_id, _ in ranking:
+        if passage_id in seen:
+            raise ConfigError(f"{who} ranks passage '{passage_id}' twice. Expected each once")
+        if offered is not None and passage_id not in offered:
+            raise ConfigError(f"{who} ranks passage '{passage_id}', which is not among the question's candidates")
+        seen.add(passage_id)
+    for better, worse in pairwise(ranking):
+        if worse.score > better.score:
+            raise ConfigError(
+                f"{who} ranks passage '{worse.passage_id}' with score {worse.score} behind '{better.passage_id}' with "
+                f"{better.score}. Expected the best first, and for it the highest score"
+            )
+
+
+def texts(found: Any, who: str) -> tuple[str, ...]:
+    """The texts that a compressor made of one question's passages, without empty ones.
+
+    Raises:
+        ConfigError: neither a str nor a list of them.
+    """
+    given = (found,) if isinstance(found, str) else found
+    if not _is_list(given) or not all(isinstance(text, str) for text in given):
+        raise ConfigError(f"{who} returned {found!r:.100}, expected a str or a list of them")
+    return tuple(text for text in given if text)
+
+
+def readings(found: Any, questions: Sequence[Question], who: str) -> list[Reading]:
+    """A reader's readings, one a question.
+
+    Raises:
+        ConfigError: another number, or something other than a Reading.
+    """
+    given = one_each(found, questions, "Reading", who)
+    for question, reading in zip(questions, given, strict=True):
+        if not isinstance(reading, Reading):
+            raise ConfigError(f"question '{question.id}': {who} returned {reading!r:.100}, expected a Reading")
+    return given
+
+
+def one_each(found: Any, questions: Sequence[Question], noun: str, who: str) -> list[Any]:
+    """What was returned for some questions, as a list.
+
+    Raises:
+        ConfigError: no list, or another number.
+    """
+    given = list(found) if _is_list(found) else None
+    if given is None or len(given) != len(questions):
+        got = type(found).__name__ if given is None else f"{len(given)} {noun}s"
+        raise ConfigError(f"{who} returned {got} for {len(questions)} questions; expected one {noun} a question")
+    return given
+
+
+def _is_list(found: Any) -> bool:
+    return isinstance(found, Sequence) and not isinstance(found, str | bytes)
