@@ -38,3 +38,11 @@ def test_the_2wiki_joint_score_is_left_out_where_no_evidence_is_predicted() -> N
     records = [Record("q", Answer("x", support=SUPPORT))]
     for scorer, expected in (("2wiki", set()), ("hotpotqa", {"joint_f1"})):
         assert set(scoring.score([example], records, ["joint_f1"], scorer, "closed").metrics) == expected
+
+
+def test_a_search_that_found_nothing_scores_zero_and_where_there_is_none_nothing_is_scored() -> None:
+    example = Example(Question("q", "Who?"), Gold(("Bo",), frozenset({"p1"})))
+    nothing, none = (Record("q", Answer("Bo", retrieved=retrieved)) for retrieved in ((), None))
+    found = scoring.score([example], [nothing], ["recall@5", "mrr"], "squad", "corpus").metrics
+    assert {name: summary.mean for name, summary in found.items()} == {"recall@5": 0.0, "mrr": 0.0}
+    assert not scoring.score([example], [none], ["recall@5", "mrr"], "squad", "corpus").metrics
