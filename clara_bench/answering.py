@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from clara_bench import returned
-from clara_bench.datasets.files import plain_message
 from clara_bench.errors import BenchError, ConfigError
+from clara_bench.parsing import reason as said
 from clara_bench.registry import reason
 from clara_bench.types import Answer, Question, Status, System
 
 T = TypeVar("T")
+
+NOT_JSON = (
+    bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, UUID, Decimal,
+)  # fmt: skip
+"""What msgspec would write as text of its own accord."""
 
 
 def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
@@ -63,10 +71,11 @@ def as_recorded(value: Any, kind: type[T], what: str) -> T:
     if not isinstance(value, kind):
         raise ConfigError(f"{what} is of type {type(value).__name__}, expected clara_bench.{kind.__name__}")
     try:
-        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_number), type=kind)
+        found = msgspec.convert(msgspec.to_builtins(value, builtin_types=NOT_JSON, enc_hook=_number), kind)
+        msgspec.json.encode(found)  # refuses text that is not UTF-8
+        return found
     except msgspec.ValidationError as error:
-        said = plain_message(error).replace("got null", "got NaN, infinity or None")
-        raise ConfigError(f"{what}: {said}") from error
+        raise ConfigError(f"{what}: {said(error).replace('got null', 'got NaN, infinity or None')}") from error
     except TypeError as error:
         raise ConfigError(f"{what} cannot be written to a file: {error}") from error
 

@@ -37,11 +37,25 @@ class UnknownName(ConfigError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        listing = f" Known: {', '.join(names)}" if names else " None is known"
-        super().__init__(f"{where + ': ' if where else ''}unknown {kind} '{name}'.{hint}{listing}")
+        super().__init__(f"{where + ': ' if where else ''}unknown {kind} '{name}'.{did_you_mean(name, known)}")
+
+
+LISTED = 30
+"""Known names that a message lists."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name nearest to one that is not, and which there are.
+
+    >>> did_you_mean("recal@5", ["recall@5", "f1"])
+    " Did you mean 'recall@5'? Known: f1, recall@5"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listing = f" Known: {', '.join(names[:LISTED])}{more}" if names else " None is known"
+    return hint + listing
 
 
 class MissingDependency(BenchError):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from clara_bench.datasets.files import plain_message
 from clara_bench.errors import DataError
+from clara_bench.opening import read_bytes
+from clara_bench.parsing import decode
 from clara_bench.scoring import answer_ranks
 from clara_bench.types import Answer, Example, Fact, Passage, Ranked, Record, Triple
+
+EXPECTED = "Expected jsonl rows of id, answer, and optionally retrieved, support, evidences"
 
 
 class ForeignRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,36 +39,18 @@ def read_foreign(path: Path, examples: Sequence[Example], corpus: Mapping[str, P
     by_text = {example.question.text: example for example in examples}
     titles = _unique_titles(corpus)
     records: dict[str, Record] = {}
-    for number, line in enumerate(_foreign_bytes(path).split(b"\n"), 1):
+    for number, line in enumerate(read_bytes(path, EXPECTED).split(b"\n"), 1):
         if not line.strip():
             continue
         where = f"{path}: row {number}"
-        row = _foreign_row(line, where)
+        row = decode(line, ForeignRow, where, EXPECTED, strict=False)
         example = _asked(row, by_id, by_text, where)
         if example.question.id in records:
             raise DataError(f"{where}: a second answer to question '{example.question.id}'")
         records[example.question.id] = _foreign_record(row, example, corpus, titles, where)
     if not records:
-        raise DataError(f"{path}: no rows. Expected jsonl rows of id and answer")
+        raise DataError(f"{path}: no rows. {EXPECTED}")
     return list(records.values())
-
-
-def _foreign_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8)  # a pipe will do
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}. Expected a file of jsonl rows of id and answer") from error
-
-
-def _foreign_row(line: bytes, where: str) -> ForeignRow:
-    try:
-        return msgspec.json.decode(line, type=ForeignRow, strict=False)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8: {error}. Save the file as UTF-8") from error
-    except msgspec.DecodeError as error:
-        raise DataError(
-            f"{where}: {plain_message(error)}. Expected id, answer, and optionally retrieved, support, evidences"
-        ) from error
 
 
 def _asked(row: ForeignRow, by_id: Mapping[str, Example], by_text: Mapping[str, Example], where: str) -> Example:

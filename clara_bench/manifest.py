@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypedDict, cast
 import msgspec
 
 from clara_bench.cache import write_atomic
-from clara_bench.datasets.files import plain_message
 from clara_bench.errors import DataError
+from clara_bench.parsing import read_json, refusing
 from clara_bench.types import Setting
 
 SCHEMA = 1
@@ -83,21 +83,14 @@ def read_manifest(file: Path) -> Manifest:
     Raises:
         DataError: no such file, not JSON, written by another version, or a key is missing or of the wrong type.
     """
-    try:
-        manifest = msgspec.json.decode(file.read_bytes())
-    except OSError as error:
-        raise DataError(f"manifest {file} cannot be read: {error.strerror}. Check the path") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DataError(f"{file}: not JSON: {error}") from error
+    manifest: Any = read_json(file, Any)
     found = manifest.get("schema") if isinstance(manifest, dict) else None
     if found != SCHEMA:
         raise DataError(
             f"{file}: schema {found!r}, expected {SCHEMA}. It was written by another version of clara-bench"
         )
-    try:
+    with refusing(str(file), "Put the file back as it was written"):
         msgspec.convert(manifest, Manifest)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{file}: {plain_message(error)}. Put the file back as it was written") from error
     return cast(Manifest, manifest)
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from clara_bench import metrics, registry
 from clara_bench.candidates import FirstStage, refuse_setting
-from clara_bench.datasets.files import plain_message
-from clara_bench.errors import ConfigError, DataError
+from clara_bench.errors import ConfigError
+from clara_bench.parsing import convert
 from clara_bench.registry import Component
 from clara_bench.sources import Source
 from clara_bench.tasks import Task
@@ -49,10 +47,7 @@ def as_request(manifest: Mapping[str, Any], where: str) -> Request:
     Raises:
         DataError: it is not one.
     """
-    try:
-        return msgspec.convert(manifest["request"], Request)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{where}: request: {plain_message(error)}. Put the file back as it was written") from error
+    return convert(manifest["request"], Request, f"{where}: request", "Put the file back as it was written")
 
 
 def check(request: Request, task: Task) -> None:

@@ -15,8 +15,7 @@ import contextlib
 import fcntl
 import gzip
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,9 +23,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from clara_bench.cache import digest, disk_errors, write_atomic
-from clara_bench.datasets.files import plain_message
 from clara_bench.errors import BackendError, BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
+from clara_bench.opening import read_bytes
+from clara_bench.parsing import decode_lines
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ def read_records(path: Path) -> list[Record]:
     for number, record in enumerate(map(_told_apart, lines), 1):
         earlier = latest.get(record.id)
         if earlier is not None and earlier.answer.status not in FAILURES:
-            raise DataError(f"{path / 'records.jsonl'}:{number}: a second answer to question '{record.id}'")
+            raise DataError(f"{path / 'records.jsonl'}: line {number}: a second answer to question '{record.id}'")
         latest[record.id] = record
     return list(latest.values())
 
@@ -210,13 +210,13 @@ def publish(run: Run, root: Path) -> Path:
     if (target / "records.jsonl").exists():
         raise DataError(f"{target} holds a run that is not published. Choose another folder with --to")
     for name in ("questions.jsonl", "records.jsonl"):
-        write_atomic(target / f"{name}.gz", gzip.compress(read_bytes(run.path / name), mtime=0))
+        write_atomic(target / f"{name}.gz", gzip.compress(content(run.path / name), mtime=0))
     for name in ("scores.json", "manifest.json"):  # the manifest last: it makes the folder a run
         write_atomic(target / name, (run.path / name).read_bytes())
     return target
 
 
-def read_bytes(path: Path) -> bytes:
+def content(path: Path) -> bytes:
     """A file's bytes, from the plain file or its .gz twin; b"" when there is neither.
 
     Raises:
@@ -225,14 +225,9 @@ def read_bytes(path: Path) -> bytes:
     packed = _packed(path)
     if path.exists() and packed.exists():
         raise DataError(f"both {path} and {packed.name} are there. Take one of them away")
-    try:
-        if packed.exists():
-            return gzip.decompress(packed.read_bytes())
-        return path.read_bytes() if path.exists() else b""
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{packed}: not a whole gzip file ({error}). Fetch it again") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}. Check the path") from error
+    if not path.exists() and not packed.exists():
+        return b""
+    return read_bytes(packed if packed.exists() else path)
 
 
 def _packed(path: Path) -> Path:
@@ -258,17 +253,8 @@ def _lines(values: Iterable[Any]) -> bytes:
 
 
 def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False) -> list[T]:
-    lines = read_bytes(path).split(b"\n")
+    lines = content(path).split(b"\n")
     rest = lines.pop()
     if rest and not unfinished_last_line:
         raise DataError(f"{path}: the last line is not finished")
-    return list(_decoded(lines, kind, path))
-
-
-def _decoded(lines: Iterable[bytes], kind: type[T], path: Path) -> Iterator[T]:
-    decoder = msgspec.json.Decoder(kind)
-    for number, line in enumerate(lines, 1):
-        try:
-            yield decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise DataError(f"{path}:{number}: not a {kind.__name__.lower()}: {plain_message(error)}") from error
+    return [value for _, value in decode_lines(lines, kind, str(path))]

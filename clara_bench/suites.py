@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from dataclasses import replace
 from importlib.resources import files
@@ -10,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from clara_bench.candidates import FirstStage
-from clara_bench.datasets.files import plain_message
 from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.parsing import convert, decode_toml, read_toml
 from clara_bench.registry import Component
 from clara_bench.request import Request
 from clara_bench.sources import Source
 from clara_bench.types import Setting
+
+Value = str | int | float | bool
+"""What an option may be in TOML; it is read as on the command line."""
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,13 +29,24 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     label: str
     system: str
     setting: Setting
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, Value] = {}
     tasks: list[str] | None = None
     """Only these tasks; by default all of the suite."""
 
     def runs_on(self, task: str) -> bool:
         """Whether the entry is for this task."""
         return self.tasks is None or task in self.tasks
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the data come from, as far as it is said; see `Source`. `{task}` in `data` stands for the task's name."""
+
+    data: str | UnsetType = UNSET
+    corpus: str | UnsetType = UNSET
+    aliases: str | UnsetType = UNSET
+    split: str | UnsetType = UNSET
+    revision: str | UnsetType = UNSET
+    world: dict[str, Value] | UnsetType = UNSET
 
 
 SCHEMA = 1
@@ -51,9 +65,9 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     complete_gold: bool = False
     candidates: str = "bm25"
     depth: int = 20
-    source: dict[str, Any] = {}
-    """Data of all tasks: keys as in `Source`; `{task}` in a value stands for the task's name."""
-    sources: dict[str, dict[str, Any]] = {}
+    source: Data = Data()
+    """Data of all tasks."""
+    sources: dict[str, Data] = {}
     """Data of single tasks, over `source`."""
 
     def requests(self) -> list[Request]:
@@ -76,16 +90,9 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
         ]
 
     def _source(self, task: str) -> Source:
-        given = {**self.source, **self.sources.get(task, {})}
-        if isinstance(given.get("world"), dict):
-            given["world"] = {key: _text(value) for key, value in given["world"].items()}
-        try:
-            source = msgspec.convert(given, Source, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"suite '{self.name}': source of task '{task}': {plain_message(error)}") from error
-        unknown = given.keys() - set(Source.__dataclass_fields__)
-        if unknown:
-            raise UnknownName("source key", min(unknown), Source.__dataclass_fields__, f"suite '{self.name}'")
+        given = msgspec.to_builtins(self.source) | msgspec.to_builtins(self.sources.get(task, Data()))
+        world = {key: _text(value) for key, value in given.pop("world", {}).items()}
+        source = Source(**given, world=world)
         return replace(source, data=source.data.replace("{task}", task))
 
 
@@ -106,26 +113,19 @@ def load(name_or_path: str) -> Suite:
         ConfigError: a key is unknown, missing or of the wrong type.
     """
     if name_or_path.endswith(".toml"):
-        try:
-            return _parse(Path(name_or_path).read_text(encoding="utf-8"), name_or_path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"suite file {name_or_path} cannot be read: {error}. Check the path") from error
+        return _parse(read_toml(Path(name_or_path)), name_or_path)
     if name_or_path not in names():
         raise UnknownName("suite", name_or_path, names())
-    return _parse((_folder() / f"{name_or_path}.toml").read_text(encoding="utf-8"), f"suites/{name_or_path}.toml")
+    where = f"suites/{name_or_path}.toml"
+    return _parse(decode_toml((_folder() / f"{name_or_path}.toml").read_bytes(), where), where)
 
 
 def _folder() -> Any:
     return files("clara_bench_tasks.suites")
 
 
-def _parse(text: str, where: str) -> Suite:
-    try:
-        suite = msgspec.convert(tomllib.loads(text.removeprefix("\ufeff")), Suite)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {plain_message(error)}") from error
+def _parse(content: dict[str, Any], where: str) -> Suite:
+    suite = convert(content, Suite, where, error=ConfigError)
     _refuse_contradictions(suite, where)
     return suite
 

@@ -9,32 +9,33 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args
 
-import msgspec
+from msgspec import Meta
 
-from clara_bench.datasets.files import plain_message
 from clara_bench.datasets.reading import LAYOUTS
 from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.parsing import convert, decode_toml, read_toml
 from clara_bench.registry import discover
 from clara_bench.types import SETTINGS, Setting
 
 SCHEMA = 1
 
 Scorer = Literal["squad", "hotpotqa", "musique", "2wiki"]
+Pattern = Annotated[str, Meta(pattern=r"^[^/\\]+$")]
+"""A glob pattern on the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
     """How the official files are called: glob patterns on names, the preferred first."""
 
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    corpus: tuple[str, ...] = ("corpus.json*", "*_corpus.json*")
-    aliases: tuple[str, ...] = ()
+    splits: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    corpus: tuple[Pattern, ...] = ("corpus.json*", "*_corpus.json*")
+    aliases: tuple[Pattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,52 +116,30 @@ def load(name_or_path: str) -> Task:
     package = points[name_or_path].value
     where = f"{package}/{name_or_path}.toml"
     try:
-        text = importlib.resources.files(package).joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+        data = importlib.resources.files(package).joinpath(f"{name_or_path}.toml").read_bytes()
     except (ImportError, OSError) as error:
         raise ConfigError(
             f"task '{name_or_path}' cannot be read from {where}: {error}. Reinstall its package"
         ) from error
-    return parse(text, where)
+    return parse(decode_toml(data, where), where)
 
 
 def _load_file(path: Path) -> Task:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"task file {path} cannot be read: {error}. Check the path") from error
-    return parse(text, str(path), folder=str(path.parent))
+    return dataclasses.replace(parse(read_toml(path), str(path)), folder=str(path.parent))
 
 
-def parse(text: str, where: str, folder: str = "") -> Task:
-    """A task from the text of its file.
+def parse(content: Mapping[str, Any], where: str) -> Task:
+    """A task from the tables of its file.
 
     Raises:
         UnknownName, ConfigError: see `load`; `where` begins the message.
     """
-    try:
-        content = tomllib.loads(text.removeprefix("\ufeff"))  # some editors open a file with a byte order mark
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not TOML: {error}") from error
-    _refuse_unknown_keys(content, Task, where)
+    if "folder" in content:  # which is not said, but known
+        raise UnknownName("key", "folder", (), where=where)
     _refuse_unknown_names(content, where)
-    try:
-        task = msgspec.convert(content, Task)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {plain_message(error)}") from error
+    task = convert(content, Task, where, error=ConfigError)
     _refuse_contradictions(task, where)
-    return dataclasses.replace(task, folder=folder)
-
-
-def _refuse_unknown_keys(content: Mapping[str, Any], record: type, where: str) -> None:
-    hints = get_type_hints(record)
-    known = [name for name in hints if name != "folder"]
-    for key, value in content.items():
-        if key not in known:
-            raise UnknownName("key", key, known, where=where)
-        kinds = (hints[key], *get_args(hints[key]))
-        nested = [kind for kind in kinds if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
-        if nested and isinstance(value, dict):
-            _refuse_unknown_keys(value, nested[0], f"{where}: [{key}]")
+    return task
 
 
 def _refuse_unknown_names(content: Mapping[str, Any], where: str) -> None:

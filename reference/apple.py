@@ -77,7 +77,7 @@ def _read(folder: Path, stem: str, unpickle: bool) -> dict[str, Any]:
     if not safe.is_file() and not is_zipfile(pickled):
         raise DataError(f"{pickled}: not written by torch.save, or cut off. Copy it again")
     try:
-        read = load_file(safe) if safe.is_file() else torch.load(pickled, map_location="cpu", weights_only=True)
+        read = load_file(safe) if safe.is_file() else torch.load(pickled, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:  # a damaged pickle makes torch raise whatever it stumbles over
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{safe if safe.is_file() else pickled}: cannot be read: {reason}") from error

@@ -11,6 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from clara_bench import DataError
+from clara_bench.parsing import decode
+
 VERSION = 1
 """Raised with every change of a prompt; data of different versions are not mixed."""
 MISSING = "NOT IN DOCUMENT"
@@ -126,8 +129,8 @@ def read_list(reply: str, length: int | None = None) -> list[str]:
     if start < 0 or end < start:
         raise BadReply(f"no JSON list in {_shortened(text)}")
     try:
-        found = msgspec.json.decode(text[start : end + 1], type=list[str | int | float])
-    except ValueError as error:
+        found = decode(text[start : end + 1], list[str | int | float], "the reply")
+    except DataError as error:
         raise BadReply(f"{error} in {_shortened(text)}") from error
     if length is not None and len(found) != length:
         raise BadReply(f"a list of {len(found)}, expected {length}")

@@ -10,7 +10,6 @@ Shapes: B rows, T tokens, D width of the encoder, H hidden.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from clara_bench import BackendError, DataError
+from clara_bench.parsing import read_json
 from clara_bench.read import models
 from reference.decode import Span, clock, greedy
 from reference.layout import batches
@@ -116,7 +116,7 @@ class Bridged:
             DataError: its tensors are missing, unexpected, or of another shape than config.json says.
         """
         folder = self.model.folder
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings = read_json(folder / "config.json", dict[str, Any])
         kind, width = settings.get("projector_type"), settings.get("retriever_hidden_size")
         if kind != "mlp2x_gelu" or not isinstance(width, int) or not 0 < width <= WIDEST:
             said = f"projector_type {kind!r} and retriever_hidden_size {width!r}"

@@ -6,7 +6,6 @@ Defaults are those of the paper (Table 10) where it names one, and of its releas
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from clara_bench import ConfigError
+from clara_bench.parsing import convert, read_toml
 
 Role = Literal["compressor", "reasoner", "generator"]
 ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
@@ -243,10 +243,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.
     """
-    try:
-        config = msgspec.convert(_over(_tables(path), overrides or {}), Config, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    config = convert(_over(_tables(path), overrides or {}), Config, str(path), error=ConfigError)
     for name, stage in config.stages.items():
         if stage.batch % stage.parallel.micro_batch:
             raise ConfigError(
@@ -263,15 +260,15 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     return config
 
 
-def _tables(path: Path) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Expected a config file (TOML)") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+def _tables(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a file, laid over those of its base."""
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: a config cannot be its own base. Name another one, or none")
+    tables = read_toml(path, "Expected a config file (TOML)")
     base = tables.get("base")
-    return _over(_tables(path.parent / base), tables) if isinstance(base, str) and base else tables
+    if not isinstance(base, str) or not base:
+        return tables
+    return _over(_tables(path.parent / base, (*above, path.resolve())), tables)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ The stages before are found by the folders that each names as its start, as far 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clara_bench import ConfigError
+from clara_bench.parsing import decode
 from reference import checkpoint
 from reference.manifest import MANIFEST, read_manifest
 from reference.weights import NumberFormat
@@ -106,7 +106,9 @@ def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
 def _thinned(log: str) -> str:
     """Every evaluation, and steps at even distances."""
     lines = [line for line in log.splitlines() if line]
-    steps = [number for number, line in enumerate(lines) if "evaluation" not in json.loads(line)]
+    steps = [
+        number for number, line in enumerate(lines) if "evaluation" not in decode(line, dict[str, Any], "log.jsonl")
+    ]
     apart = max(1, -(-len(steps) // STEPS))
     left_out = {number for place, number in enumerate(steps) if (place + 1) % apart and place + 1 < len(steps)}
     return "".join(line + "\n" for number, line in enumerate(lines) if number not in left_out)

@@ -9,10 +9,12 @@ from typing import IO, TypeVar
 import msgspec
 
 from clara_bench import ConfigError, DataError
+from clara_bench.parsing import decode, decode_lines
 from reference.assignments import VERSION
 from reference.teacher import Written
 
 Line = TypeVar("Line", bound=msgspec.Struct)
+MEND = "Move the journal away, or choose another file to write"
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,11 +66,8 @@ def begun(path: Path, header: msgspec.Struct, line: type[Line]) -> list[Line]:
             note(journal, header)
         return []
     lines = whole.split(b"\n")
-    try:
-        found = msgspec.json.decode(lines[0], type=type(header))
-        done = [msgspec.json.decode(text, type=line) for text in lines[1:]]
-    except ValueError as error:
-        raise DataError(f"{path}: not a journal ({error}). Move it away, or choose another file to write") from error
+    found = decode(lines[0], type(header), f"{path}: not a journal", MEND)
+    done = [value for _, value in decode_lines(lines[1:], line, f"{path}: not a journal", MEND, first=2)]
     _agree(path, found, header)
     if broken:
         with path.open("r+b") as journal:

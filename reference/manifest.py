@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from clara_bench import ConfigError
+from clara_bench.parsing import convert, read_json
 from reference.config import ModelConfig
 
 SCHEMA = 1
@@ -42,17 +41,8 @@ def read_manifest(folder: Path) -> Manifest:
         ConfigError: no checkpoint, not one of this schema, or its settings are not valid.
     """
     path = folder / MANIFEST
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"{folder}: no checkpoint ({MANIFEST}: {reason}). Expected a folder from training") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON: {error}") from error
+    tables: Any = read_json(path, Any, "Expected the folder of a checkpoint from training", ConfigError)
     found = tables.get("schema") if isinstance(tables, dict) else None
     if found != SCHEMA:
         raise ConfigError(f"{path}: schema {found}, this version reads {SCHEMA}. Train or export it again")
-    try:
-        return msgspec.convert(tables, Manifest)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return convert(tables, Manifest, str(path), error=ConfigError)

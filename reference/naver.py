@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
+from clara_bench.parsing import read_json
 from reference import backbone as backbones
 from reference.apple import EMBEDDINGS, HEAD, check_same, import_apple, read_apple
 from reference.backbone import Loaded
@@ -100,12 +101,7 @@ def read_naver(folder: Path, backbone: str = "", dtype: DType = "bfloat16", unpi
 
 def _settings(folder: Path) -> Settings:
     path = folder / "config.json"
-    try:
-        settings = msgspec.convert(msgspec.json.decode(path.read_bytes()), Settings, strict=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Expected PISCO's or COCOM's folder") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}. Expected PISCO's or COCOM's settings") from error
+    settings = read_json(path, Settings, "Expected PISCO's or COCOM's settings", strict=False)
     if settings.unfit:
         raise ConfigError(f"{path}: {settings.unfit}")
     return settings

@@ -5,14 +5,14 @@ A question comes with the passages that the file gives it; those that support it
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from clara_bench import DataError
+from clara_bench.opening import read_bytes
+from clara_bench.parsing import decode, decode_lines
 from reference.data import Row, Turn
 
 
@@ -62,17 +62,14 @@ def read_official(path: Path) -> Iterator[Row]:
             yield _row(question, f"{path}, question {number}", f"{path.name}:{number}")
 
 
+EXPECTED = "Expected a training file of HotpotQA, 2Wiki, MuSiQue or NQ"
+
+
 def _questions(path: Path) -> list[_Official]:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Expected an official training file") from error
-    try:
-        if data.lstrip()[:1] == b"[":
-            return msgspec.json.decode(data, type=list[_Official])
-        return msgspec.json.Decoder(_Official).decode_lines(data)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}. Expected a training file of HotpotQA, 2Wiki, MuSiQue or NQ") from error
+    data = read_bytes(path, EXPECTED)
+    if data.lstrip()[:1] == b"[":
+        return decode(data, list[_Official], str(path), EXPECTED)
+    return [question for _, question in decode_lines(data.splitlines(), _Official, str(path), EXPECTED)]
 
 
 def _row(question: _Official, where: str, default: str) -> Row:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from clara_bench import ConfigError
+from clara_bench.parsing import decode_toml
 from reference.config import Config
 
 
@@ -41,6 +41,7 @@ def _put(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
 def _value(text: str) -> Any:
     """As TOML reads it, or else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        tables = decode_toml(f"value = {text}", "--set")
+    except ConfigError:
         return text
+    return tables["value"] if len(tables) == 1 else text

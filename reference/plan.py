@@ -8,8 +8,6 @@ Shapes: H hidden, M memory slots.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 from torch import nn
 
 from clara_bench import ConfigError
+from clara_bench.parsing import read_json, read_toml
 from reference import deepspeed
 from reference.backbone import architecture
 from reference.config import RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
@@ -148,7 +147,7 @@ def _architecture(model: str, file: Path | None) -> Any:
     folder = Path(model).expanduser()
     if file is not None or folder.is_dir():
         return _read_architecture(file or folder / "config.json")
-    known = tomllib.loads(ARCHITECTURES.read_text(encoding="utf-8"))
+    known = read_toml(ARCHITECTURES)
     if model in known:
         return CONFIG_MAPPING[known[model].pop("model_type")](**known[model])
     try:
@@ -163,10 +162,10 @@ def _architecture(model: str, file: Path | None) -> Any:
 def _read_architecture(path: Path) -> Any:
     from transformers import CONFIG_MAPPING
 
+    known = read_json(path, dict[str, Any], "Expected the config.json of a language model", ConfigError)
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
         return CONFIG_MAPPING[known.pop("model_type")](**known)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(
             f"{path}: no architecture ({reason}). Expected the config.json of a language model"

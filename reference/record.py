@@ -8,7 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from clara_bench import BackendError, MissingDependency
+from clara_bench.opening import read_lines
+from clara_bench.parsing import decode
 
 SHOWN = ("loss", "recall@1")
 
@@ -67,17 +71,21 @@ class Record:
         self._board.close()
 
 
+class _Step(msgspec.Struct):
+    step: int
+
+
 def _keep(path: Path, done: int) -> None:
     """Drop the lines after a step, and a last one that a kill cut off."""
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n") or json.loads(line)["step"] > done:
+    for line in read_lines(path):
+        if not line.endswith(b"\n") or decode(line, _Step, str(path)).step > done:
             break
         kept.append(line)
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text("".join(kept), encoding="utf-8")
+    unfinished.write_bytes(b"".join(kept))
     unfinished.replace(path)
 
 

@@ -26,6 +26,7 @@ from torch import distributed
 
 from clara_bench import BackendError, ConfigError, DataError
 from clara_bench.cache import write_atomic
+from clara_bench.parsing import read_json
 from reference.config import ModelConfig, TrainConfig
 from reference.deepspeed import Process
 from reference.stages import Stage
@@ -210,7 +211,7 @@ def _identity(stage: Stage, name: str, data: Mapping[str, Any]) -> Identity:
 def _same(theirs: Identity, ours: Identity, out: Path) -> None:
     if theirs.data is None:
         theirs = msgspec.structs.replace(theirs, data=ours.data)
-    before, now = (_flat(msgspec.json.decode(msgspec.json.encode(one))) for one in (theirs, ours))
+    before, now = (_flat(msgspec.to_builtins(one)) for one in (theirs, ours))
     for key in sorted(before.keys() | now.keys()):
         known = key in before and key in now
         if not (known and before[key] == now[key]) and key.removeprefix("settings.") not in MAY_CHANGE:
@@ -235,10 +236,7 @@ def _without_launcher() -> dict[str, str]:
 
 
 def _read(path: Path, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Delete {path.parent} to start over") from error
+    return read_json(path, kind, f"Delete {path.parent} to start over")
 
 
 def _sync(path: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby
@@ -15,6 +14,8 @@ from typing import IO, Any
 import msgspec
 
 from clara_bench import DataError
+from clara_bench.opening import read_lines
+from clara_bench.parsing import decoder, refusing
 from reference.data import Row
 from reference.forms import FORMS, Form
 
@@ -73,26 +74,19 @@ def write_joint(rows: Iterable[Row], path: Path) -> int:
     return _write(rows, path, FORMS["joint"])
 
 
+EXPECTED = "Expected JSON, one row a line, or that as .gz"
+
+
 def _read(path: Path, form: Form) -> Iterator[Row]:
-    decoder = msgspec.json.Decoder(form.line)
-    for number, text in enumerate(_lines(path), 1):
+    decoded = decoder(form.line)
+    for number, text in enumerate(read_lines(path, EXPECTED), 1):
         if text.strip():
-            yield _decode(decoder, form, text, path, number)
+            yield _row(decoded, form, text, path, number)
 
 
-def _decode(decoder: Any, form: Form, text: bytes, path: Path, number: int) -> Row:
-    try:
-        return form.row(decoder.decode(text), f"{path.name}:{number}")
-    except ValueError as error:  # msgspec's errors and UnicodeDecodeError are ValueErrors
-        raise DataError(f"{path}, line {number}: {error}") from error
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            yield from stream
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Expected JSON, one row a line, or that as .gz") from error
+def _row(decoded: Callable[[bytes], Any], form: Form, text: bytes, path: Path, number: int) -> Row:
+    with refusing(f"{path}: line {number}"):  # what a form finds wrong is a ValueError too
+        return form.row(decoded(text), f"{path.name}:{number}")
 
 
 def _write(rows: Iterable[Row], path: Path, form: Form) -> int:
@@ -115,7 +109,9 @@ def _write(rows: Iterable[Row], path: Path, form: Form) -> int:
 
 
 def _packed(raw: IO[bytes], path: Path) -> Any:
-    return gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw)
+    if path.suffix != ".gz":
+        return nullcontext(raw)
+    return gzip.GzipFile("", "wb", fileobj=raw, mtime=0)  # noqa: TID251
 
 
 def _writable(form: Form, line: Any, row: Row, path: Path) -> None:
@@ -140,7 +136,7 @@ class Lines:
             DataError: a bad line, or no rows at all; says which.
         """
         self._path, self._form, self._together = path, FORMS[form], together
-        self._decoder = msgspec.json.Decoder(self._form.line)
+        self._decoded = decoder(self._form.line)
         self._held = tuple(self._rows(_read(path, self._form))) if path.suffix == ".gz" else None
         self._starts = array("Q")
         self._numbers = array("Q")
@@ -152,9 +148,9 @@ class Lines:
 
     def _find(self) -> None:
         start, last = 0, None
-        for number, text in enumerate(_lines(self._path), 1):
+        for number, text in enumerate(read_lines(self._path, EXPECTED), 1):
             if text.strip():
-                row = _decode(self._decoder, self._form, text, self._path, number)
+                row = _row(self._decoded, self._form, text, self._path, number)
                 if not self._together or last is None or _shared(row) != _shared(last):
                     self._starts.append(start)
                     self._numbers.append(number)
@@ -171,7 +167,7 @@ class Lines:
             stream.seek(self._starts[position])
             for number, text in enumerate(stream, self._numbers[position]):
                 if text.strip():
-                    yield _decode(self._decoder, self._form, text, self._path, number)
+                    yield _row(self._decoded, self._form, text, self._path, number)
 
     def _rows(self, lines: Iterator[Row]) -> Iterator[Row]:
         if not self._together:

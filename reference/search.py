@@ -23,6 +23,7 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError, MissingDependency
 from clara_bench.cache import write_atomic
+from clara_bench.parsing import read_json
 from reference.keys import Identity
 from reference.shards import Precision
 from reference.store import Store
@@ -250,8 +251,8 @@ def _digest(texts: Sequence[str]) -> str:
 def _kept(folder: Path) -> _Manifest | None:
     """What index lies in a folder; None for none, or none that this version wrote."""
     try:
-        return msgspec.json.decode((folder / "search.json").read_bytes(), type=_Manifest)
-    except (FileNotFoundError, msgspec.MsgspecError):
+        return read_json(folder / "search.json", _Manifest)
+    except DataError:
         return None
 
 

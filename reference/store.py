@@ -24,6 +24,7 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError
 from clara_bench.cache import write_atomic
+from clara_bench.parsing import read_json
 from reference import shards
 from reference.keys import Identity, Index, Model, keyed
 from reference.shards import Precision, Shard
@@ -286,11 +287,4 @@ class Store:
 
 def _manifest(folder: Path) -> _Manifest:
     path = folder / "store.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Manifest)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Build the store first: clara-reference encode"
-        ) from error
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{path}: not the description of a store: {error}") from error
+    return read_json(path, _Manifest, "Build the store first: clara-reference encode")

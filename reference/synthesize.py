@@ -7,8 +7,6 @@ Documents and results are held in memory: cut a corpus of millions into several 
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from clara_bench import DataError
+from clara_bench.opening import read_lines
+from clara_bench.parsing import decode_lines
 from reference.assignments import Kind
 from reference.data import Row, Turn
 from reference.journal import Done, Header, digest, note, resume
@@ -65,21 +65,12 @@ def read_documents(path: Path) -> Iterator[str]:
     Raises:
         DataError: the file cannot be read, or a line holds no document; says which.
     """
-    decoder = msgspec.json.Decoder(_Document)
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield from _texts(decoder, line, f"{path}, line {number}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Expected JSON, one document a line") from error
+    lines = read_lines(path, "Expected JSON, one document a line")
+    for number, found in decode_lines(lines, _Document, str(path)):
+        yield from _texts(found, f"{path}: line {number}")
 
 
-def _texts(decoder: msgspec.json.Decoder[_Document], line: bytes, where: str) -> list[str]:
-    try:
-        found = decoder.decode(line)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from error
+def _texts(found: _Document, where: str) -> list[str]:
     texts = found.docs or [found.text]
     if not all(text.strip() for text in texts):
         raise DataError(f"{where}: no document, expected `text` or `docs`")

@@ -99,7 +99,7 @@ def test_a_line_broken_in_the_middle_is_named(tmp_path: Path) -> None:
     log(tmp_path, FULL, BARE)
     file = tmp_path / "records.jsonl"
     file.write_bytes(b"{broken\n" + file.read_bytes())
-    with pytest.raises(DataError, match=r"records.jsonl:1: not a record"):
+    with pytest.raises(DataError, match=r"records.jsonl: line 1: not JSON: "):
         results.read_records(tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_every_suite_of_ours_loads(name: str) -> None:
     [
         ("schema = 1", "schema = 2", "schema 2 is not known, this version reads 1"),
         ("schema = 1\n", "", "missing required field schema"),
-        ("schema = 1", "schema = 1\nlimits = 3", "contains unknown field limits"),
+        ("schema = 1", "schema = 1\nlimits = 3", "unknown key 'limits'. Did you mean 'limit'?"),
         ("schema = 1", "schema =", "not TOML"),
         (SUITE[SUITE.index("[[entries]]") :], "entries = []", "nothing to run"),
         ('tasks = ["nq", "musique"]', 'tasks = ["nq", "musique", "nq"]', "2 runs of nq"),
@@ -69,11 +69,10 @@ def test_a_suite_that_says_something_impossible_is_refused(
 
 def test_a_suite_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"mine.toml cannot be read: 'utf-8' codec"):
+    with pytest.raises(ConfigError, match=r"mine.toml: not TOML: not UTF-8 \(byte 0xff\)"):
         suites.load(str(tmp_path / "mine.toml"))
 
 
 def test_a_source_key_that_is_not_one_is_refused(tmp_path: Path) -> None:
-    suite = load(tmp_path, SUITE.replace("[[entries]]", "[source]\ndate = 'x'\n[[entries]]", 1))
-    with pytest.raises(ConfigError, match=r"unknown source key .date.. Did you mean .data."):
-        suite.requests()
+    with pytest.raises(ConfigError, match=r"unknown key 'date' at \$.source. Did you mean 'data'"):
+        load(tmp_path, SUITE.replace("[[entries]]", "[source]\ndate = 'x'\n[[entries]]", 1))

@@ -7,10 +7,8 @@ official alias table of 2WikiMultihopQA is JSON lines in a file called .json).
 from __future__ import annotations
 
 import ast
-import gzip
 import io
-import re
-import zlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,15 +17,14 @@ import msgspec
 
 from clara_bench.datasets.base import content_id
 from clara_bench.errors import DataError
+from clara_bench.opening import read_bytes
+from clara_bench.parsing import convert, converter, decode, decode_lines, refusing
 from clara_bench.types import Passage
 
 SUFFIXES = (".json", ".jsonl", ".txt", ".tsv")
 """What a data file's name may end with, `.gz` left off."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-T = TypeVar("T")
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class CorpusRow(msgspec.Struct):
@@ -54,8 +51,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         DataError: no such file, another kind of file, or a line that cannot be read.
     """
     if base_suffix(path) in {".txt", ".tsv"}:
-        return [_topic(line, where) for where, line in _lines(path, _read_bytes(path))]
-    return list(_decode(path, dict))
+        return _topics(path)
+    return [row for _, row in _rows(path)]
 
 
 def read_corpus(path: Path) -> dict[str, Passage]:
@@ -67,11 +64,11 @@ def read_corpus(path: Path) -> dict[str, Passage]:
         DataError: see `read_rows`; also an id that two rows have.
     """
     corpus: dict[str, Passage] = {}
-    for number, row in enumerate(_decode(path, CorpusRow), 1):
+    for where, row in _typed(path, CorpusRow):
         given = row.id or row.other_id
         id = given or content_id(row.title, row.text)
         if given and id in corpus:
-            raise DataError(f"{path}: row {number}: id '{id}' occurs twice. Each passage needs its own id")
+            raise DataError(f"{where}: id '{id}' occurs twice. Each passage needs its own id")
         corpus.setdefault(id, Passage(id, row.title, row.text))
     if not corpus:
         raise DataError(f"{path}: no passages. Expected one JSON object a line with id, title and text")
@@ -86,32 +83,7 @@ def read_aliases(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         DataError: see `read_rows`.
     """
-    return {row.entity: (*row.aliases, *row.demonyms) for row in _decode(path, AliasRow)}
-
-
-def convert(row: Any, row_type: type[T], where: str) -> T:
-    """A row checked against a Struct.
-
-    Raises:
-        DataError: `where`, the field, what was expected and what was found.
-    """
-    try:
-        return msgspec.convert(row, row_type)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{where}: {plain_message(error)}") from error
-
-
-def plain_message(error: msgspec.MsgspecError) -> str:
-    """A decoding error in the words of the rest of our errors.
-
-    >>> plain_message(msgspec.ValidationError("Expected `str`, got `int` - at `$.answer`"))
-    'expected str at $.answer, got int'
-    """
-    text = str(error).replace("`", "")
-    match = re.fullmatch(r"(?P<what>.*?)(?P<got>, got .*?)? - at (?P<path>\S+)", text)
-    if match:
-        text = f"{match['what']} at {match['path']}{match['got'] or ''}"
-    return text if text.startswith("JSON") else text[:1].lower() + text[1:]
+    return {row.entity: (*row.aliases, *row.demonyms) for _, row in _typed(path, AliasRow)}
 
 
 def base_suffix(path: Path) -> str:
@@ -119,56 +91,50 @@ def base_suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
-def _read_bytes(path: Path) -> bytes:
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of a JSON array or of JSON lines, each with its place."""
+    data = _content(path)
+    if data.lstrip()[:1] == b"[":
+        for number, row in enumerate(decode(data, list[Any], str(path)), 1):
+            where = f"{path}: row {number}"
+            yield where, convert(row, dict[str, Any], where)
+    else:
+        for number, row in decode_lines(io.BytesIO(data), dict[str, Any], str(path)):
+            yield f"{path}: line {number}", row
+
+
+def _content(path: Path) -> bytes:
     if base_suffix(path) not in SUFFIXES:
         raise DataError(f"{path}: cannot tell what it holds. Expected a name ending in {', '.join(SUFFIXES)} (or .gz)")
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).removeprefix(_BYTE_ORDER_MARK)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}). Fetch it again") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}. Check the path") from error
+    return read_bytes(path)
 
 
-def _lines(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Lines that are not blank, each with its place."""
-    for number, line in enumerate(io.BytesIO(data), 1):
-        if not line.isspace():
-            yield f"{path}: line {number}", line
+def _typed(path: Path, kind: type[Row]) -> Iterator[tuple[str, Row]]:
+    """Rows of one type, each with its place; what they hold beside it is said once."""
+    converted, known = converter(kind), set(kind.__struct_encode_fields__)
+    unread: set[str] = set()
+    for where, raw in _rows(path):
+        with refusing(where):
+            row = converted(raw)
+        unread |= raw.keys() - known
+        yield where, row
+    if unread:
+        warnings.warn(f"{path}: not read, since nothing asks for it: {', '.join(sorted(unread))}", stacklevel=2)
 
 
-def _decode(path: Path, row_type: type[T]) -> Iterator[T]:
-    data = _read_bytes(path)
-    if data.lstrip()[:1] == b"[":
-        yield from _decode_array(data, row_type, path)
-        return
-    decoder = msgspec.json.Decoder(row_type)
-    for where, line in _lines(path, data):
-        try:
-            yield decoder.decode(line)
-        except _UNREADABLE as error:
-            raise DataError(f"{where}: {_reason(error)}") from error
-
-
-def _decode_array(data: bytes, row_type: type[T], path: Path) -> list[T]:
-    try:
-        return msgspec.json.decode(data, type=list[row_type])  # type: ignore[valid-type]
-    except _UNREADABLE as error:
-        text = re.sub(r"\$\[(\d+)\]", lambda match: f"row {int(match[1]) + 1}", _reason(error))
-        raise DataError(f"{path}: {text}") from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, msgspec.MsgspecError):
-        return plain_message(error)
-    return "nested too deeply" if isinstance(error, RecursionError) else f"not UTF-8: {error}"
+def _topics(path: Path) -> list[dict[str, Any]]:
+    lines = [(number, line) for number, line in enumerate(io.BytesIO(_content(path)), 1) if not line.isspace()]
+    with warnings.catch_warnings(action="ignore"):  # Python's own, on what looks odd in a literal
+        return [_topic(line, f"{path}: line {number}") for number, line in lines]
 
 
 def _topic(line: bytes, where: str) -> dict[str, Any]:
     """One line of an Anserini topic file: a question, a tab, a Python list of its answers."""
     try:
-        question, answers = line.decode().rstrip("\r\n").split("\t")
-        return {"question": question, "answer": ast.literal_eval(answers)}
-    except (ValueError, SyntaxError) as error:
+        question, literal = line.decode().rstrip("\r\n").split("\t")
+        answers = ast.literal_eval(literal)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise DataError(f"{where}: expected a question, a tab and a Python list of answers") from error
+    if not isinstance(answers, list):
+        raise DataError(f"{where}: expected a Python list of answers, got {type(answers).__name__}")
+    return {"question": question, "answer": answers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from clara_bench.datasets.files import SUFFIXES, base_suffix
@@ -49,8 +50,10 @@ def beside(file: Path, patterns: Sequence[str]) -> Path | None:
 
 
 def _first(folders: Sequence[Path], patterns: Sequence[str]) -> Path | None:
+    there = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    files = [path for path in there if base_suffix(path) in SUFFIXES]
     for pattern in patterns:
-        found = sorted({path for folder in folders for path in folder.glob(pattern) if base_suffix(path) in SUFFIXES})
+        found = sorted({path for path in files if fnmatchcase(path.name, pattern)})
         if len(found) > 1:
             raise ConfigError(
                 f"{len(found)} files fit equally well: {', '.join(map(str, found))}. Name the one you mean"

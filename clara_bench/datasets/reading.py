@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clara_bench.datasets import generic, hotpotqa, ircot, musique, nq, wikimultihop
 from clara_bench.datasets.base import MISSING, Aliases, Dataset, Layout, PassagePool
-from clara_bench.datasets.files import convert
 from clara_bench.errors import DataError, UnknownName
+from clara_bench.parsing import converter, refusing
 from clara_bench.types import Example, Passage
 
 LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
@@ -37,7 +37,7 @@ def read(
         DataError: no rows, an unknown layout, a field of the wrong type, an empty question or answer, an id twice.
     """
     layout = detect(reader, rows, where)
-    raw = layout.prepare([convert(row, layout.row, f"{where}: row {number}") for number, row in enumerate(rows, 1)])
+    raw = layout.prepare(_checked(layout, rows, where))
     pool = PassagePool(corpus, where)
     own = [layout.passages(row, pool) for row in raw]
     examples = [layout.example(row, ids, pool, aliases or {}) for row, ids in zip(raw, own, strict=True)]
@@ -46,6 +46,15 @@ def read(
         example.question.id for example in examples if any(id.startswith(MISSING) for id in example.gold.supporting)
     )
     return Dataset(tuple(examples), pool.corpus, missing)
+
+
+def _checked(layout: Layout, rows: Sequence[Mapping[str, Any]], where: str) -> list[Any]:
+    converted: Callable[[Any], Any] = converter(layout.row)
+    found = []
+    for number, row in enumerate(rows, 1):
+        with refusing(f"{where}: row {number}"):
+            found.append(converted(row))
+    return found
 
 
 def detect(reader: str, rows: Sequence[Mapping[str, Any]], where: str) -> Layout:

@@ -12,15 +12,17 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clara_bench.bars import without_bars
 from clara_bench.cache import building, cache_dir, digest, file_digest
 from clara_bench.errors import BackendError
+from clara_bench.parsing import read_json
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0
@@ -118,14 +120,17 @@ def _downloaded(name: str, revision: str | None, code: bool, weights: bool) -> P
     raise _refusal(name, files)
 
 
+class Shards(msgspec.Struct):
+    """Which file holds which tensor."""
+
+    weight_map: dict[str, str]
+
+
 def _has_safetensors(folder: Path) -> bool:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise BackendError(f"{index}: not a list of weight files ({error}). Copy the model again") from error
-        return all((folder / shard).is_file() for shard in shards)
+        shards = read_json(index, Shards, "Copy the model again", BackendError).weight_map
+        return all((folder / shard).is_file() for shard in set(shards.values()))
     return any(folder.glob("*.safetensors"))
 
 

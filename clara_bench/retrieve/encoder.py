@@ -17,6 +17,7 @@ import numpy as np
 from clara_bench.bars import without_bars
 from clara_bench.cache import digest
 from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.parsing import decode
 from clara_bench.retrieve.index import Array
 
 try:
@@ -213,5 +214,5 @@ def _tokenizer_state(model: Any) -> str:
     tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
     if tokenizer is None:
         return json.dumps(sorted(model.tokenizer.get_vocab().items()))
-    state = json.loads(tokenizer.to_str())
+    state = decode(tokenizer.to_str(), dict[str, Any], "the tokenizer")
     return json.dumps({key: value for key, value in state.items() if key not in {"truncation", "padding"}})

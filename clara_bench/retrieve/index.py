@@ -7,23 +7,30 @@ not depend on the order in which a corpus happens to be stored.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from clara_bench.cache import building, file_digest
-from clara_bench.errors import ConfigError, DataError
+from clara_bench.errors import BenchError, ConfigError, DataError
+from clara_bench.parsing import read_json
 from clara_bench.types import Passage, Question, Ranked
 
 Array = NDArray[Any]
 
 MANIFEST = "manifest.json"
+
+
+class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an index's folder holds, file by file."""
+
+    schema: Literal[1]
+    sha256: dict[str, str]
 
 
 class Rows:
@@ -122,7 +129,7 @@ def ensure(folder: Path, build: Callable[[Path], None]) -> bool:
     with building(folder) as scratch:
         build(scratch)
         sealed = {path.name: file_digest(path) for path in sorted(scratch.iterdir())}
-        (scratch / MANIFEST).write_text(json.dumps({"schema": 1, "sha256": sealed}), encoding="utf-8")
+        (scratch / MANIFEST).write_bytes(msgspec.json.encode(Sealed(1, sealed)))
     return False
 
 
@@ -133,7 +140,7 @@ def folder_bytes(folder: Path) -> int:
 
 def _intact(folder: Path) -> bool:
     try:
-        sealed = json.loads((folder / MANIFEST).read_bytes())["sha256"]
-        return bool({path.name: file_digest(path) for path in folder.iterdir() if path.name != MANIFEST} == sealed)
-    except (OSError, ValueError, KeyError, TypeError):  # absent, half written or overwritten: all mean "make it anew"
+        sealed = read_json(folder / MANIFEST, Sealed).sha256
+        return {path.name: file_digest(path) for path in folder.iterdir() if path.name != MANIFEST} == sealed
+    except (BenchError, OSError):  # absent, half written or overwritten: all mean "make it anew"
         return False

@@ -10,15 +10,17 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
+import re
 import time
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from clara_bench.cache import file_digest, write_atomic
 from clara_bench.errors import DataError
+from clara_bench.opening import read_lines
+from clara_bench.parsing import refusing
 from clara_bench.retrieve.index import check_k, refuse_unknown_candidates
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 
@@ -72,7 +74,7 @@ def read_run(path: Path) -> dict[str, tuple[Ranked, ...]]:
     """
     found: dict[str, dict[int, Ranked]] = {}
     seen: set[tuple[str, str]] = set()
-    for number, text in enumerate(_lines(path), start=1):
+    for number, text in enumerate(read_lines(path), start=1):
         line = _parse(text, f"{path} line {number}")
         ranking = found.setdefault(line.question_id, {})
         if line.rank in ranking or (line.question_id, line.ranked.passage_id) in seen:
@@ -100,30 +102,21 @@ def _refuse_rising_scores(ranking: Sequence[Ranked], where: str) -> None:
             )
 
 
-def _lines(path: Path) -> Iterator[str]:
-    if not path.is_file():
-        raise DataError(f"no such run file: {path}")
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            yield from file
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error})") from error
+_RANK = re.compile(rb"[0-9]{1,18}")
+_SCORE = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def _parse(text: str, where: str) -> _Line:
-    fields = text.split()
+def _parse(line: bytes, where: str) -> _Line:
+    fields = line.split()
     if len(fields) != 6:
         raise DataError(f"{where}: {len(fields)} fields. Expected 'question Q0 passage rank score tag'")
-    question_id, _, passage_id, rank, score, _ = fields
-    try:
-        line = _Line(question_id, int(rank), Ranked(passage_id, float(score)))
-    except ValueError:
-        raise DataError(f"{where}: rank '{rank}' must be a whole number and score '{score}' a number") from None
-    if not math.isfinite(line.ranked.score):
+    with refusing(where):
+        question_id, _, passage_id, rank, score, _ = (field.decode() for field in fields)
+    if not _RANK.fullmatch(fields[3]) or not _SCORE.fullmatch(fields[4]):
+        raise DataError(f"{where}: rank '{rank}' must be a whole number from 0 and score '{score}' a finite number")
+    if not math.isfinite(float(score)):
         raise DataError(f"{where}: score '{score}' is not a finite number")
-    return line
+    return _Line(question_id, int(rank), Ranked(passage_id, float(score)))
 
 
 class RunFile:

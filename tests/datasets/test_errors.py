@@ -54,7 +54,8 @@ def test_a_broken_row_is_named_with_its_field(change: Callable[[list[dict[str, A
         ("generic", {"id": "", "question": "q", "answers": ["a"]}, "row 1: the id is empty"),
         ("generic", {"id": 1, "question": "q", "answers": ["a"]}, "expected str at $.id, got int"),
         ("generic", {"id": "1", "question": "q", "answers": ["a"], "passages": [{"txt": "p"}]}, "$.passages[0]"),
-        ("generic", {"id": "1", "question": "q", "answers": ["a"], "suporting": []}, "unknown field suporting"),
+        ("generic", {"id": "1", "question": "q", "answers": ["a"], "suporting": []},
+         "unknown key 'suporting'. Did you mean 'supporting'?"),
         ("hotpotqa", {"_id": "1", "question": "q", "answer": "a", "supporting_facts": {"title": ["t"], "sent_id": []},
                       "context": []}, "1 titles for 0 sentence indices"),
         ("hotpotqa", {"_id": "1", "question": "q", "answer": "a", "supporting_facts": [],
@@ -97,18 +98,20 @@ def test_rows_of_another_data_set_are_refused_with_the_keys_that_were_found() ->
     [
         ("a.jsonl", b'{"id": "1"}\n{"id": \n', "a.jsonl: line 2: "),
         ("a.jsonl", b'{"id": "1"}\n\n"text"\n', "a.jsonl: line 3: expected object, got str"),
-        ("a.json", b'[{"id": "1"}, 7]', "a.json: expected object at row 2, got int"),
-        ("a.json", b'[{"id": "1"}', "a.json: input data was truncated"),
+        ("a.json", b'[{"id": "1"}, 7]', "a.json: row 2: expected object, got int"),
+        ("a.json", b'[{"id": "1"}', "a.json: not JSON: input data was truncated"),
         ("a.jsonl", b'{"id": "\xff"}', "a.jsonl: line 1: "),
-        ("a.jsonl", b"{broken", "a.jsonl: line 1: JSON is malformed"),
+        ("a.jsonl", b"{broken", "a.jsonl: line 1: not JSON: "),
         ("a.jsonl", b'{"id": ' + b"[" * 100_000, "a.jsonl: line 1: nested too deeply"),
-        ("a.jsonl", rb'{"id": "\ud800 and more"}', "a.jsonl: line 1: JSON is malformed"),
+        ("a.jsonl", rb'{"id": "\ud800 and more"}', "a.jsonl: line 1: not JSON: "),
         ("a.jsonl.gz", b"not gzip", "a.jsonl.gz: not a whole gzip file"),
         ("a.jsonl.gz", gzip.compress(b'{"id": "1"}' * 99)[:-9], "a.jsonl.gz: not a whole gzip file"),
         ("a.csv", b"a,b", "a.csv: cannot tell what it holds"),
         ("a.txt", b"question without a tab", "a.txt: line 1: expected a question, a tab"),
         ("a.txt", b"question\t__import__('os')", "a.txt: line 1: expected a question, a tab"),
         ("a.tsv", b"question\t['a'", "a.tsv: line 1: expected a question, a tab"),
+        ("a.tsv", b"question\t" + b"-" * 100_000 + b"1", "a.tsv: line 1: expected a question, a tab"),
+        ("a.tsv", b"question\t{'a', 'b'}", "a.tsv: line 1: expected a Python list of answers, got set"),
     ],
 )
 def test_an_unreadable_file_is_named_with_the_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -126,7 +129,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (b'{"id": "1", "text": "a"}\n{"id": "1", "text": "b"}\n', "row 2: id '1' occurs twice"),
+        (b'{"id": "1", "text": "a"}\n{"id": "1", "text": "b"}\n', "line 2: id '1' occurs twice"),
         (b'{"id": "1", "title": "a"}\n', "line 1: object missing required field text"),
         (b'{"id": 1, "text": "a"}\n', "line 1: expected str | null at $.id, got int"),
         (b"", "no passages"),
@@ -137,6 +140,20 @@ def test_a_broken_corpus_is_refused(tmp_path: Path, rows: bytes, message: str) -
     with pytest.raises(DataError) as caught:
         read_corpus(tmp_path / "corpus.jsonl")
     assert message in str(caught.value)
+
+
+def test_a_misspelt_key_of_a_corpus_never_loses_its_titles(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_bytes(b'{"id": "1", "titel": "Oslo", "text": "a"}\n')
+    with pytest.raises(DataError, match=r"line 1: unknown key 'titel'\. Did you mean 'title'"):
+        read_corpus(tmp_path / "corpus.jsonl")
+
+
+def test_what_a_corpus_holds_beside_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_bytes(
+        b'{"id": "1", "text": "a", "url": "b"}\n{"id": "2", "text": "c", "by": 1}\n'
+    )
+    with pytest.warns(UserWarning, match=r"corpus\.jsonl: not read, since nothing asks for it: by, url"):
+        assert len(read_corpus(tmp_path / "corpus.jsonl")) == 2
 
 
 def test_a_broken_alias_table_is_refused(tmp_path: Path) -> None:

@@ -100,24 +100,24 @@ GOOD = {"question": ["Q?"], "answers": ["A"], "docs": ["d"]}
     ("line", "why"),
     [
         ("{", "truncated"),
-        ("[]", "Expected `object`"),
+        ("[]", "expected object"),
         ("\ufeff{}", "invalid character"),
-        (GOOD | {"docs": "d"}, r"Expected `array`, got `str` - at `\$.docs`"),
-        (GOOD | {"docs": ["d", "e"]}, "`docs` holds 2, expected one"),
-        (GOOD | {"docs": []}, "`docs` holds 0, expected one"),
+        (GOOD | {"docs": "d"}, r"expected array at \$\.docs, got str"),
+        (GOOD | {"docs": ["d", "e"]}, "docs holds 2, expected one"),
+        (GOOD | {"docs": []}, "docs holds 0, expected one"),
         (GOOD | {"docs": [" "]}, "an empty document"),
-        (GOOD | {"answers": []}, "`answers` is empty"),
-        (GOOD | {"answers": ["A", "B"]}, "1 in `question`, 2 in `answers`"),
+        (GOOD | {"answers": []}, "answers is empty"),
+        (GOOD | {"answers": ["A", "B"]}, "1 in question, 2 in answers"),
         (GOOD | {"answers": [" "]}, "an empty answer"),
         (GOOD | {"question": [""]}, "an empty question"),
-        (GOOD | {"data_type": "quiz"}, "Invalid enum value 'quiz'"),
-        (GOOD | {"chain": ["a", "b"]}, "2 in `chain`"),
-        ({"data_type": "paraphrase", "docs": ["d"]}, "`answers` is empty"),
+        (GOOD | {"data_type": "quiz"}, "invalid enum value 'quiz'"),
+        (GOOD | {"chain": ["a", "b"]}, "2 in chain"),
+        ({"data_type": "paraphrase", "docs": ["d"]}, "answers is empty"),
     ],
 )
 def test_a_bad_pretraining_line_is_named_with_the_reason(tmp_path: Path, line: object, why: str) -> None:
     path = write(tmp_path / "rows.jsonl", GOOD, "", line)
-    with pytest.raises(DataError, match=f"rows.jsonl, line 3: .*{why}"):
+    with pytest.raises(DataError, match=f"rows.jsonl: line 3: .*{why}"):
         list(read_pretrain(path))
     with pytest.raises(DataError, match="line 3"):
         Lines(path, "pretrain")
@@ -129,18 +129,18 @@ CHOICE = {"question": "Q?", "answer": "A", "docs": ["d", "e"]}
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ({"answer": "A", "docs": ["d"]}, "missing required field `question`"),
-        ({"question": "Q?", "docs": ["d"]}, "no `answer`"),
-        ({"question": "Q?", "answer": "A"}, "no `docs`"),
-        (CHOICE | {"pos_index": [2]}, r"`pos_index` is \[2\], expected 0 to 1"),
+        ({"answer": "A", "docs": ["d"]}, "missing required field question"),
+        ({"question": "Q?", "docs": ["d"]}, "no answer"),
+        ({"question": "Q?", "answer": "A"}, "no docs"),
+        (CHOICE | {"pos_index": [2]}, r"pos_index is \[2\], expected 0 to 1"),
         (CHOICE | {"pos_index": [-1]}, "expected 0 to 1"),
         (CHOICE | {"pos_index": [0, 0]}, "no place twice"),
-        (CHOICE | {"pos_index": ["0"]}, "Expected `int`"),
+        (CHOICE | {"pos_index": ["0"]}, "expected int"),
         (CHOICE | {"answer": ""}, "an empty answer"),
     ],
 )
 def test_a_bad_candidate_line_is_named_with_the_reason(tmp_path: Path, line: object, why: str) -> None:
-    with pytest.raises(DataError, match=f"rows, line 2: .*{why}"):
+    with pytest.raises(DataError, match=f"rows: line 2: .*{why}"):
         list(read_joint(write(tmp_path / "rows", CHOICE, line)))
 
 
@@ -149,10 +149,10 @@ def test_files_that_cannot_be_read_say_so(tmp_path: Path) -> None:
         list(read_joint(tmp_path / "missing"))
     whole = gzip.compress(json.dumps(CHOICE).encode() * 1000)
     (tmp_path / "cut.gz").write_bytes(whole[:-20])
-    with pytest.raises(DataError, match=r"cut\.gz: cannot be read|cut\.gz, line 1"):
+    with pytest.raises(DataError, match=r"cut\.gz: not a whole gzip file"):
         list(read_joint(tmp_path / "cut.gz"))
     (tmp_path / "latin").write_bytes(b'{"question": "\xfc?", "answer": "A", "docs": ["d"]}')
-    with pytest.raises(DataError, match="latin, line 1"):
+    with pytest.raises(DataError, match="latin: line 1: not UTF-8"):
         list(read_joint(tmp_path / "latin"))
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(DataError, match="empty: no rows"):

@@ -51,7 +51,7 @@ def test_a_stage_reads_an_official_file() -> None:
     ("text", "why"),
     [
         ("[{]", "rows: "),
-        ('[{"answer": "A"}]', "missing required field `question`"),
+        ('[{"answer": "A"}]', "missing required field question"),
         ('{"question": "Q?", "answer": "A"}', "question 1: it has no passages"),
         ('{"question": "Q?", "ctxs": [{"title": "T", "text": "t"}]}', "question 1: it has no answer"),
     ],

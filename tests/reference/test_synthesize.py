@@ -290,7 +290,7 @@ def test_documents_are_read_with_their_titles_or_from_rows(tmp_path: Path) -> No
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
     assert list(read_documents(path)) == ["T\nt", "u", "v", "w"]
     (tmp_path / "bad").write_text('{"text": "a"}\n{"title": "T"}\n')
-    with pytest.raises(DataError, match="bad, line 2: no document"):
+    with pytest.raises(DataError, match="bad: line 2: no document"):
         list(read_documents(tmp_path / "bad"))
     with pytest.raises(DataError, match="cannot be read"):
         list(read_documents(tmp_path / "missing"))
