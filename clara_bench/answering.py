@@ -13,6 +13,7 @@ import msgspec
 from clara_bench import returned
 from clara_bench.errors import BenchError, ConfigError
 from clara_bench.parsing import reason as said
+from clara_bench.recording import check_answer
 from clara_bench.registry import reason
 from clara_bench.types import Answer, Question, Status, System
 
@@ -54,11 +55,7 @@ def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
 def _checked_one(answer: Any, question: Question) -> Answer:
     where = f"question '{question.id}': the system's answer"
     found = as_recorded(answer, Answer, where)
-    usage = found.usage
-    counts = (usage.context_positions, usage.context_text_tokens, usage.prompt_tokens, usage.generated_tokens)
-    if min(*counts, *usage.seconds.values()) < 0:
-        raise ConfigError(f"{where} has a usage below zero: {usage}")
-    returned.check_ranking(found.retrieved or (), question, where)
+    check_answer(found, question, where)
     return found
 
 
@@ -75,7 +72,7 @@ def as_recorded(value: Any, kind: type[T], what: str) -> T:
         msgspec.json.encode(found)  # refuses text that is not UTF-8
         return found
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{what}: {said(error).replace('got null', 'got NaN, infinity or None')}") from error
+        raise ConfigError(f"{what}: {said(error)}") from error
     except TypeError as error:
         raise ConfigError(f"{what} cannot be written to a file: {error}") from error
 

@@ -163,6 +163,9 @@ def refusing(where: str, mend: str = "", error: type[BenchError] = DataError) ->
         raise error(f"{where}: {reason(raised)}{'. ' + mend if mend else ''}") from raised
 
 
+_FINITE = re.compile(r"float [<>]= -?1\.7976931348623157e\+308")
+
+
 def reason(error: Exception) -> str:
     """Why something cannot be decoded, in the words of the rest of our errors.
 
@@ -176,6 +179,7 @@ def reason(error: Exception) -> str:
     if "set_int_max_str_digits" in str(error):
         return "a whole number of thousands of digits"
     text = str(error).replace("`", "")
+    text = _FINITE.sub("a finite number", text)
     match = re.fullmatch(r"(?P<what>.*?)(?P<got>, got .*?)? - at (?P<path>\S+)", text)
     if match:
         text = f"{match['what']} at {match['path']}{match['got'] or ''}"

@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import gzip
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from clara_bench.errors import BackendError, BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
 from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode_lines
+from clara_bench.recording import check_record
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Run:
             DataError: they are not those that the manifest names.
         """
         file = self.path / "questions.jsonl"
-        found = [_as_meant(example, self.manifest["setting"]) for example in _decode_lines(file, Example)]
+        found = [_as_meant(example, self.manifest["setting"]) for _, example in _decode_lines(file, Example)]
         if questions_hash(found) != self.manifest["questions"]["hash"]:
             raise DataError(
                 f"{file}: not the {self.manifest['questions']['count']} questions that were asked, by the hash in "
@@ -137,10 +138,12 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         DataError: a line other than an unfinished last one does not parse, or a question that
             did not fail is answered twice.
+        ConfigError: an answer contradicts itself.
     """
     latest: dict[str, Record] = {}
     lines = _decode_lines(path / "records.jsonl", Record, unfinished_last_line=True)
-    for number, record in enumerate(map(_told_apart, lines), 1):
+    for number, record in ((number, _told_apart(record)) for number, record in lines):
+        check_record(record, f"{path / 'records.jsonl'}: line {number}: the answer")
         earlier = latest.get(record.id)
         if earlier is not None and earlier.answer.status not in FAILURES:
             raise DataError(f"{path / 'records.jsonl'}: line {number}: a second answer to question '{record.id}'")
@@ -177,6 +180,8 @@ class RecordLog:
         end = self._file.seek(0, os.SEEK_END)
         try:
             with disk_errors(self.path):
+                for record in records:
+                    check_record(record, f"question '{record.id}': the answer")
                 self._file.write(_lines(records))
                 self._file.flush()
                 os.fsync(self._file.fileno())
@@ -252,9 +257,9 @@ def _lines(values: Iterable[Any]) -> bytes:
     return b"".join(msgspec.json.encode(value) + b"\n" for value in values)
 
 
-def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False) -> list[T]:
+def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False) -> Iterator[tuple[int, T]]:
     lines = content(path).split(b"\n")
     rest = lines.pop()
     if rest and not unfinished_last_line:
         raise DataError(f"{path}: the last line is not finished")
-    return [value for _, value in decode_lines(lines, kind, str(path))]
+    return decode_lines(lines, kind, str(path))

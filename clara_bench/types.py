@@ -1,14 +1,25 @@
 """The records and Protocols that every part of the harness speaks.
 
 Records are frozen; Protocols are what a plug-in implements. Nothing here imports
-anything but the standard library, so that a plug-in can be written against it alone.
+anything of the harness, so that a plug-in can be written against it alone. Ranges are part of the
+types: msgspec holds to them whenever a record is written or read.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What other programs can hold too, which take whole numbers of JSON for floats."""
+Rank = Annotated[int, Meta(ge=1, le=2**53)]
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+Seconds = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+Id = Annotated[str, Meta(min_length=1)]
 
 Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout"]
 """What became of a question. `ok`, `empty` and `truncated` carry a scored answer; the rest are failures, scored 0."""
@@ -25,7 +36,7 @@ SETTINGS: tuple[Setting, ...] = ("closed", "gold", "distractor", "injected", "re
 class Passage:
     """One unit of retrieval."""
 
-    id: str
+    id: Id
     title: str
     text: str
 
@@ -34,9 +45,9 @@ class Passage:
 class Question:
     """What a system sees of an example. It never sees the Gold."""
 
-    id: str
+    id: Id
     text: str
-    candidates: tuple[str, ...] | None = None
+    candidates: tuple[Id, ...] | None = None
     """Passage ids that may be used, in the order given; () when none was offered, None for the whole corpus."""
 
 
@@ -44,7 +55,7 @@ class Fact(NamedTuple):
     """A supporting sentence, as HotpotQA and 2WikiMultihopQA annotate it."""
 
     title: str
-    sentence: int
+    sentence: Count
     """Index of the sentence in its passage, from 0."""
 
 
@@ -62,10 +73,10 @@ class Gold:
 
     answers: tuple[str, ...]
     """Every accepted answer, aliases included; the first is the one the annotators wrote."""
-    supporting: frozenset[str] = frozenset()
+    supporting: frozenset[Id] = frozenset()
     """Ids of the passages that the answer needs."""
     facts: tuple[Fact, ...] = ()
-    hops: int | None = None
+    hops: Count | None = None
     kind: str | None = None
     """The data set's own question type: bridge, comparison, compositional, ..."""
     evidences: tuple[tuple[Triple, ...], ...] = ()
@@ -85,22 +96,22 @@ class Example:
 class Ranked(NamedTuple):
     """One retrieved passage; in lists of these the best stands first, and no passage twice."""
 
-    passage_id: str
-    score: float
+    passage_id: Id
+    score: Finite
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one answer cost."""
 
-    context_positions: int = 0
+    context_positions: Count = 0
     """Positions of evidence the reader attends to: tokens for text, vectors for latents, separators included."""
-    context_text_tokens: int = 0
+    context_text_tokens: Count = 0
     """The same evidence as plain text, before any compression, in the reader's own tokenizer."""
-    prompt_tokens: int = 0
+    prompt_tokens: Count = 0
     """Everything the reader read, instructions and question included."""
-    generated_tokens: int = 0
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    generated_tokens: Count = 0
+    seconds: Mapping[str, Seconds] = field(default_factory=dict)
     """Seconds by phase: retrieve, compress, prefill, decode. Shares of a batch are split over its questions."""
 
 
@@ -127,12 +138,12 @@ class Answer:
 class Record:
     """One line of records.jsonl: an answer, and what can be said of it only while the passages are at hand."""
 
-    id: str
+    id: Id
     """Id of the question."""
     answer: Answer
-    answer_ranks: tuple[int, ...] | None = None
+    answer_ranks: tuple[Rank, ...] | None = None
     """Ranks, from 1, of the retrieved passages that contain an accepted answer; None where there was no search."""
-    seconds: float | None = None
+    seconds: Seconds | None = None
     """Wall-clock seconds in the system, measured from outside; a batch's seconds are split evenly."""
 
 
@@ -150,11 +161,11 @@ class Reading:
 class IndexStats:
     """What indexing cost, once per corpus."""
 
-    passages: int
-    seconds: float
-    bytes: int
+    passages: Count
+    seconds: Seconds
+    bytes: Count
     """Size of the index, memory or disk, without the passages' text."""
-    encoded_tokens: int = 0
+    encoded_tokens: Count = 0
     cached: bool = False
     """True when the index was read from the cache, in which case `seconds` is the loading time."""
 
@@ -170,7 +181,7 @@ class Traits:
     """True when documents can be compressed before the question is known; None when nothing is compressed."""
     query_dependent: bool | None = None
     weights: Literal["", "official", "official, unverified", "ours", "zero-shot"] = ""
-    nominal_ratio: float | None = None
+    nominal_ratio: Annotated[float, Meta(gt=0, le=sys.float_info.max)] | None = None
     """The compressor's own claim; the effective ratio is measured."""
 
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from clara_bench import Answer, BackendError, ConfigError, IndexStats, Question, Ranked, Usage
+from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Question, Ranked, Usage
 from clara_bench.answering import answer_batch, as_recorded, plain
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
@@ -42,16 +43,22 @@ def raising(error: BaseException) -> Callable[[], Answer]:
         (Answer("x", status="banana"), "invalid enum value 'banana' at $.status"),
         (Answer("x", usage=None), "expected object at $.usage"),
         (Answer("x", usage=Usage(1.5)), "expected int at $.usage.context_positions"),
-        (Answer("x", usage=Usage(-1)), "has a usage below zero"),
-        (Answer("x", usage=Usage(seconds={"read": -0.1})), "has a usage below zero"),
-        (Answer("x", usage=Usage(seconds={"read": math.nan})), "got NaN, infinity or None"),
+        (Answer("x", usage=Usage(-1)), "expected int >= 0 at $.usage.context_positions"),
+        (Answer("x", usage=Usage(seconds={"read": -0.1})), "expected float >= 0.0 at $.usage.seconds[...]"),
+        (Answer("x", usage=Usage(seconds={"read": math.nan})), "expected float >= 0.0 at $.usage.seconds[...]"),
         (Answer("x", retrieved=("p1",)), "expected array at $.retrieved[0], got str"),
         (Answer("x", retrieved="p1"), "expected array | null at $.retrieved, got str"),
         (Answer("x", retrieved=(r for r in ())), "generator is no plain value"),
-        (Answer("x", (Ranked("p1", math.inf),)), "expected float at $.retrieved[0][1], got NaN, infinity or None"),
+        (Answer("x", (Ranked("p1", math.inf),)), "expected a finite number at $.retrieved[0][1]"),
         (Answer("x", (Ranked("p3", 1.0),)), "ranks passage 'p3', which is not among the question's candidates"),
         (Answer("x", (Ranked("p1", 1.0),) * 9), "ranks passage 'p1' twice. Expected each once"),
         (Answer("x", (Ranked("p1", 1.0), Ranked("p2", 2.0))), "ranks passage 'p2' with score 2.0 behind 'p1' with 1.0"),
+        (Answer(b"Oslo"), "expected str at $.text, got bytes"),
+        (Answer(Decimal(3)), "expected str at $.text, got decimal"),
+        (Answer("x", usage=Usage(2**60)), "expected int <= 9007199254740992"),
+        (Answer("x", support=(Fact("Oslo", -1),)), "expected int >= 0 at $.support[0][1]"),
+        (Answer("x", error="no"), "has status 'ok' and an error"),
+        (Answer("x", status="empty"), "has status 'empty' and a text"),
         (Answer("x", support="Oslo"), "expected array | null at $.support, got str"),
     ],
     ids=str,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,21 @@ from typing import Any
 
 import pytest
 
-from clara_bench import Answer, BackendError, DataError, Example, Fact, Gold, Question, Ranked, Triple, Usage, results
+from clara_bench import (
+    Answer,
+    BackendError,
+    BenchError,
+    ConfigError,
+    DataError,
+    Example,
+    Fact,
+    Gold,
+    Question,
+    Ranked,
+    Triple,
+    Usage,
+    results,
+)
 from clara_bench.manifest import read_manifest, write_manifest
 from clara_bench.types import Record
 
@@ -80,7 +95,7 @@ def test_the_first_runs_are_read_as_what_they_meant(tmp_path: Path) -> None:
 
 
 def test_a_search_that_found_nothing_is_not_the_same_as_none(tmp_path: Path) -> None:
-    found, none = Record("q1", Answer("", retrieved=()), ()), Record("q2", Answer("", retrieved=None))
+    found, none = Record("q1", Answer("x", retrieved=()), ()), Record("q2", Answer("x", retrieved=None))
     log(tmp_path, found, none)
     assert results.read_records(tmp_path) == [found, none]
 
@@ -101,6 +116,55 @@ def test_a_line_broken_in_the_middle_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"{broken\n" + file.read_bytes())
     with pytest.raises(DataError, match=r"records.jsonl: line 1: not JSON: "):
         results.read_records(tmp_path)
+
+
+def edited(record: dict[str, Any], at: str, value: object) -> bytes:
+    """A line whose value at a dotted place is another one; None at a key to be taken out."""
+    *path, last = at.split(".")
+    holder = record
+    for step in path:
+        holder = holder[step]
+    holder[last] = value
+    return json.dumps(record).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        ("seconds", -5, "expected float >= 0.0 at $.seconds"),
+        ("answer.usage.context_positions", -7, "expected int >= 0 at $.answer.usage.context_positions"),
+        ("answer.usage.prompt_tokens", True, "expected int at $.answer.usage.prompt_tokens, got bool"),
+        ("answer.usage.seconds.decode", -1, "expected float >= 0.0"),
+        ("answer.usagx", {}, "unknown key 'usagx' at $.answer. Did you mean 'usage'?"),
+        ("second", 1.0, "unknown key 'second'. Did you mean 'seconds'?"),
+        ("answer.status", "fine", "invalid enum value 'fine'"),
+        ("answer.status", "empty", "has status 'empty' and a text"),
+        ("answer.text", " ", "has status 'ok' and no text"),
+        ("answer.error", "none", "has status 'ok' and an error"),
+        ("answer.support", [["A", -1]], "expected int >= 0 at $.answer.support[0][1]"),
+        ("answer.retrieved", [["p1", 1.0]] * 9, "ranks passage 'p1' twice"),
+        ("answer.retrieved", [["p1", 1.0], ["p2", 2.0]], "ranks passage 'p2' with score 2.0 behind 'p1'"),
+        ("answer.retrieved", [["", 1.0]], "expected str of length >= 1"),
+        ("answer_ranks", [-3], "expected int >= 1 at $.answer_ranks[0]"),
+        ("answer_ranks", [3], "has answer_ranks [3]. Expected rising places of its ranking"),
+        ("answer_ranks", [2, 1], "has answer_ranks [2, 1]"),
+        ("answer_ranks", None, "has no answer_ranks. Expected them where it searched"),
+        ("id", "", "expected str of length >= 1 at $.id"),
+    ],
+)
+def test_a_record_edited_by_hand_is_refused_with_its_line(tmp_path: Path, at: str, value: object, message: str) -> None:
+    log(tmp_path, BARE, FULL)
+    bare, full = (tmp_path / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "records.jsonl").write_bytes(bare + edited(json.loads(full), at, value))
+    with pytest.raises(BenchError, match=r"records\.jsonl: line 2: ") as caught:
+        results.read_records(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_record_that_contradicts_itself_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="question 'q1': the answer has answer_ranks"):
+        log(tmp_path, replace(FULL, answer_ranks=(3,)))
+    assert (tmp_path / "records.jsonl").read_bytes() == b""
 
 
 def test_a_question_answered_twice_is_refused_unless_it_had_failed(tmp_path: Path) -> None:
