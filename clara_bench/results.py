@@ -11,10 +11,7 @@ Published runs (under results/) hold the same files, the two large ones gzipped.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gzip
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +19,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clara_bench.cache import digest, disk_errors, write_atomic
-from clara_bench.errors import BackendError, BenchError, DataError
+from clara_bench.cache import digest, write_atomic
+from clara_bench.errors import BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
 from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode_lines
@@ -151,57 +148,6 @@ def read_records(path: Path) -> list[Record]:
     return list(latest.values())
 
 
-class RecordLog:
-    """Appends answers to records.jsonl, each batch in one synced write; one writer at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path / "records.jsonl"
-        if _packed(self.path).exists():
-            raise BackendError(f"{path} is a published run, which is not added to. Choose another --out")
-        with disk_errors(self.path):
-            self._file = self.path.open("ab")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise BackendError(f"another process is writing to {path}. Wait for it or choose another --out") from None
-        self._drop_unfinished_line()
-
-    def _drop_unfinished_line(self) -> None:
-        data = self.path.read_bytes()
-        self._file.truncate(data.rfind(b"\n") + 1)
-
-    def append(self, records: Sequence[Record]) -> None:
-        """Write a batch and sync it; on a full disk nothing of the batch stays.
-
-        Raises:
-            BackendError: the disk is full or cannot be written to.
-        """
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            with disk_errors(self.path):
-                for record in records:
-                    check_record(record, f"question '{record.id}': the answer")
-                self._file.write(_lines(records))
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file.fileno(), end)
-            raise
-
-    def close(self) -> None:
-        """Give the file back."""
-        with contextlib.suppress(OSError):  # a batch that did not fit was cut off already
-            self._file.close()
-
-    def __enter__(self) -> RecordLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def publish(run: Run, root: Path) -> Path:
     """Copy a run to results/, large files gzipped (without a time stamp, so the bytes are stable).
 
@@ -227,15 +173,16 @@ def content(path: Path) -> bytes:
     Raises:
         DataError: both are there, or the file cannot be read.
     """
-    packed = _packed(path)
-    if path.exists() and packed.exists():
-        raise DataError(f"both {path} and {packed.name} are there. Take one of them away")
-    if not path.exists() and not packed.exists():
+    twin = packed(path)
+    if path.exists() and twin.exists():
+        raise DataError(f"both {path} and {twin.name} are there. Take one of them away")
+    if not path.exists() and not twin.exists():
         return b""
-    return read_bytes(packed if packed.exists() else path)
+    return read_bytes(twin if twin.exists() else path)
 
 
-def _packed(path: Path) -> Path:
+def packed(path: Path) -> Path:
+    """Where a published run has a file that a run of one's own has unpacked."""
     return path.with_name(f"{path.name}.gz")
 
 
@@ -262,4 +209,4 @@ def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False)
     rest = lines.pop()
     if rest and not unfinished_last_line:
         raise DataError(f"{path}: the last line is not finished")
-    return decode_lines(lines, kind, str(path))
+    return decode_lines(lines, kind, str(path), "Put the file back as it was written, or take the line out")

@@ -20,11 +20,12 @@ from clara_bench.answering import answer_batch, as_recorded, plain
 from clara_bench.cache import disk_errors
 from clara_bench.candidates import NEEDS_FIRST_STAGE, Frozen, freeze, select
 from clara_bench.errors import ConfigError
+from clara_bench.log import RecordLog
 from clara_bench.manifest import write_manifest
 from clara_bench.provenance import provenance
 from clara_bench.registry import Component, plugin_errors
 from clara_bench.request import Request, label_of
-from clara_bench.results import RecordLog, Run
+from clara_bench.results import Run
 from clara_bench.sources import TaskData
 from clara_bench.systems.describe import describe
 from clara_bench.types import (
@@ -70,6 +71,7 @@ def run(
     Raises:
         BenchError: something a user can mend; answers recorded before it stay.
     """
+    out = out.absolute()  # a plug-in may change the working directory
     examples = select(data, request.limit, request.seed, request.complete_gold)
     frozen = freeze(data, examples, request.setting, request.first_stage)
     system = _build(request.system)

@@ -25,6 +25,7 @@ from clara_bench import (
     Usage,
     results,
 )
+from clara_bench.log import RecordLog
 from clara_bench.manifest import read_manifest, write_manifest
 from clara_bench.types import Record
 
@@ -70,7 +71,7 @@ def write_run(path: Path, examples: Sequence[Example]) -> None:
 
 
 def log(path: Path, *records: Record) -> None:
-    with results.RecordLog(path) as file:
+    with RecordLog(path) as file:
         file.append(records)
 
 
@@ -241,7 +242,7 @@ def test_a_file_that_is_there_both_plain_and_packed_is_refused(tmp_path: Path) -
 def test_a_published_run_is_not_added_to(tmp_path: Path) -> None:
     (tmp_path / "records.jsonl.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(BackendError, match="is a published run"):
-        results.RecordLog(tmp_path)
+        RecordLog(tmp_path)
     assert not (tmp_path / "records.jsonl").exists()
 
 

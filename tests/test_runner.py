@@ -16,6 +16,7 @@ import pytest
 from clara_bench import ConfigError, results, runner, sources, tasks
 from clara_bench.candidates import FirstStage
 from clara_bench.errors import BackendError
+from clara_bench.log import RecordLog
 from clara_bench.registry import Component
 from clara_bench.request import Request
 from clara_bench.results import Run
@@ -155,7 +156,7 @@ def test_a_wrong_number_of_answers_stops_the_run_and_keeps_the_records(go: Go) -
 
 def test_two_processes_never_write_to_one_run(go: Go) -> None:
     run = go()
-    with results.RecordLog(run.path), pytest.raises(BackendError, match="another process is writing"):
+    with RecordLog(run.path), pytest.raises(BackendError, match="another process is writing"):
         go()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,8 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
             key = repr((request.task, request.source))
             if key not in loaded:
                 loaded = {key: sources.load(tasks.load(request.task), request.source)}
-            finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
+            with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
+                finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
     return finished
 
 
@@ -152,7 +154,8 @@ def _report(finished: list[Run], seed: int) -> None:
     print_boards(boards(finished, seed=seed))
     click.echo("Written:")
     for run in finished:
-        click.echo(f"  {run.path}")
+        here = run.path.is_relative_to(Path.cwd())
+        click.echo(f"  {run.path.relative_to(Path.cwd()) if here else run.path}")
     shares = [_failed(run) for run in finished]
     if min(shares) == 1:
         raise SystemExit(1)
