@@ -17,6 +17,15 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
+def composed(text: str) -> str:
+    """The text with each letter and its accents as one character where there is one (Unicode NFC): for matching only.
+
+    >>> len("é"), len("e\u0301"), composed("e\u0301") == "é"
+    (1, 2, True)
+    """
+    return unicodedata.normalize("NFC", text)
+
+
 def normalise(text: str) -> str:
     """Lower case, no ASCII punctuation, no English articles, single blanks, in this order.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clara_bench.errors import DataError
+from clara_bench.text import composed
 from clara_bench.types import Example, Passage
 
 Aliases = Mapping[str, Sequence[str]]
@@ -74,10 +75,10 @@ class PassagePool:
     def titled(self, title: str) -> str:
         """The id of the only passage with this title, else `missing:` and the title.
 
-        A title that differs in blanks, case or punctuation will do when none is exactly the same.
+        A title that differs in blanks, case or punctuation will do when none is the same.
         """
         near = self._titles().get(squeeze(title), [])
-        found = [passage for passage in near if passage.title == title] or near
+        found = [passage for passage in near if composed(passage.title) == composed(title)] or near
         return found[0].id if len(found) == 1 else MISSING + title
 
     def identified(self, id: str) -> str:
@@ -117,14 +118,14 @@ class Layout:
 
 
 def squeeze(text: str) -> str:
-    """Only the letters and digits, in lower case: what two copies of a text share.
+    """Only the letters and digits, composed and in lower case: what two copies of a text share.
 
     >>> squeeze("Bye Bye, O. Kay (1999)")
     'byebyeokay1999'
     """
     if text.isascii():  # the same, ten times faster
         return text.lower().encode().translate(None, _OTHER_ASCII).decode()
-    return "".join(_LETTERS_AND_DIGITS.findall(text.lower()))
+    return "".join(_LETTERS_AND_DIGITS.findall(composed(text).lower()))
 
 
 def content_id(title: str, text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct, field
 
 from clara_bench.datasets.base import Aliases, Layout, PassagePool, join_kind, unique
+from clara_bench.text import composed
 from clara_bench.types import Example, Fact, Gold, Question
 
 
@@ -69,8 +70,8 @@ def facts(supporting: list[tuple[str, int]] | Facts) -> tuple[Fact, ...]:
 
 def by_title(titles: Sequence[str], own_titles: Sequence[str], ids: Sequence[str], pool: PassagePool) -> frozenset[str]:
     """The passages with these titles: the row's own, else the corpus's, else missing."""
-    own = dict(zip(reversed(own_titles), reversed(ids), strict=True))
-    return frozenset(own.get(title) or pool.titled(title) for title in titles)
+    own = dict(zip(map(composed, reversed(own_titles)), reversed(ids), strict=True))
+    return frozenset(own.get(composed(title)) or pool.titled(title) for title in titles)
 
 
 def _passages(row: Row, pool: PassagePool) -> list[str]:

@@ -1,12 +1,14 @@
 """BM25 over stemmed words, by the bm25s library (Lù 2024, arXiv:2407.03618).
 
-Passages and questions go through one and the same tokenisation. Indexing with a stemmer and
-searching without one is an easy mistake that costs a large part of the question's words.
+Passages and questions go through one and the same tokenisation, `clara_bench.retrieve.words`. Indexing with a stemmer
+and searching without one is an easy mistake that costs a large part of the question's words.
 """
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -20,6 +22,7 @@ from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import MissingDependency
 from clara_bench.retrieve.index import Array, Rows, check_k, corpus_digest, ensure, folder_bytes, searchable_text
 from clara_bench.retrieve.progress import progress
+from clara_bench.retrieve.words import Analyzer, Words, analyzer_for
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 
 try:
@@ -28,7 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("retriever 'bm25'", str(error.name), "retrieve") from error
 
-FORMAT = "1"
+FORMAT = "2"
 """Raised when the files in the cache change their meaning."""
 
 
@@ -49,30 +52,44 @@ class BM25:
         """A Snowball stemmer by language, or none."""
         stopwords: str | None = "english"
         """Words left out, a list of bm25s by language, or none."""
+        analyzer: Literal["auto", "latin", "unicode"] = "auto"
+        """How texts are cut: latin as English is; unicode with vowel signs, and into pairs of characters where a script
+        has no blanks; auto as the letters of the corpus ask for."""
+        token_pattern: str | None = None
+        r"""What a word is, as a regular expression; none for the analyzer's own. \w+ keeps words of one letter."""
         title: bool = True
         """Index a passage's title with its text."""
 
         def __post_init__(self) -> None:
-            if not self.k1 >= 0 or not 0 <= self.b <= 1:
+            if not 0 <= self.k1 < math.inf or not 0 <= self.b <= 1:
                 raise ValueError(f"expected k1 >= 0 and 0 <= b <= 1, got k1={self.k1}, b={self.b}")
             if self.stemmer is not None and self.stemmer not in Stemmer.algorithms():
                 raise ValueError(f"unknown stemmer '{self.stemmer}'. Known: {', '.join(Stemmer.algorithms())}, none")
             bm25s.tokenize([""], stopwords=self.stopwords, show_progress=False)  # ValueError for an unknown list
+            Words("latin", self.token_pattern)  # likewise
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self._words = Words("latin")
         self._stemmer = None if options.stemmer is None else Stemmer.Stemmer(options.stemmer)
         self._rows = Rows({})
         self._engine: Any = None
         """The bm25s index; None while no passage has a word."""
+        self._warned = False
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Count the words of every passage, or load the counts made before."""
         start = time.perf_counter()
         self._rows = Rows(corpus)
+        self._words = Words(self._analyzer(corpus), self.options.token_pattern)
         folder = cache_dir("index", "bm25") / self._key(corpus)
         cached = ensure(folder, lambda scratch: self._build(corpus, scratch))
         self._engine = _load(folder)
+        if corpus and self._engine is None:
+            self._warn(
+                f"none of {len(corpus)} passages has a word, so nothing will be found. "
+                "See the options analyzer and token_pattern"
+            )
         return IndexStats(len(corpus), time.perf_counter() - start, folder_bytes(folder), cached=cached)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
@@ -83,17 +100,34 @@ class BM25:
             DataError: a candidate is not in the corpus.
         """
         check_k(k)
-        words = self._tokenize([question.text for question in questions], return_ids=False)
-        return [self._ranking(question, own, k) for question, own in zip(questions, words, strict=True)]
+        asked = self._tokenize((question.text for question in questions), return_ids=False)
+        return [self._ranking(question, own, k) for question, own in zip(questions, asked, strict=True)]
 
-    def _ranking(self, question: Question, words: list[str], k: int) -> list[Ranked]:
+    def _analyzer(self, corpus: Mapping[str, Passage]) -> Analyzer:
+        if self.options.analyzer != "auto":
+            return self.options.analyzer
+        return analyzer_for(searchable_text(passage, self.options.title) for passage in corpus.values())
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            warnings.warn(f"retriever 'bm25': {message}", stacklevel=2)
+        self._warned = True
+
+    def _ranking(self, question: Question, asked: list[str], k: int) -> list[Ranked]:
         rows = self._rows.allowed(question)
-        known = [] if self._engine is None else self._engine.get_tokens_ids(words)
-        if not known:
-            return []
+        known = [] if self._engine is None else self._engine.get_tokens_ids(asked)
+        ranking = self._matching(known, rows, k) if known else []
+        if not ranking and len(self._rows if rows is None else rows):
+            self._warn(
+                f"question '{question.id}' shares no word with any passage, so nothing is found for it. Of others like "
+                "it nothing is said. See the options analyzer, token_pattern, stopwords and stemmer"
+            )
+        return ranking
+
+    def _matching(self, known: list[int], rows: Array | None, k: int) -> list[Ranked]:
         scores: Array = self._engine.get_scores_from_ids(known)
-        ranking = self._rows.ranking(scores if rows is None else scores[rows], rows, k)
         least = self._unmatched(known)
+        ranking = self._rows.ranking(scores if rows is None else scores[rows], rows, k)
         return [ranked for ranked in ranking if ranked.score > least]
 
     def _unmatched(self, known: list[int]) -> float:
@@ -102,15 +136,23 @@ class BM25:
         return 0.0 if lifted is None else float(lifted[known].sum())
 
     def _tokenize(self, texts: Iterable[str], return_ids: bool) -> Any:
-        stopwords, stemmer = self.options.stopwords, self._stemmer
-        return bm25s.tokenize(texts, stopwords=stopwords, stemmer=stemmer, return_ids=return_ids, show_progress=False)
+        lines = ("\n".join(self._words(text)) for text in texts)
+        return bm25s.tokenize(
+            lines,
+            lower=False,
+            token_pattern=r"[^\n]+",
+            stopwords=self.options.stopwords,
+            stemmer=self._stemmer,
+            return_ids=return_ids,
+            show_progress=False,
+        )
 
     def _build(self, corpus: Mapping[str, Passage], folder: Path) -> None:
-        words = self._tokenize(self._texts(corpus), return_ids=True)
-        if words.vocab:
+        counted = self._tokenize(self._texts(corpus), return_ids=True)
+        if counted.vocab:
             options = self.options
             engine = bm25s.BM25(k1=options.k1, b=options.b, method=options.method)
-            engine.index(words, create_empty_token=False, show_progress=False)
+            engine.index(counted, create_empty_token=False, show_progress=False)
             engine.save(folder, show_progress=False)
 
     def _texts(self, corpus: Mapping[str, Passage]) -> Iterator[str]:
@@ -121,7 +163,8 @@ class BM25:
 
     def _key(self, corpus: Mapping[str, Passage]) -> str:
         options = msgspec.json.encode(asdict(self.options), order="deterministic")
-        return digest([FORMAT, options, version("bm25s"), version("PyStemmer"), corpus_digest(corpus)])
+        versions = [version(name) for name in ("bm25s", "PyStemmer", "regex")]
+        return digest([FORMAT, options, *versions, corpus_digest(corpus)])
 
 
 def _load(folder: Path) -> Any:

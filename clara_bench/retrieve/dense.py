@@ -15,6 +15,7 @@ from clara_bench.retrieve.embeddings import embed
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.retrieve.index import Array, Rows, check_k, searchable_text
 from clara_bench.retrieve.nearest import Search, nothing, searcher
+from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 
 MARGIN = 16
@@ -104,7 +105,7 @@ class Dense:
         allowed = [self._rows.allowed(question) for question in questions]
         if not questions or not len(self._rows):
             return [[] for _ in questions]
-        vectors = self._encoder.questions([question.text for question in questions])
+        vectors = self._encoder.questions([composed(question.text) for question in questions])
         free = [number for number, rows in enumerate(allowed) if rows is None]
         near = dict(zip(free, self._search(vectors[free], k + MARGIN), strict=True)) if free else {}
         return [

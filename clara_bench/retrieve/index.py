@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from clara_bench.cache import building, file_digest
 from clara_bench.errors import BenchError, ConfigError, DataError
 from clara_bench.parsing import read_json
+from clara_bench.text import composed
 from clara_bench.types import Passage, Question, Ranked
 
 Array = NDArray[Any]
@@ -101,8 +102,8 @@ def best(scores: Array, k: int) -> Array:
 
 
 def searchable_text(passage: Passage, title: bool) -> str:
-    """What is indexed of a passage: its text, after its title where that is wanted."""
-    return f"{passage.title} {passage.text}" if title and passage.title else passage.text
+    """What is indexed of a passage: its text, after its title where that is wanted, its letters composed."""
+    return composed(f"{passage.title} {passage.text}" if title and passage.title else passage.text)
 
 
 def corpus_digest(corpus: Mapping[str, Passage]) -> str:

@@ -15,6 +15,7 @@ from clara_bench.errors import BackendError
 from clara_bench.registry import Component, create
 from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
 from clara_bench.retrieve.index import Array, best, check_k, searchable_text
+from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
 
 DECIMALS = 5
@@ -109,7 +110,7 @@ class Rerank:
         """Scores (len(passages),) float64 of passages for a question's text."""
         import torch
 
-        pairs = [(text, searchable_text(passage, self.options.title)) for passage in passages]
+        pairs = [(composed(text), searchable_text(passage, self.options.title)) for passage in passages]
         identity = torch.nn.Identity()  # a sigmoid would make all good passages alike
         batch_size = self.options.batch_size
         logits: Array = self._model.predict(

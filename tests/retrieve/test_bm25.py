@@ -31,7 +31,8 @@ def _ids(retriever: BM25, text: str, k: int, candidates: tuple[str, ...] | None 
 def test_questions_are_stemmed_as_passages_are(corpus: Corpus) -> None:
     """No word of this question is in a passage as it stands: only its stems are."""
     assert _ids(_indexed(corpus), "discovering dances", 3) == ["curie", "bee", "frisch"]
-    assert _ids(_indexed(corpus, stemmer=None), "discovering dances", 3) == []
+    with pytest.warns(UserWarning, match="shares no word"):
+        assert _ids(_indexed(corpus, stemmer=None), "discovering dances", 3) == []
 
 
 def test_scores_are_those_of_bm25s(corpus: Corpus) -> None:
@@ -51,9 +52,13 @@ def test_scores_are_those_of_bm25s(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "?!", "is it the", "zyzzyva quokka", "!!!"])
-def test_a_question_that_shares_no_word_with_any_passage_gets_none(corpus: Corpus, text: str) -> None:
-    assert _ids(_indexed(corpus), text, 4) == []
-    assert _ids(_indexed(corpus), text, 4, ("tagus", "oslo")) == []
+def test_a_question_that_shares_no_word_with_any_passage_gets_none_and_the_first_is_told(
+    corpus: Corpus, text: str
+) -> None:
+    retriever = _indexed(corpus)
+    with pytest.warns(UserWarning, match="retriever 'bm25': question 'q' shares no word with any passage"):
+        assert _ids(retriever, text, 4) == []
+    assert _ids(retriever, text, 4, ("tagus", "oslo")) == []
 
 
 @pytest.mark.parametrize("method", ["robertson", "lucene", "atire", "bm25l", "bm25+"])
@@ -89,7 +94,8 @@ def test_equal_scores_are_ordered_by_passage_id_wherever_they_are_stored() -> No
 def test_titles_are_searched_unless_left_out(corpus: Corpus) -> None:
     titled = {**corpus, "zurich": Passage("zurich", "Zürich", "The largest city of Switzerland.")}
     assert _ids(_indexed(titled), "zürich", 1) == ["zurich"]
-    assert _ids(_indexed(titled, title=False), "zürich", 1) == []
+    with pytest.warns(UserWarning, match="shares no word"):
+        assert _ids(_indexed(titled, title=False), "zürich", 1) == []
 
 
 def test_unknown_candidates_are_refused(corpus: Corpus) -> None:
@@ -104,7 +110,9 @@ def test_k_below_one_is_refused(corpus: Corpus) -> None:
 
 def test_no_passages_and_no_words_are_no_special_case() -> None:
     assert _indexed({}).retrieve([Question("q", "Norway")], 3) == [[]]
-    assert _ids(_indexed({"p": Passage("p", "", "the"), "n": Passage("n", "", "")}), "Norway", 3) == []
+    with pytest.warns(UserWarning, match="none of 2 passages has a word, so nothing will be found"):
+        wordless = _indexed({"p": Passage("p", "", "the"), "n": Passage("n", "", "")})
+    assert _ids(wordless, "Norway", 3) == []
 
 
 def test_the_index_is_read_from_the_cache_and_ranks_alike(corpus: Corpus) -> None:
@@ -172,6 +180,9 @@ print(retriever.retrieve([Question("q", "capital ships and mountain flowers")], 
         ({"stemmer": "klingon"}, "unknown stemmer 'klingon'. Known: arabic"),
         ({"stopwords": "klingon"}, "klingon not recognized"),
         ({"method": "tfidf"}, "method"),
+        ({"k1": "inf"}, "k1 >= 0"),
+        ({"token_pattern": "[a-z"}, r"'\[a-z' is no regular expression: unterminated"),
+        ({"token_pattern": r"(\w)+"}, "has groups"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, str], message: str) -> None:

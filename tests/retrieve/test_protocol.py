@@ -12,6 +12,7 @@ from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked, Retriever
 
 Corpus = dict[str, Passage]
+pytestmark = pytest.mark.filterwarnings("ignore:retriever 'bm25'")  # some questions match nothing, which it tells
 
 QUESTIONS = (
     Question("norway", "Which composer was born in Bergen?"),

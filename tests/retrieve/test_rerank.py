@@ -75,6 +75,7 @@ def test_long_pairs_are_cut_not_refused(corpus: Corpus, options: Rerank.Options,
     assert _indexed(long, replace(options, first=everything, max_seq=8)).retrieve([QUESTION], 14) != whole
 
 
+@pytest.mark.filterwarnings("ignore:retriever 'bm25'")
 def test_where_the_first_retriever_finds_nothing_nothing_is_ranked(corpus: Corpus, options: Rerank.Options) -> None:
     assert _indexed(corpus, options).retrieve([replace(QUESTION, text="zyzzyva")], 5) == [[]]
 

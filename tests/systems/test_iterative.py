@@ -100,6 +100,7 @@ def test_no_passage_is_read_twice_and_candidates_bound_every_round(parts: str) -
     assert [one.passage_id for one in answer.retrieved] == ["film", "ann"]
 
 
+@pytest.mark.filterwarnings("ignore:retriever 'bm25'")
 def test_where_nothing_is_found_the_question_is_read_alone(parts: str) -> None:
     for question in (Question("q", "zebra"), Question("q", ASKED.text, candidates=())):
         [answer] = iterative(parts, rounds="3", k="5").answer([question])

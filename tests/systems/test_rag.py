@@ -88,6 +88,7 @@ def test_ranks_are_recorded_beyond_what_is_read(parts: str) -> None:
     assert [ranked.passage_id for ranked in answer.retrieved] == ["a", "b"], "nothing else shares a word"
 
 
+@pytest.mark.filterwarnings("ignore:retriever 'bm25'")
 @pytest.mark.parametrize(
     "question", [Question("q", "zebra"), Question("q", NORWAY.text, candidates=())], ids=["no match", "no candidate"]
 )
