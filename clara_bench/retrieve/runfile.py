@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from clara_bench.cache import file_digest, write_atomic
 from clara_bench.errors import DataError
@@ -130,6 +130,8 @@ class RunFile:
         """The run file, TREC format, .gz or plain."""
         sha256: str = ""
         """Expected checksum (hex); filled in from the file when not given, so that a manifest pins the content."""
+        missing: Literal["refuse", "nothing"] = "refuse"
+        """What a question without a line means: another run's question, which is refused, or that nothing was found."""
 
         def __post_init__(self) -> None:
             if not Path(self.path).is_file():
@@ -164,17 +166,20 @@ class RunFile:
         return [self._ranking(question, k) for question in questions]
 
     def _ranking(self, question: Question, k: int) -> list[Ranked]:
-        if question.id not in self._run:
+        if question.id not in self._run and self.options.missing == "refuse":
             raise DataError(
-                f"{self.options.path}: no ranking for question '{question.id}'. Expected one for each question"
+                f"{self.options.path}: no ranking for question '{question.id}'. Expected one for each question; where "
+                "nothing was found for it, say missing=nothing"
             )
         refuse_unknown_candidates(question, self._corpus)
-        self._refuse_other_corpus(question)
-        wanted = self._corpus if question.candidates is None else set(question.candidates)
-        return [ranked for ranked in self._run[question.id] if ranked.passage_id in wanted][:k]
+        stored = self._run.get(question.id, ())
+        if question.candidates is None:
+            self._refuse_other_corpus(question, stored)
+            return list(stored[:k])
+        return [ranked for ranked in stored if ranked.passage_id in set(question.candidates)][:k]
 
-    def _refuse_other_corpus(self, question: Question) -> None:
-        for ranked in self._run[question.id] if question.candidates is None else ():
+    def _refuse_other_corpus(self, question: Question, stored: Sequence[Ranked]) -> None:
+        for ranked in stored:
             if ranked.passage_id not in self._corpus:
                 raise DataError(
                     f"{self.options.path}: passage '{ranked.passage_id}', ranked for question '{question.id}', is not "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clara_bench.datasets import Dataset, read, read_aliases, read_corpus, read_rows
-from clara_bench.datasets.base import squeeze
-from clara_bench.types import Example, Fact, Triple
+from clara_bench.datasets.base import PassagePool, content_id, squeeze
+from clara_bench.types import Example, Fact, Passage, Triple
 
 DATA = Path(__file__).parent.parent / "data"
 CORPORA = {
@@ -302,3 +303,53 @@ def test_reading_twice_gives_equal_data() -> None:
     file = "2wikimultihopqa/dev/dev.slice.json.gz"
     one, other = load(file, aliases=True), load(file, aliases=True)
     assert one == other and list(one.corpus) == list(other.corpus)
+
+
+def respelled(value: Any, form: str) -> Any:
+    """A row with all its texts in another of Unicode's spellings."""
+    if isinstance(value, str):
+        return unicodedata.normalize(form, value)
+    if isinstance(value, dict):
+        return {key: respelled(one, form) for key, one in value.items()}
+    return [respelled(one, form) for one in value] if isinstance(value, list) else value
+
+
+CONTEXT = [["Zoë Łuków", ["Zoë is a singer.", " She was born in Bøstad."]], ["Bøstad", ["Bøstad lies by the sea."]]]
+ROW = {
+    "_id": "q",
+    "question": "Where was Zoë born?",
+    "answer": "Bøstad",
+    "type": "bridge",
+    "supporting_facts": [["Zoë Łuków", 1]],
+    "context": CONTEXT,
+}
+
+
+@pytest.mark.parametrize("task", ["hotpotqa", "2wikimultihopqa"])
+def test_gold_is_found_by_its_title_however_its_accents_are_spelled(task: str) -> None:
+    """In the row itself, and where the row has only the titles, in the corpus."""
+    plain = read(task, [ROW], "x.json").examples[0].gold.supporting
+    for facts, context in (("NFD", "NFC"), ("NFC", "NFD")):
+        row = {
+            **ROW,
+            "supporting_facts": respelled(ROW["supporting_facts"], facts),
+            "context": respelled(CONTEXT, context),
+        }
+        assert read(task, [row], "x.json").examples[0].gold.supporting == plain
+        corpus = read(task, [{**ROW, "context": respelled(CONTEXT, context)}], "x.json").corpus
+        bare = read(task, [{**row, "context": []}], "x.json", corpus)
+        assert bare.examples[0].gold.supporting == plain and not bare.missing_gold
+
+
+def test_a_passage_in_two_spellings_is_one_and_is_shown_as_it_was_given() -> None:
+    decomposed = respelled("Zoë is a singer.", "NFD")
+    pool = PassagePool({"a": Passage("a", respelled("Zoë", "NFD"), decomposed)})
+    assert pool.add("Zoë", "Zoë is a singer.") == pool.titled("Zoë") == "a"
+    assert pool.corpus["a"].text == decomposed
+
+
+def test_an_id_made_of_content_is_that_of_the_composed_text() -> None:
+    """The first is what ids were before spellings met."""
+    title, text = "Beyoncé", "Beyoncé is a singer — 北京, İzmir."
+    assert content_id(title, text) == "p86aaa79c8ec953e1"
+    assert content_id(respelled(title, "NFD"), respelled(text, "NFD")) == "p86aaa79c8ec953e1"

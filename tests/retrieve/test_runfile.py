@@ -1,14 +1,20 @@
 import gzip
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clara_bench import scoring, sources, tasks
+from clara_bench.candidates import FirstStage, freeze
 from clara_bench.errors import ConfigError, DataError
 from clara_bench.registry import Component, create, effective_options
 from clara_bench.retrieve.runfile import RunFile, read_run, write_run
-from clara_bench.types import Passage, Question, Ranked
+from clara_bench.types import Answer, Passage, Question, Ranked, Record, Setting
+
+DATA = Path(__file__).parent.parent / "data" / "hotpotqa" / "dev"
 
 Corpus = dict[str, Passage]
 Rankings = dict[str, tuple[Ranked, ...]]
@@ -153,6 +159,12 @@ def test_questions_and_candidates_it_does_not_know_are_refused(stored: RunFile) 
         stored.retrieve([Question("q2", "?", ("atlantis",))], 5)
 
 
+def test_a_question_without_a_line_found_nothing_where_that_is_said(stored: RunFile, corpus: Corpus) -> None:
+    silent = RunFile(replace(stored.options, missing="nothing"))
+    silent.index(corpus)
+    assert silent.retrieve([Question("q3", "?"), Question("q10", "?")], 5) == [[], [("tagus", 12.0)]]
+
+
 def test_a_changed_run_is_another_run(tmp_path: Path) -> None:
     path = tmp_path / "run.trec"
     write_run(path, RANKINGS, "mine")
@@ -174,3 +186,20 @@ def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
         create("retriever", Component("run-file"))
     with pytest.raises(ConfigError, match="no such run file"):
         create("retriever", Component("run-file", {"path": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("setting", ["corpus", "distractor"])
+def test_recall_on_a_run_of_two_passages_is_that_of_trec_eval(tmp_path: Path, setting: Setting) -> None:
+    """Relevant among the two named, over relevant, whatever the cutoff: nothing is filled up to it."""
+    data = sources.load(tasks.load("hotpotqa"), sources.Source(str(DATA / "hotpot_dev_distractor_v1.slice.json.gz")))
+    named = {e.question.id: e.question.candidates[3:5] for e in data.examples if e.question.candidates}
+    write_run(tmp_path / "two.trec", {q: (Ranked(a, 2.0), Ranked(b, 1.0)) for q, (a, b) in named.items()}, "two")
+    examples = freeze(data, data.examples, setting, FirstStage()).examples
+    retriever = create("retriever", Component("run-file", {"path": str(tmp_path / "two.trec")}))
+    retriever.index(data.corpus)
+    found = retriever.retrieve([example.question for example in examples], 10)
+    records = [Record(e.question.id, Answer("", tuple(ranking))) for e, ranking in zip(examples, found, strict=True)]
+    scores = scoring.score(examples, records, ["recall@2", "recall@5", "recall@10"], "hotpotqa", setting).metrics
+    shares = [len(e.gold.supporting & set(named[e.question.id])) / len(e.gold.supporting) for e in examples]
+    assert 0 < fmean(shares) < 1
+    assert [summary.mean for summary in scores.values()] == pytest.approx([fmean(shares)] * 3, abs=1e-12)
