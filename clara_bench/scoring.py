@@ -105,9 +105,11 @@ def applicable(
     and no support, evidence or answerability where it predicts none for any.
     """
     answers = [record.answer for record in records]
+    retrieves = setting not in {"closed", "gold"} and any(answer.retrieved is not None for answer in answers)
     predicted: dict[Part, bool] = {
         "answer": True,
-        "retrieval": setting not in {"closed", "gold"} and any(answer.retrieved is not None for answer in answers),
+        "retrieval": retrieves,
+        "passages": retrieves,
         "support": any(answer.support is not None for answer in answers),
         "evidence": any(answer.evidences is not None for answer in answers),
         "answerable": any(answer.answerable is not None for answer in answers),

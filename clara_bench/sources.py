@@ -56,6 +56,8 @@ class TaskData:
     """SHA-256 over the questions, their candidates and their truth."""
     corpus_hash: str
     """SHA-256 over the passages in order."""
+    listed: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """By question: the numbers of its own passages, as in `Dataset`."""
 
 
 class _Found(NamedTuple):
@@ -83,6 +85,7 @@ def load(task: Task, source: Source) -> TaskData:
         corpus=dataset.corpus,
         missing_gold=dataset.missing_gold,
         provenance=provenance,
+        listed=dataset.listed,
         data_hash=digest(_canonical(example) for example in dataset.examples),
         corpus_hash=digest(part for p in dataset.corpus.values() for part in (p.id, p.title, p.text)),
     )

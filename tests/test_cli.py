@@ -69,7 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "no.py:X"], "no such file no.py"),
         (["run", "-t", "nq", "-s", "rag", "-s", "closed-book", "--label", "x"], "--label names one system"),
         (["score", "nowhere"], "no such run"),
-        (["score", "nq", "nowhere.jsonl"], "nowhere.jsonl: cannot be read: No such file or directory. Expected jsonl"),
+        (["score", "nq", "nowhere.jsonl"], "nowhere.jsonl: cannot be read: No such file or directory. Expected"),
         (["leaderboard", "nowhere"], "no such folder: nowhere"),
         (["inspect", "nowhere"], "nowhere is not a run"),
         (["publish", "nowhere"], "no such folder: nowhere"),
@@ -100,62 +100,6 @@ def test_a_world_of_pairs_gives_each_question_two_passages(tmp_path: Path) -> No
     assert "all 50.0%" in text
     rows = [json.loads(line) for line in (tmp_path / "w" / "dev.jsonl").read_text().splitlines()]
     assert [len(row["ctxs"]) for row in rows] == [2] * 20
-
-
-ROWS = [{"id": f"q{i}", "answer": city} for i, city in enumerate(["Oslo", "Rome", "Paris", "wrong"])]
-
-
-def score(capitals: Path, rows: list[dict[str, object]], *more: str) -> tuple[int, str]:
-    answers = capitals.with_name("answers.jsonl")
-    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    data = str(capitals.with_name("capitals.jsonl"))
-    return invoke("score", str(capitals), str(answers), "--data", data, *more)
-
-
-def test_a_strangers_answers_are_scored_with_the_gold_as_denominator(capitals: Path) -> None:
-    code, text = score(capitals, ROWS, "--json")
-    assert code == 0
-    found = json.loads(text)
-    assert found["em"]["mean"] == pytest.approx(0.3)
-    assert found["em"]["n"] == 10
-    assert found["em"]["failed"] == 6
-    assert set(found["em"]) == {"mean", "ci95", "n", "unscored", "failed"}
-    assert "recall@1" not in found
-
-
-def test_a_strangers_ranking_is_scored_by_passage_id_or_title(capitals: Path) -> None:
-    rows = [{**ROWS[0], "retrieved": ["p0", "p1"]}, {**ROWS[1], "retrieved": ["Paris", "Rome"]}]
-    code, text = score(capitals, rows, "--json", "--setting", "distractor", "-m", "recall@1", "-m", "recall@2")
-    assert code == 0, text
-    assert json.loads(text)["recall@1"]["mean"] == pytest.approx(0.1)
-    assert json.loads(text)["recall@2"]["mean"] == pytest.approx(0.2)
-
-
-def test_a_strangers_row_may_hold_any_character_and_numbers_as_ids(capitals: Path) -> None:
-    rows = [{"id": "q0", "answer": "Oslo\u2028\u0085"}, {"id": "q1", "answer": "Rome", "retrieved": [1, "p2"]}]
-    assert score(capitals, rows, "--setting", "distractor")[0] == 0
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b'\xef\xbb\xbf{"id": "q0", "answer": "Oslo"}\n', b'\r\n{"id": "q0", "answer": "Oslo"}\r\n \r\n'],
-    ids=["byte order mark", "windows lines"],
-)
-def test_a_file_saved_on_windows_is_read(capitals: Path, content: bytes) -> None:
-    answers = capitals.with_name("answers.jsonl")
-    answers.write_bytes(content)
-    code, text = invoke("score", str(capitals), str(answers), "--json")
-    assert code == 0, text
-    assert json.loads(text)["em"]["mean"] == 0.1
-
-
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
-def test_a_file_in_another_encoding_is_refused_by_row(capitals: Path, encoding: str) -> None:
-    answers = capitals.with_name("answers.jsonl")
-    answers.write_bytes('{"id": "q0", "answer": "Zürich"}\n'.encode(encoding))
-    code, text = invoke("score", str(capitals), str(answers))
-    assert code == 2
-    assert "answers.jsonl: row 1: " in text
 
 
 def test_options_that_a_run_directory_settles_are_refused(hostile: Path) -> None:
@@ -197,30 +141,6 @@ def test_a_name_that_would_break_the_skeleton_is_refused(name: str, tmp_path: Pa
     assert code == 2
     assert "cannot be a module name" in text
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{"id": "q77", "answer": "x"}], "row 1: question 'q77' is not in the data"),
-        ([ROWS[0], ROWS[0]], "row 2: a second answer to question 'q0'"),
-        ([{"id": "q0"}], "row 1: object missing required field answer"),
-        ([{"id": "q0", "answer": 3}], "row 1: expected str at $.answer, got int"),
-        ([{"id": "q0", "answer": "x", "retreived": []}], "unknown key 'retreived'. Did you mean 'retrieved'?"),
-        ([{"id": "q0", "answer": "x", "retrieved": ["Atlantis"]}], "retrieved passage 'Atlantis'"),
-        ([{"answer": "x"}], "row 1: neither id nor question"),
-        (
-            [{"id": "q0", "question": "Why?", "answer": "x"}],
-            "row 1: id 'q0' is the question 'What is the capital of Nor",
-        ),
-        ([{"id": "q0", "answer": "x", "retrieved": ["9" * 5000]}], "row 1: retrieved passage '999"),
-        ([], "no rows"),
-    ],
-)
-def test_a_strangers_bad_row_is_named(capitals: Path, rows: list[dict[str, object]], message: str) -> None:
-    code, text = score(capitals, rows)
-    assert code == 2
-    assert message in text
 
 
 def test_inspect_shows_question_passages_answer_and_gold(capitals: Path, oracle: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""clara-bench score: from records or a stranger's answers to numbers."""
+"""clara-bench score: from records or a file of predictions to numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from clara_bench.cli.options import data_options, refuse_others, source_from
 from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clara_bench.predictions import Predictions
     from clara_bench.scoring import Scores
+    from clara_bench.types import Record
 
 
 @click.command()
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 @click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Seed of the intervals and of the sample.")  # fmt: skip
+@click.option("--named-by", type=click.Choice(["id", "title", "number"]),
+              help="How ANSWERS names passages, where a name could be several things.")  # fmt: skip
+@click.option("--variant", metavar="NAME",
+              help="Which answers to score, where ANSWERS has several to a question (a filter, an epoch).")  # fmt: skip
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print {metric: {mean, ci95, n, unscored, failed}}.")
 @data_options
@@ -37,21 +45,24 @@ def score(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Score a run directory, or a jsonl of answers to a task's questions.
+    """Score a run directory, or a file of predictions for a task's questions.
 
-    WHAT is a run directory, or a task followed by ANSWERS: jsonl rows of id and answer and, if there
-    are any, retrieved (passage ids, best first) and support (pairs of title and sentence number).
+    WHAT is a run directory, or a task followed by ANSWERS. That is JSON lines of id and answer and, if there are any,
+    retrieved (passage ids, best first) and support (pairs of title and sentence number); or any other form in use: the
+    data sets' official predictions, KILT, TREC and BEIR runs, DPR, FlashRAG, lm-evaluation-harness, inspect, batches
+    of OpenAI's, CSV and TSV, {id: answer}; .gz too. What it was taken for is said; docs/predictions.md shows each.
 
     \b
     Examples:
       clara-bench score runs/nq/rag/corpus-0123456789ab
       clara-bench score hotpotqa answers.jsonl --data hotpot_dev_distractor_v1.json --setting distractor --json
+      clara-bench score 2wikimultihopqa pred.json --data dev.json --aliases id_aliases.json
     """
     if answers is None:
         refuse_others(ctx, {"what", "names", "seed", "as_json"}, "a run directory")
         scores = _run_scores(Path(what), names, seed)
     else:
-        scores = _foreign(what, answers, names, seed, given)
+        scores = _predictions(what, answers, names, seed, given)
     if as_json:
         _print_json(scores)
     else:
@@ -74,20 +85,34 @@ def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
     return scores
 
 
-def _foreign(what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]) -> Scores:
+def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]) -> Scores:
     from clara_bench import scoring, sources, tasks
     from clara_bench.candidates import refuse_impossible, select
     from clara_bench.cli.run import check_setting
-    from clara_bench.foreign import read_foreign
+    from clara_bench.predictions import read_predictions
 
     task = tasks.load(what)
     setting = check_setting(given["setting"] or task.default_setting)
     source = source_from(*(given[key] for key in ("data", "corpus", "aliases", "split", "revision", "world")))
     data = sources.load(task, source)
     examples = select(data, given["limit"], seed, given["complete_gold"])
-    refuse_impossible(data, examples, setting)
-    records = read_foreign(answers, examples, data.corpus)
-    return scoring.score(examples, records, names or task.metrics, task.answer_scorer, setting, seed)
+    if given["setting"]:
+        refuse_impossible(data, examples, setting)
+    found = read_predictions(answers, data, given["named_by"], given["variant"])
+    asked = {example.question.id for example in examples}
+    records = [record for record in found.records if record.id in asked]
+    _tell(answers, found, records, len(examples))
+    return scoring.score(examples, records, names or task.metrics, task.answer_scorer, setting, seed, found.without)
+
+
+def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: int) -> None:
+    """What the file was taken for, on stderr."""
+    from clara_bench.cli.output import printable
+
+    lines = [f"{path}: read as {found.form}: {len(records)} of {questions} questions", *found.notes]
+    if len(records) < len(found.records):
+        lines.append(f"{len(found.records) - len(records)} answers to questions left out of the sample")
+    click.echo(printable("\n  ".join(line[:1000] for line in lines)), err=True)
 
 
 def _print_json(scores: Scores) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clara_bench.errors import DataError
@@ -41,6 +41,8 @@ class Dataset:
     """The corpus given, then any passage of the rows that is not in it."""
     missing_gold: frozenset[str]
     """Ids of the questions some of whose gold passages are in no file."""
+    listed: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """By question: the numbers of the row's own passages, and their ids. One that a row lists twice has two numbers."""
 
 
 class PassagePool:
@@ -115,6 +117,8 @@ class Layout:
     """From a row and those ids, once every row's passages are in the pool."""
     prepare: Callable[[list[Any]], list[Any]] = list
     """What must be settled across rows."""
+    numbers: Callable[[Any], Sequence[int]] | None = None
+    """The numbers that the data set itself gives a row's passages; None where they are counted from 0."""
 
 
 def squeeze(text: str) -> str:

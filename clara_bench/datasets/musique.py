@@ -26,6 +26,7 @@ class Paragraph(Struct):
     title: str
     paragraph_text: str
     is_supporting: bool
+    idx: int | None = None
 
 
 class Step(Struct):
@@ -53,6 +54,10 @@ class Row(Struct):
 
 def _passages(row: Row, pool: PassagePool) -> list[str]:
     return [pool.add(paragraph.title, paragraph.paragraph_text) for paragraph in row.paragraphs]
+
+
+def _numbers(row: Row) -> list[int]:
+    return [place if paragraph.idx is None else paragraph.idx for place, paragraph in enumerate(row.paragraphs)]
 
 
 def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) -> Example:
@@ -88,6 +93,11 @@ def _tell_pairs_apart(rows: list[Row]) -> list[Row]:
 
 LAYOUTS = (
     Layout(
-        frozenset({"id", "question", "answer", "question_decomposition"}), Row, _passages, _example, _tell_pairs_apart
+        frozenset({"id", "question", "answer", "question_decomposition"}),
+        Row,
+        _passages,
+        _example,
+        _tell_pairs_apart,
+        _numbers,
     ),
 )

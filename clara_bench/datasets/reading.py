@@ -45,7 +45,15 @@ def read(
     missing = frozenset(
         example.question.id for example in examples if any(id.startswith(MISSING) for id in example.gold.supporting)
     )
-    return Dataset(tuple(examples), pool.corpus, missing)
+    listed = {
+        example.question.id: _numbered(layout, row, ids) for example, row, ids in zip(examples, raw, own, strict=True)
+    }
+    return Dataset(tuple(examples), pool.corpus, missing, listed)
+
+
+def _numbered(layout: Layout, row: Any, ids: Sequence[str]) -> dict[int, str]:
+    numbers = range(len(ids)) if layout.numbers is None else layout.numbers(row)
+    return dict(zip(numbers, ids, strict=True))
 
 
 def _checked(layout: Layout, rows: Sequence[Mapping[str, Any]], where: str) -> list[Any]:

@@ -10,8 +10,8 @@ from clara_bench.metrics.case import Case, Truth
 from clara_bench.types import FAILURES, Gold, Record
 
 Family = Literal["answer", "retrieval", "support", "cost"]
-Part = Literal["answer", "retrieval", "support", "evidence", "answerable"]
-"""What a run may or may not predict."""
+Part = Literal["answer", "retrieval", "passages", "support", "evidence", "answerable"]
+"""What a run may or may not predict; `passages` are retrieved ones that the data know by id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,5 +120,5 @@ def _retrieval_metric(
     relevant: Callable[[Truth], bool],
     measure: Callable[[Case], float | None],
 ) -> Metric:
-    needs: frozenset[Part] = frozenset({"retrieval"})
+    needs: frozenset[Part] = frozenset({"retrieval"} if name.startswith("answer_recall") else {"retrieval", "passages"})
     return Metric(name, description, citation, "fraction", True, "retrieval", relevant, measure, needs=needs)
