@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from clara_bench import metrics
+from clara_bench.escaping import for_csv, for_json, for_latex, for_markdown
 from clara_bench.leaderboard import COLUMNS, TRAITS, Board, Row
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Difference, Summary
@@ -112,12 +113,11 @@ def markdown(found: Sequence[Board], names: Sequence[str] = ()) -> str:
     for board in found:
         head, rows = table(board, names)
         lines = [head, ["---"] * len(head), *rows]
-        parts.append(f"### {title(board)}\n\n" + "\n".join(f"| {' | '.join(map(_md, line))} |" for line in lines))
+        parts.append(
+            f"### {for_markdown(title(board))}\n\n"
+            + "\n".join(f"| {' | '.join(map(for_markdown, line))} |" for line in lines)
+        )
     return "\n\n".join([*parts, f"*{NOTE}*"]) + "\n"
-
-
-def _md(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def latex(found: Sequence[Board], names: Sequence[str] = ()) -> str:
@@ -125,26 +125,16 @@ def latex(found: Sequence[Board], names: Sequence[str] = ()) -> str:
     parts = []
     for board in found:
         head, rows = table(board, names)
-        body = [" & ".join(map(_tex, line)) + r" \\" for line in rows]
+        body = [" & ".join(map(for_latex, line)) + r" \\" for line in rows]
         columns = "lll" + "r" * (len(head) - 3)
         top = [
-            f"% {title(board)}",
+            f"% {for_latex(title(board))}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            " & ".join(map(_tex, head)) + r" \\",
+            " & ".join(map(for_latex, head)) + r" \\",
         ]
         parts.append("\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]))
     return "\n\n".join([*parts, f"% {NOTE}"]) + "\n"
-
-
-TEX = str.maketrans({
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "†": r"$\dagger$", "–": "--",
-})  # fmt: skip
-
-
-def _tex(text: str) -> str:
-    return text.translate(TEX)
 
 
 def to_csv(found: Sequence[Board], names: Sequence[str] = ()) -> str:
@@ -160,13 +150,14 @@ def to_csv(found: Sequence[Board], names: Sequence[str] = ()) -> str:
                     low, high = s.ci95 or ("", "")
                     identity = [board.task, board.version, board.questions_hash, section.setting]
                     measured = ["" if s.mean is None else s.mean, low, high, s.n, s.unscored, s.failed]
-                    writer.writerow([*identity, section.candidates_hash, row.label, name, *measured, row.path])
+                    cells = [*identity, section.candidates_hash, row.label, name, *measured, row.path]
+                    writer.writerow([for_csv(cell) if isinstance(cell, str) else cell for cell in cells])
     return buffer.getvalue()
 
 
 def to_json(found: Sequence[Board], names: Sequence[str] = ()) -> str:
     """The boards as they are."""
-    return msgspec.json.format(msgspec.json.encode(list(found)), indent=2).decode() + "\n"
+    return for_json(msgspec.json.format(msgspec.json.encode(list(found)), indent=2).decode()) + "\n"
 
 
 FORMATS: Mapping[str, Callable[..., str]] = {

@@ -13,7 +13,7 @@ import click
 
 from clara_bench import ConfigError, __version__
 from clara_bench.cli import Commands
-from clara_bench.cli.output import print_table
+from clara_bench.terminal import note, print_table, say
 from reference.config import Config, load
 from reference.overrides import read_overrides
 
@@ -78,7 +78,7 @@ def train(
     if _first_process():
         training = read_manifest(best).training
         scores = "".join(f", {name} {value:.3f}" for name, value in training["scores"].items() if "/" not in name)
-        click.echo(f"{best}: step {training['step']}{scores}")
+        say(f"{best}: step {training['step']}{scores}")
 
 
 @main.command()
@@ -102,8 +102,8 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
 
     filled, built = fill(checkpoint, documents, store, precision, _part(part), device)
     for name in built.rebuilt:
-        click.echo(f"{store / name}: was damaged and is built anew", err=True)
-    click.echo(
+        note(f"{store / name}: was damaged and is built anew")
+    say(
         f"{store}: {built.added} of {built.texts} documents compressed now, {len(filled)} stored, "
         f"{filled.bytes_per_document:.0f} bytes each"
     )
@@ -137,7 +137,7 @@ def lens(
         check_picture(picture)
     found = look(checkpoint, questions_of(questions, passages, seed, rows), top)
     for number in range(min(show, len(found.examples))):
-        click.echo(found.shown(number) + "\n")
+        say(found.shown(number) + "\n")
     head = [
         "memories of",
         "share in own passages",
@@ -148,7 +148,7 @@ def lens(
     print_table(head, found.table())
     if picture is not None:
         found.draw(picture)
-        click.echo(picture)
+        say(picture)
 
 
 @main.command()
@@ -182,8 +182,8 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
     held = list(islice(library.read_documents(documents), limit))
     with progress("writing", len(held) * len(settings.kinds), "answers") as advance:
         statistics = library.synthesize(held, out, settings, lambda _: advance(1))
-    click.echo(library.table(statistics))
-    click.echo(out)
+    say(library.table(statistics))
+    say(out)
 
 
 @main.command()
@@ -211,7 +211,7 @@ def teach(
     from reference import teach as library
 
     done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device)
-    click.echo(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
+    say(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
 
 
 @main.command()
@@ -231,7 +231,7 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
     from reference import export as library
 
     size = library.export(checkpoint, out, roles, dtype)
-    click.echo(f"{out}: {size / 1e6:.1f} MB")
+    say(f"{out}: {size / 1e6:.1f} MB")
 
 
 @main.command("import")
@@ -253,7 +253,7 @@ def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Seq
     from reference import published as library
 
     roles = library.convert(_config(config, read_overrides(overrides)), folder, out, unpickle)
-    click.echo(f"{out}: {', '.join(roles)}; official weights, unverified")
+    say(f"{out}: {', '.join(roles)}; official weights, unverified")
 
 
 @main.command("import-naver")
@@ -275,7 +275,7 @@ def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bo
     from reference import published as library
 
     roles = library.convert_naver(source, out, backbone, dtype, unpickle)
-    click.echo(f"{out}: {', '.join(roles)}; official weights, unverified")
+    say(f"{out}: {', '.join(roles)}; official weights, unverified")
 
 
 @main.command()

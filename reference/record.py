@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +12,10 @@ from typing import Any
 import msgspec
 
 from clara_bench import BackendError, MissingDependency
+from clara_bench.escaping import one_line
 from clara_bench.opening import read_lines
 from clara_bench.parsing import decode
+from clara_bench.terminal import bar
 
 SHOWN = ("loss", "recall@1")
 
@@ -90,13 +93,13 @@ def _keep(path: Path, done: int) -> None:
 
 
 def _bar(name: str, done: int, steps: int) -> tuple[Any, Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
-    bar = Progress(
-        *columns, TimeRemainingColumn(), console=console, refresh_per_second=2, disable=not console.is_terminal
+    drawn = bar(
+        TextColumn("{task.fields[shown]}", markup=False),
+        TimeRemainingColumn(),
+        refresh_per_second=2,
+        disable=not sys.stderr.isatty(),
     )
-    bar.start()
-    return bar, bar.add_task(name, total=steps, completed=done, shown="")
+    drawn.start()
+    return drawn, drawn.add_task(one_line(name), total=steps, completed=done, shown="")

@@ -240,7 +240,7 @@ def test_a_run_scored_again_is_not_written_to(hostile: Path) -> None:
 def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr("clara_bench.cli.output.console", lambda: Console(width=70))
+    monkeypatch.setattr("clara_bench.cli.board.console", lambda: Console(width=70))
     code, text = invoke("leaderboard", str(hostile), "-m", "em", "-m", "f1", "-m", "seconds")
     assert code == 0
     assert "too narrow for: seconds, backbone" in text

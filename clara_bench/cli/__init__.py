@@ -5,9 +5,12 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import warnings
+from collections.abc import Iterator
 from typing import Any
+from unicodedata import category
 
 import click
 
@@ -17,12 +20,13 @@ from clara_bench.cli.compare import compare
 from clara_bench.cli.compressors import compressors
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import metrics, systems, tasks
-from clara_bench.cli.output import printable
 from clara_bench.cli.publish import publish
 from clara_bench.cli.run import run
 from clara_bench.cli.score import score
 from clara_bench.cli.worlds import worlds
 from clara_bench.errors import BenchError
+from clara_bench.escaping import one_line
+from clara_bench.terminal import degrade, note
 
 
 class BadInput(click.ClickException):
@@ -40,27 +44,65 @@ class Stopped(click.ClickException):
 class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program on a console that may lack some characters."""
+        degrade()
+        return super().main(*args, **kwargs)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Read the arguments, after a look at whether they are text."""
+        for number, argument in enumerate(args, 1):
+            refuse_strange(argument, f"argument {number}")
+        with _plain_usage():
+            return super().make_context(info_name, args, *rest, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what a user can mend is shown without a traceback, a warning in one line."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _plain_usage():
                 warnings.showwarning = _one_line
                 return super().invoke(ctx)
         except BenchError as error:
-            raise BadInput(printable(" ".join(str(error).split()))) from error
+            raise BadInput(one_line(str(error))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head` has seen enough; click ends in silence
                 raise
-            raise BadInput(
-                f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
-            ) from error
+            said = f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
+            raise BadInput(one_line(said)) from error
         except KeyboardInterrupt:
             said = "the same command goes on from there, or begins anew if nothing was written"
             raise Stopped(f"stopped. Nothing that was written is lost; {said}") from None
 
 
+def refuse_strange(argument: str, where: str) -> None:
+    """Refuse an argument that is no text: bytes that are not UTF-8, or control characters.
+
+    Raises:
+        BadInput: with the argument as far as it can be shown.
+    """
+    strange = [character for character in argument if category(character) in _STRANGE and character not in "\n\t"]
+    if strange:
+        kind = "is not UTF-8" if category(strange[0]) == "Cs" else "holds a control character"
+        raise BadInput(one_line(f"{where} {kind}: '{argument}'. Expected text"))
+
+
+_STRANGE = ("Cc", "Cs")
+"""Unicode's categories of controls and of halves of pairs, as which Python passes on bytes that are not UTF-8."""
+
+
+@contextlib.contextmanager
+def _plain_usage() -> Iterator[None]:
+    """Quote what was given as everything is quoted."""
+    try:
+        yield
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()):  # shows the help, which is ours
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(one_line(error.format_message()), error.ctx) from error
+
+
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"warning: {message}", err=True)
+    note(f"warning: {message}")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clara_bench.errors import BenchError
+from clara_bench.terminal import console, note, say, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,42 +42,36 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
     if kind == "rich":
         print_boards(found, names)
     else:
-        click.echo(FORMATS[kind](found, names), nl=False)
+        say(FORMATS[kind](found, names), end="")
 
 
 def _left_out(error: BenchError) -> None:
-    click.echo(f"warning: left out: {error}", err=True)
+    note(f"warning: left out: {error}")
 
 
 def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
     """Tables on the terminal, one a board, a rule between sections; columns that do not fit are left out by name."""
-    from rich.text import Text
-
-    from clara_bench.cli.output import console
     from clara_bench.formats import NOTE, table, title
 
     screen = console()
     unbounded = screen.options.update(max_width=10**6)
     for board in found:
         head, rows = table(board, names)
-        shown = head
-        while len(shown) > 4 and screen.measure(_rich(shown, rows), options=unbounded).maximum > screen.width:
-            shown = shown[:-1]
-        screen.print(Text(title(board), style="bold"))
-        screen.print(_rich(shown, rows))
-        if len(shown) < len(head):
-            screen.print(Text(f"too narrow for: {', '.join(head[len(shown) :])}", style="dim"))
-    screen.print(Text(NOTE, style="dim"))
+        kept = head
+        while len(kept) > 4 and screen.measure(_rich(kept, rows), options=unbounded).maximum > screen.width:
+            kept = kept[:-1]
+        screen.print(shown(title(board), "bold"))
+        screen.print(_rich(kept, rows))
+        if len(kept) < len(head):
+            screen.print(shown(f"too narrow for: {', '.join(head[len(kept) :])}", "dim"))
+    screen.print(shown(NOTE, "dim"))
 
 
 def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
+    from rich.table import Column, Table
 
-    from clara_bench.cli.output import printable
-
-    table = Table(*head)
+    table = Table(*(Column(shown(name)) for name in head))
     for number, row in enumerate(rows):
         last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
-        table.add_row(*(Text(printable(value), no_wrap=True) for value in row[: len(head)]), end_section=last)
+        table.add_row(*(shown(value, no_wrap=True) for value in row[: len(head)]), end_section=last)
     return table

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clara_bench.terminal import print_table, say, say_json
+
 if TYPE_CHECKING:
     from clara_bench.metrics.statistics import Difference
 
@@ -36,17 +38,13 @@ def compare(baseline: Path, runs: tuple[Path, ...], names: tuple[str, ...], seed
     first = open_run(baseline)
     found = {str(path): comparison.compare(first, open_run(path), names, seed) for path in runs}
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        say_json(found)
         return
     _print(found)
-    click.echo(f"each less {baseline}, with a paired 95 % bootstrap interval")
+    say(f"each less {baseline}, with a paired 95 % bootstrap interval")
 
 
 def _print(found: dict[str, dict[str, Difference]]) -> None:
-    from clara_bench.cli.output import print_table
-
     rows = [[path, name, *_cells(one)] for path, differences in found.items() for name, one in differences.items()]
     print_table(["run", "metric", "difference", "95 % interval", "questions higher", "lower", "of"], rows)
 

@@ -10,6 +10,7 @@ import click
 
 from clara_bench.cli.options import pairs
 from clara_bench.errors import ConfigError
+from clara_bench.terminal import say
 
 
 @click.group()
@@ -51,8 +52,8 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
     with progress("learning", chosen.epochs * len(parts.train)) as advance:
         report = library(parts, chosen, out, data, advance)
     for name, value in (report["labels"] | report["held_out"]).items():
-        click.echo(f"{name:<24} {value}")
-    click.echo(out)
+        say(f"{name:<24} {value}")
+    say(out)
 
 
 def _asked(files: Mapping[str, str]) -> tuple[list[Any], dict[str, Any]]:

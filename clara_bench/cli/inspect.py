@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.cli.output import printable
 from clara_bench.errors import BenchError, DataError
+from clara_bench.terminal import console, note, say, shown
 
 if TYPE_CHECKING:
     from rich.panel import Panel
@@ -36,18 +36,16 @@ def inspect(path: Path, question: str | None, only: str, limit: int, depth: int,
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --only wrong
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --question 1f2e3d
     """
-    from rich.console import Console
-
     from clara_bench.inspection import questions
     from clara_bench.results import open_run
 
     run = open_run(path)
-    shown = questions(run, only, question)
+    found = questions(run, only, question)
     corpus = _passages(run, data)
-    console = Console()
-    for one in shown[:limit]:
-        console.print(_panel(one, depth, corpus))
-    console.print(f"{min(limit, len(shown))} of {len(shown)} questions ({only})")
+    screen = console(80)
+    for one in found[:limit]:
+        screen.print(_panel(one, depth, corpus))
+    say(f"{min(limit, len(found))} of {len(found)} questions ({only})")
 
 
 def _passages(run: Run, data: str | None) -> Any:
@@ -65,7 +63,7 @@ def _passages(run: Run, data: str | None) -> Any:
             raise DataError(f"the passages in '{source.data}' are not those of the run. Name theirs with --data")
         return found.corpus
     except BenchError as error:
-        click.echo(f"passages are not shown: {error}", err=True)
+        note(f"passages are not shown: {error}")
         return {}
 
 
@@ -74,11 +72,9 @@ def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
     from rich.panel import Panel
     from rich.text import Text
 
-    body = Text.assemble(*((printable(text), style) for text, style in _parts(one, depth, corpus)))
+    body = Text.assemble(*(shown(text, style) for text, style in _parts(one, depth, corpus)))
     question, gold = one.example.question, one.example.gold
-    return Panel(
-        body, title=Text(printable(question.id)), subtitle=Text(printable(gold.kind or "")), title_align="left"
-    )
+    return Panel(body, title=shown(question.id), subtitle=shown(gold.kind or ""), title_align="left")
 
 
 def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:

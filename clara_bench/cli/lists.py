@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from clara_bench.cli.output import print_table
 from clara_bench.cli.skeleton import write_skeleton
+from clara_bench.terminal import print_table, say
 
 KINDS = ("system", "retriever", "compressor", "reader")
 
@@ -64,10 +64,10 @@ def show_system(name: str, kind: Any) -> None:
     from clara_bench.registry import load
 
     component = load(kind, name)
-    click.echo(f"{name}: {(component.__doc__ or '').strip()}")
+    say(f"{name}: {(component.__doc__ or '').strip()}")
     options = getattr(component, "Options", None)
     if options is None:
-        click.echo("It takes no options.")
+        say("It takes no options.")
         return
     docs = _attribute_docs(options)
     rows = [[field.name, getattr(field.type, "__name__", str(field.type)), _default(field), docs.get(field.name, "")]
@@ -81,7 +81,7 @@ def show_system(name: str, kind: Any) -> None:
 def new_system(name: str, folder: Path) -> None:
     """Write a working system of your own with its test. Example: clara-bench systems new my_system."""
     for path in write_skeleton(name, folder):
-        click.echo(path)
+        say(path)
 
 
 @click.group()

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from clara_bench.escaping import one_line
+from clara_bench.terminal import bar, note
+
 if TYPE_CHECKING:
     from clara_bench.request import Request
     from clara_bench.runner import Progress
@@ -24,26 +27,15 @@ def bars(total: int) -> Iterator[tuple[Progress, Started]]:
 
 def describe(request: Request) -> str:
     """A run in a few words."""
-    return f"{request.task} · {request.setting} · {request.label or request.system}"
+    return one_line(f"{request.task} · {request.setting} · {request.label or request.system}")
 
 
 @contextlib.contextmanager
 def _terminal(total: int) -> Iterator[tuple[Progress, Started]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    speed = TextColumn("{task.fields[rate]}", markup=False)
+    with bar(speed, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()) as shown:
         overall = shown.add_task("runs", total=total, rate="")
         current = shown.add_task("starting", total=None, rate="")
         begun = [0.0, 0]
@@ -76,11 +68,11 @@ def _lines(total: int) -> Iterator[tuple[Progress, Started]]:
         last[0] = now
         left = (questions - done) * (now - begun[0]) / max(1, done - begun[1])
         eta = f" {rate(done - begun[1], begun[0])}, {left:.0f} s left" if done > begun[1] else ""
-        print(f"    {done}/{questions}{eta}", file=sys.stderr, flush=True)  # noqa: T201
+        note(f"{done}/{questions}{eta}")
 
     def started(number: int, request: Request) -> None:
         begun[:] = [0.0, 0]
-        print(f"[{number}/{total}] {describe(request)}", file=sys.stderr, flush=True)  # noqa: T201
+        note(f"[{number}/{total}] {describe(request)}")
 
     yield progress, started
 

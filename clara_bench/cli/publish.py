@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from clara_bench.terminal import say
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -25,4 +27,4 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
     for folder in runs:
         for run in find_runs(folder):
             write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
-            click.echo(copy(run, root))
+            say(copy(run, root))

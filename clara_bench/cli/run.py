@@ -11,6 +11,7 @@ import click
 
 from clara_bench.cli.options import changed, data_options, pairs, refuse_others, source_from
 from clara_bench.errors import ConfigError
+from clara_bench.terminal import note, say
 
 if TYPE_CHECKING:
     from clara_bench.request import Request
@@ -152,10 +153,10 @@ def _report(finished: list[Run], seed: int) -> None:
     from clara_bench.leaderboard import boards
 
     print_boards(boards(finished, seed=seed))
-    click.echo("Written:")
+    say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())
-        click.echo(f"  {run.path.relative_to(Path.cwd()) if here else run.path}")
+        say(f"  {run.path.relative_to(Path.cwd()) if here else run.path}")
     shares = [_failed(run) for run in finished]
     if min(shares) == 1:
         raise SystemExit(1)
@@ -168,9 +169,8 @@ def _failed(run: Run) -> float:
     records = run.records()
     failures = [record.answer for record in records if record.answer.status in FAILURES]
     if failures:
-        click.echo(
+        note(
             f"{run.path}: {len(failures)} of {len(records)} questions failed, the first with: {failures[0].error}; "
-            "see clara-bench inspect --only failed, retry with --retry-failed",
-            err=True,
+            "see clara-bench inspect --only failed, retry with --retry-failed"
         )
     return len(failures) / len(records)

@@ -9,6 +9,7 @@ import click
 
 from clara_bench.cli.options import data_options, refuse_others, source_from
 from clara_bench.errors import ConfigError
+from clara_bench.terminal import note, print_table, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,12 +65,12 @@ def score(
     else:
         scores = _predictions(what, answers, names, seed, given)
     if as_json:
-        _print_json(scores)
+        say_json(scores.metrics)
     else:
         _print_table(scores)
     missing = [name for name in names if name not in scores.metrics]
     if missing:
-        click.echo(f"not applicable to these answers: {', '.join(missing)}", err=True)
+        note(f"not applicable to these answers: {', '.join(missing)}")
 
 
 def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
@@ -115,19 +116,11 @@ def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: 
     click.echo(printable("\n  ".join(line[:1000] for line in lines)), err=True)
 
 
-def _print_json(scores: Scores) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(scores.metrics), indent=2).decode())
-
-
 def _print_table(scores: Scores) -> None:
-    from clara_bench.cli.output import print_table
-
     rows = []
     for name, s in scores.metrics.items():
         interval = "–" if s.ci95 is None else f"{s.ci95[0]:.4f} – {s.ci95[1]:.4f}"
         mean = "–" if s.mean is None else f"{s.mean:.4f}"
         rows.append([name, mean, interval, str(s.n), str(s.unscored), str(s.failed)])
     print_table(["metric", "mean", "95 % interval", "n", "unscored", "failed"], rows)
-    click.echo("answers: " + ", ".join(f"{count} {status}" for status, count in scores.statuses.items()))
+    say("answers: " + ", ".join(f"{count} {status}" for status, count in scores.statuses.items()))

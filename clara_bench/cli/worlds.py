@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clara_bench.cli import options
+from clara_bench.terminal import note, say
 
 
 @click.command()
@@ -29,6 +30,6 @@ def worlds(task: str, folder: Path, world: tuple[str, ...], pairs: bool) -> None
 
     written = sources.write_world(tasks.load(task), options.pairs(world, "--world"), folder, pairs)
     for path in written.paths:
-        click.echo(path)
+        say(path)
     line = ", ".join(f"{kind} {share:.1%}" for kind, share in written.coin_flip.items())
-    click.echo(f"Exact match of a reader that finds the right relation in a random candidate: {line}", err=True)
+    note(f"Exact match of a reader that finds the right relation in a random candidate: {line}")

@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from clara_bench.escaping import one_line
+from clara_bench.terminal import bar, note
+
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.1
 
@@ -25,15 +28,12 @@ def progress(label: str, total: int, unit: str = "passages") -> Iterator[Advance
 
 @contextlib.contextmanager
 def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     start = last = time.monotonic()
     done = 0
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total, rate="")
+    with bar(TextColumn("{task.fields[rate]}", markup=False), TimeRemainingColumn(), transient=True) as drawn:
+        task = drawn.add_task(one_line(label), total=total, rate="")
 
         def advance(count: int) -> None:
             nonlocal done, last
@@ -41,7 +41,7 @@ def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
             now = time.monotonic()
             if now - last >= BAR_SECONDS:
                 last = now
-                bar.update(task, completed=done, rate=f"{done / (now - start):,.0f} {unit}/s")
+                drawn.update(task, completed=done, rate=f"{done / (now - start):,.0f} {unit}/s")
 
         yield advance
 
@@ -59,6 +59,6 @@ def _lines(label: str, total: int, unit: str) -> Advance:
         last = now
         rate = done / (now - start)
         left = (total - done) / rate
-        print(f"{label}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {left:,.0f} s left", file=sys.stderr)  # noqa: T201
+        note(f"{label}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {left:,.0f} s left")
 
     return advance
