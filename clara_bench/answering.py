@@ -33,9 +33,9 @@ def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
     """
     try:
         return _checked(system.answer(questions), questions)
-    except BenchError:
+    except (BenchError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # recorded below, never dropped
+    except BaseException as error:  # sys.exit included; recorded below, never dropped
         if len(questions) == 1:
             return [Answer("", status=_failure(error), error=reason(error))]
         return [answer for question in questions for answer in answer_batch(system, [question])]

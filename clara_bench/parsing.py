@@ -10,7 +10,7 @@ import contextlib
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -135,12 +135,21 @@ def decode_toml(data: bytes | str, where: str, error: type[BenchError] = ConfigE
     with refusing(f"{where}: not TOML", "", error):
         text = data.decode() if isinstance(data, bytes) else data
         tables = tomllib.loads(text.removeprefix("\ufeff"))  # some editors open a file with a byte order mark
+    return sound(tables, where, error)
+
+
+def sound(value: T, where: str, error: type[BenchError] = ConfigError) -> T:
+    """The value, if it is not nested too deeply and each of its numbers is finite and of at most 64 bits.
+
+    Raises:
+        BenchError: of the kind asked for.
+    """
     with refusing(where, "", error):
-        _refuse_strange(tables)
-    return tables
+        _refuse_strange(value)
+    return value
 
 
-def _refuse_strange(tables: Mapping[str, Any]) -> None:
+def _refuse_strange(tables: Any) -> None:
     waiting: list[tuple[int, str, Any]] = [(0, "$", tables)]
     while waiting:
         depth, at, value = waiting.pop()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
 from clara_bench.errors import BenchError, ConfigError, UnknownName
+from clara_bench.escaping import one_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -97,12 +98,12 @@ def _from_file(kind: Kind, name: str) -> type:
 
 @contextlib.contextmanager
 def plugin_errors(what: str) -> Iterator[None]:
-    """Around a plug-in's own code: what it raises, `sys.exit` included, becomes a ConfigError beginning with `what`."""
+    """Around a plug-in's own code: whatever it raises becomes a ConfigError beginning with `what`; Ctrl-C does not."""
     try:
         yield
-    except BenchError:
+    except (BenchError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # sys.exit included
         raise ConfigError(f"{what}: {reason(error)}") from error
 
 
@@ -113,7 +114,10 @@ def reason(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
     known = frames and not isinstance(error, SyntaxError)  # which says its own place
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if known else ""
-    said = " ".join(str(error).encode(errors="backslashreplace").decode().split())
+    try:
+        said = one_line(str(error).encode(errors="backslashreplace").decode())
+    except Exception as unsaid:
+        said = f"what it says raises {type(unsaid).__name__}"
     return f"{type(error).__name__}{': ' + said if said else ''}{place}"
 
 
@@ -149,10 +153,11 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
             values[name] = _convert(flat[name], hints[name], f"{where}: option '{name}'")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: option '{name}' is required: add -o {name}=VALUE")
-    try:
-        return options_class(**values)
-    except (ValueError, TypeError) as error:  # an Options may check itself in __post_init__
-        raise ConfigError(f"{where}: {error}") from error
+    with plugin_errors(where):
+        try:
+            return options_class(**values)
+        except (ValueError, TypeError) as error:  # an Options may check itself in __post_init__
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def _component(
@@ -186,15 +191,12 @@ def _nests(hint: Any) -> bool:
 
 
 def _convert(text: str, hint: Any, where: str) -> Any:
-    import msgspec
+    from clara_bench.parsing import convert, sound
 
     optional = type(None) in getattr(hint, "__args__", ())
     if optional and text.lower() in {"none", ""}:
         return None
-    try:
-        return msgspec.convert(text, hint, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}; got '{text}'") from error
+    return sound(convert(text, hint, where, f"Got '{text}'", ConfigError, strict=False), where)
 
 
 _shared: ContextVar[tuple[frozenset[str], dict[str, Any]] | None] = ContextVar("shared", default=None)

@@ -123,7 +123,9 @@ def _session(
 def _build(chosen: Component) -> System:
     system: Any = registry.create("system", chosen)
     for verb in ("index", "answer"):
-        if not callable(getattr(system, verb, None)):
+        with plugin_errors(f"system '{chosen.name}': its method '{verb}'"):
+            there = callable(getattr(system, verb, None))
+        if not there:
             raise ConfigError(f"system '{chosen.name}' has no method '{verb}': see clara-bench systems new")
     return system  # type: ignore[no-any-return]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -12,6 +13,13 @@ from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Que
 from clara_bench.answering import answer_batch, as_recorded, plain
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
+
+
+class Wordless(BaseException):
+    """Of no kind that `except Exception` would catch, and without words."""
+
+    def __str__(self) -> str:
+        return str(1 // 0)
 
 
 class Says:
@@ -95,8 +103,12 @@ def test_anything_but_one_answer_a_question_is_refused(returned: object) -> None
         (ValueError("two\nlines"), r"ValueError: two lines \(test_answering.py:\d+\)"),
         (ValueError("half a pair \ud800"), r"ValueError: half a pair \\ud800 \(test_answering.py:\d+\)"),
         (KeyError(), r"KeyError \(test_answering.py:\d+\)"),
+        (CancelledError(), r"CancelledError \(test_answering.py:\d+\)"),
+        (GeneratorExit("done"), r"GeneratorExit: done \(test_answering.py:\d+\)"),
+        (Wordless(), r"Wordless: what it says raises ZeroDivisionError \(test_answering.py:\d+\)"),
+        (ValueError("x" * 20_000), r"ValueError: x{100,300}\.\.\.x{100,300} \(test_answering.py:\d+\)"),
     ],
-    ids=["exit", "lines", "surrogate", "silent"],
+    ids=["exit", "lines", "surrogate", "silent", "cancelled", "generator", "wordless", "long"],
 )
 def test_a_question_fails_with_what_was_raised_and_where(error: BaseException, said: str) -> None:
     for answer in answer_batch(Says(raising(error)), QUESTIONS):

@@ -48,7 +48,7 @@ def test_a_dotted_option_reaches_the_nested_component() -> None:
     ("given", "message"),
     [
         ({"required": "x", "kk": "1"}, "sample: unknown option 'kk'. Did you mean 'k'?"),
-        ({"required": "x", "k": "many"}, "option 'k': Expected `int`"),
+        ({"required": "x", "k": "many"}, "option 'k': expected int"),
         ({"required": "x", "k": "0"}, "sample: k must be at least 1, got 0"),
         ({"k": "1"}, "option 'required' is required: add -o required=VALUE"),
         ({"required": "x", "k.a": "1"}, "option 'k' is not a component"),
@@ -110,3 +110,26 @@ def test_shared_components_are_built_once_and_only_within_the_block(tmp_path: Pa
         assert create("reader", chosen) is create("reader", chosen)
         assert create("retriever", chosen) is not create("retriever", chosen)
     assert create("reader", chosen) is not create("reader", chosen)
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "GeneratorExit()", "type('Odd', (BaseException,), {})('no')"])
+def test_whatever_a_plugin_raises_is_a_message_and_ctrl_c_is_not(tmp_path: Path, raised: str) -> None:
+    (tmp_path / "odd.py").write_text(f"raise {raised}")
+    with pytest.raises(ConfigError, match=r"does not import: (SystemExit|GeneratorExit|Odd)"):
+        load("system", f"{tmp_path / 'odd.py'}:Odd")
+    (tmp_path / "stopped.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load("system", f"{tmp_path / 'stopped.py'}:Odd")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"rate": "nan"}, "option 'rate': expected a finite number"),
+        ({"ratio": "-inf"}, "option 'ratio': expected a finite number"),
+        ({"k": "9" * 30}, "option 'k': expected a number of at most 64 bits"),
+    ],
+)
+def test_a_number_that_no_manifest_can_hold_is_refused(option: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_options(Sample, {"required": "x", **option}, "sample")
