@@ -15,18 +15,19 @@ from pathlib import Path
 
 from clara_bench.errors import DataError, UnknownName
 from clara_bench.metrics.metric import Part
-from clara_bench.predictions import harnesses, official, rankings, rows
+from clara_bench.predictions import harnesses, official, rankings, shapes
 from clara_bench.predictions.files import EXPECTED, Content, read_content
 from clara_bench.predictions.matching import match
 from clara_bench.predictions.passages import UNKNOWN, WAYS, Finder, NamedBy
 from clara_bench.predictions.prediction import Form, Prediction, Reading
+from clara_bench.predictions.rows import read_rows
 from clara_bench.scoring import answer_ranks
 from clara_bench.sources import TaskData
 from clara_bench.types import Answer, Example, Fact, Passage, Ranked, Record
 
 __all__ = ["FORMS", "WAYS", "NamedBy", "Predictions", "read_predictions"]
 
-FORMS: Sequence[Form] = (*official.FORMS, *harnesses.FORMS, *rows.FORMS, *rankings.FORMS)
+FORMS: Sequence[Form] = (*official.FORMS, *harnesses.FORMS, *shapes.FORMS, *rankings.FORMS)
 """Every form that is known, the most telling first."""
 
 
@@ -74,7 +75,7 @@ def _read(content: Content) -> tuple[Form, Reading]:
             found = form.read(content)
             return form, found if isinstance(found, Reading) else Reading(list(found))
     if isinstance(content.first, dict):
-        return FORMS[0], rows.read_rows(content.rows)  # which says what is missing
+        return FORMS[0], read_rows(content.rows)  # which says what is missing
     raise DataError(f"{content.path}: of no form that is known. {EXPECTED}")
 
 
@@ -105,7 +106,7 @@ class _Reader:
     def __init__(self, data: TaskData, named_by: NamedBy | None) -> None:
         self._finder = Finder(data.corpus, data.listed, named_by)
         self._retrieved: dict[str, Passage] = {}
-        self._repeated = 0
+        self._repeated = self._copied = 0
         self._facts: list[Fact] = []
 
     def record(self, example: Example, prediction: Prediction) -> Record | None:
@@ -113,6 +114,7 @@ class _Reader:
         where, support = prediction.where, prediction.support
         facts = None if support is None else tuple(self._finder.support(one, example, where) for one in support)
         self._facts += facts or ()
+        self._copied += prediction.answer in example.gold.answers[:1]
         answer = Answer(
             text=prediction.answer or "",
             retrieved=self._ranking(prediction, example),
@@ -158,8 +160,10 @@ class _Reader:
                 f"'{self._facts[0].title[:200]}'. Check that the file belongs to these data"
             )
         silent = sum(record is None for record in records)
+        copied = len(records) if self._copied == len(records) > 4 else 0
         consequence = "it is not known which are needed" if self.without else "they count as passages not needed"
         told = {
+            f"each of the {copied} answers is the data's own, to the letter: is this the data set itself?": copied,
             f"{silent} rows say nothing of their question: it counts as not answered": silent,
             f"{self._repeated} rankings list a passage twice: it counts where it first stands": self._repeated,
             f"{self._unknown} of {len(self._retrieved)} retrieved passages are not in the data: {consequence}. "

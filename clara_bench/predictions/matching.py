@@ -46,8 +46,8 @@ def match(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Mat
 def _in_order(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Matched:
     if len(predictions) != len(examples):
         raise DataError(
-            f"{predictions[0].where}: {len(predictions)} answers that name no question, and the data have "
-            f"{len(examples)} questions. Expected one a question in the data's order, or an id with each"
+            f"{predictions[0].where}: neither id nor question, and {len(predictions)} rows for {len(examples)} "
+            "questions. Expected an id with each, or one a question in the data's order"
         )
     return Matched(dict(enumerate(predictions)), ("answers are taken in the data's order",))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,16 +33,17 @@ EVIDENCES = ("evidences", "predicted_evidences", "pred_evidences", "predicted_ev
 ANSWERABLE = ("predicted_answerable", "pred_answerable", "predicted_sufficiency")
 
 OF_THE_DATA = frozenset({
-    "supporting_facts", "context", "question_decomposition", "answer_aliases", "golden_answers", "gold_answers",
-    "answers_objects", "nq_annotated_gold", "evidences_id", "answer_id", "answerable", "level", "type",
+    "supporting_facts", "question_decomposition", "answer_aliases", "answers_objects", "nq_annotated_gold",
+    "evidences_id", "answer_id",
 })  # fmt: skip
-"""Keys of the data sets' own files; a row that has one and no key of a prediction is no prediction."""
-ONLY_OF_THE_DATA = frozenset({"nq_annotated_gold", "answers_objects", "question_decomposition"})
-"""Such keys of rows with passages."""
-UNREAD = OF_THE_DATA | {
-    "answers", "gold_answer", "golden_answer", "gold", "label", "labels", "target", "targets", "reference",
-    "references", "ground_truth", "ground_truths", "correct_answer", "evidence", "instruction", "prompt", "metadata",
-    "meta", "score", "scores", "metrics", "title", "text", "choices", "supporting", "hops", "kind",
+"""Keys of the data sets' own rows. Beside one of them only keys that can mean nothing else are predictions."""
+AMBIGUOUS = frozenset({*PLAIN_ANSWERS, "evidences", "ctxs", "contexts", "passages", "docs", "documents"})
+"""Keys of predictions that the data sets' own rows have too."""
+UNREAD = OF_THE_DATA | AMBIGUOUS | {
+    "answers", "golden_answers", "gold_answers", "gold_answer", "golden_answer", "gold", "label", "labels", "target",
+    "targets", "reference", "references", "ground_truth", "ground_truths", "correct_answer", "context", "evidence",
+    "instruction", "prompt", "metadata", "meta", "score", "scores", "metrics", "title", "text", "choices", "supporting",
+    "hops", "kind", "level", "type", "answerable",
 }  # fmt: skip
 """Keys that no misspelling of ours is looked for in."""
 
@@ -82,20 +84,24 @@ class Keys:
 def plain(key: str) -> str:
     """A key as its spelling is compared.
 
-    >>> plain("Question ID")
-    'question_id'
+    >>> plain("Question ID"), plain("predictedAnswer")
+    ('question_id', 'predicted_answer')
     """
-    return key.strip().lower().replace(" ", "_").replace("-", "_")
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key.strip())
+    return re.sub(r"[\s_-]+", "_", apart.lower())
 
 
-def keys_of(found: Iterable[str]) -> Keys:
-    """The keys by what they mean, whatever they are."""
+def keys_of(found: Iterable[str], without: Iterable[str] = ()) -> Keys:
+    """The keys by what they mean, whatever they are; `without` says which are no predictions."""
     by_plain = {plain(key): key for key in reversed(list(found))}
-    chosen: dict[str, str | None] = {
-        kind.name: next((by_plain[name] for name in kind.spellings if name in by_plain), None) for kind in _KINDS
-    }
-    ids = tuple(by_plain[name] for name in IDS if name in by_plain)
-    answer = next((by_plain[name] for name in (*ANSWERS, *PLAIN_ANSWERS) if name in by_plain), None)
+    not_ours = {*without, *(AMBIGUOUS if OF_THE_DATA & by_plain.keys() else ())}
+    usable = {name: key for name, key in by_plain.items() if name not in not_ours and key not in not_ours}
+
+    def first(names: Sequence[str]) -> str | None:
+        return next((usable[name] for name in names if name in usable), None)
+
+    chosen = {kind.name: first(kind.spellings) for kind in _KINDS}
+    ids, answer = tuple(usable[name] for name in IDS if name in usable), first((*ANSWERS, *PLAIN_ANSWERS))
     used = {*ids, answer, *chosen.values()}
     return Keys(ids, answer=answer, unread=tuple(key for key in found if key not in used), **chosen)
 
@@ -106,11 +112,15 @@ def checked(keys: Keys, where: str) -> Keys:
     Raises:
         DataError: with the keys that were found.
     """
+    own = [key for key in keys.unread if plain(key) in OF_THE_DATA]
+    if own and not keys.predicts:
+        raise DataError(
+            f"{where}: a row of the data set itself, by its key '{own[0]}', and no key is a prediction. "
+            "Name the predicted answer 'prediction'"
+        )
     _refuse_misspelt(keys, where)
-    shown = ", ".join((*keys.ids, *filter(None, (keys.question, keys.answer)), *keys.unread)) or "none"
-    if not keys.ids and keys.question is None:
-        raise DataError(f"{where}: neither id nor question. It has the keys {shown}")
     if not keys.predicts:
+        shown = ", ".join((*keys.ids, *filter(None, (keys.question,)), *keys.unread)) or "none"
         raise DataError(
             f"{where}: no answer, nothing retrieved and no support. Expected a key such as answer; found {shown}"
         )
@@ -118,14 +128,6 @@ def checked(keys: Keys, where: str) -> Keys:
     if rivals:
         raise DataError(
             f"{where}: both '{keys.answer}' and '{rivals[0]}' may be the answer. Take one out, or name one 'prediction'"
-        )
-    own = [key for key in keys.unread if plain(key) in OF_THE_DATA]
-    if own and (
-        plain(keys.answer or "") in PLAIN_ANSWERS or (keys.answer is None and plain(own[0]) in ONLY_OF_THE_DATA)
-    ):
-        raise DataError(
-            f"{where}: a row of the data set itself, by its key '{own[0]}', and no key is a prediction. "
-            "Name the predicted answer 'prediction'"
         )
     return keys
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def test_a_file_in_the_datas_order_needs_no_names_but_must_be_whole(data: TaskDa
     assert [(record.id, record.answer.text) for record in found.records][3] == ("q3", "city 3")
     assert "answers are taken in the data's order" in found.notes
     path.write_text(json.dumps(["Oslo", "Rome"]))
-    with pytest.raises(DataError, match="2 answers that name no question, and the data have 10 questions"):
+    with pytest.raises(DataError, match="neither id nor question, and 2 rows for 10 questions"):
         read_predictions(path, data)
 
 
@@ -181,6 +182,35 @@ def test_support_that_belongs_to_other_data_is_refused_and_not_scored_as_wrong(t
     path.write_text(json.dumps({"answer": {id: "x"}, "sp": {id: [["Atlantis", 0]]}}))
     with pytest.raises(DataError, match="none of its 1 supporting passages is in the data, the first is 'Atlantis'"):
         read_predictions(path, data)
+
+
+def test_rows_of_the_data_with_a_prediction_beside_it_do_not_lend_it_their_gold(tmp_path: Path) -> None:
+    folder = Path(__file__).parent.parent / "data"
+    file = folder / "2wikimultihopqa/dev/dev.slice.json.gz"
+    data = sources.load(tasks.load("2wikimultihopqa"), Source(str(file), corpus="none"))
+    rows = [row | {"prediction": "x"} for row in json.loads(gzip.decompress(file.read_bytes()))]
+    found = read(data, tmp_path, rows)
+    assert {record.answer.text for record in found.records} == {"x"}
+    assert all(record.answer.evidences is record.answer.support is None for record in found.records)
+
+
+def test_a_questions_own_passages_are_not_taken_for_retrieved_ones(data: TaskData, tmp_path: Path) -> None:
+    passages = [{"id": "p0", "text": "Oslo is the capital of Norway.", "supporting": True}]
+    found = read(data, tmp_path, [{"id": "q0", "prediction": "Oslo", "answers": ["Oslo"], "passages": passages}])
+    assert found.records[0].answer.retrieved is None
+    assert "left unread: answers, passages" in found.notes
+
+
+def test_answers_that_are_the_references_to_the_letter_are_told(data: TaskData, tmp_path: Path) -> None:
+    rows = [{"id": example.question.id, "answer": example.gold.answers[0]} for example in data.examples]
+    assert any("is the data's own, to the letter" in note for note in read(data, tmp_path, rows).notes)
+    assert not any("to the letter" in note for note in read(data, tmp_path, ROWS).notes)
+
+
+def test_records_of_a_run_are_refused_with_the_way_to_score_them(data: TaskData, tmp_path: Path) -> None:
+    record = {"id": "q0", "answer": {"text": "Oslo", "status": "ok", "usage": {}, "retrieved": None}}
+    with pytest.raises(DataError, match=r"a record of a run\. Score the folder of the run: clara-bench score FOLDER"):
+        read(data, tmp_path, [record])
 
 
 def test_a_run_is_ranked_by_score_as_trec_eval_ranks_it(data: TaskData, tmp_path: Path) -> None:
@@ -261,7 +291,7 @@ def test_a_bad_row_is_named(data: TaskData, tmp_path: Path, rows: list[Any], mes
         (b"PK\x03\x04 and then nothing", "an archive that cannot be read"),
         (b'{"answer": {"q0": "x"}, "sp_scores": {}}', "unknown key 'sp_scores' beside answer"),
         (b'{"version": 2, "status": "success", "eval": {}, "plan": {}}', "a log of inspect without samples"),
-        (b'{"q0": {"p1": 1.5, "p2": "x"}}', "row 1: neither id nor question. It has the keys q0"),
+        (b'{"q0": {"p1": 1.5, "p2": "x"}}', "row 1: no answer, nothing retrieved and no support"),
         (b"{", "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
     ],
