@@ -108,12 +108,11 @@ def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, gi
 
 def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: int) -> None:
     """What the file was taken for, on stderr."""
-    from clara_bench.cli.output import printable
-
     lines = [f"{path}: read as {found.form}: {len(records)} of {questions} questions", *found.notes]
     if len(records) < len(found.records):
         lines.append(f"{len(found.records) - len(records)} answers to questions left out of the sample")
-    click.echo(printable("\n  ".join(line[:1000] for line in lines)), err=True)
+    for line in lines:
+        note(line)
 
 
 def _print_table(scores: Scores) -> None:
