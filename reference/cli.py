@@ -82,6 +82,30 @@ def train(
 
 
 @main.command()
+@click.argument("recipe")
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=FOLDER)
+def rows(recipe: str, data: Path, out: Path) -> None:
+    """Write training rows for a reader of real text into OUT (JSONL), by RECIPE, from the files in the folder DATA.
+
+    RECIPE is a TOML file or the name of one that ships. OUT.json says what the rows were made from.
+
+    \b
+    Example:
+      clara-reference rows reader data runs/reader/rows.jsonl
+    """
+    from reference.rows import build
+    from reference.rows.recipe import load as load_recipe
+    from reference.shipped import recipe_file
+
+    chosen = load_recipe(recipe_file(recipe))
+    built = build.build(chosen, data, out, lambda doing: click.echo(doing, err=True))
+    print_table(["rows of", "number"], [[source, str(number)] for source, number in sorted(built.by_source.items())])
+    print_table(["left out", "number"], [[why, str(number)] for why, number in sorted(built.left_out.items())])
+    click.echo(f"{out}: {built.rows} rows")
+
+
+@main.command()
 @click.argument("checkpoint")
 @click.argument("documents", type=FOLDER)
 @click.option("--store", required=True, type=FOLDER, help="Folder of the store; filled further if it is there.")

@@ -22,7 +22,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
-Template = Literal["plain", "chat", "pisco", "cocom"]
+Template = Literal["plain", "chat", "reader", "pisco", "cocom"]
 
 RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 """Stages that choose among candidates whose memories stand."""
@@ -50,8 +50,8 @@ class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     scratch: Scratch | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     template: Template = "plain"
-    """How prompts are worded: bare text, the tokenizer's chat template (as in the paper), or as the published weights
-    of PISCO or COCOM know them."""
+    """How prompts are worded: bare text, the tokenizer's chat template (as in the paper), as the harness's readers ask
+    (clara_bench.read.prompts), or as the published weights of PISCO or COCOM know them."""
 
 
 class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -206,13 +206,15 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a model is judged while it trains: by questions over a dev world, asked through the harness."""
+    """How a model is judged while it trains: by questions over a dev world or of dev files, asked through the harness."""
 
     tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
     setting: Literal["", "closed", "gold", "distractor"] = ""
     """"": distractor where the stage chooses documents, else gold."""
     questions: Count = 50
     """Of each task."""
+    data: dict[str, str] = {}
+    """For each task its file of questions, in a world's place; a seeded sample of it is asked."""
     passages: Count = 1000
     """Of the world."""
     world_seed: int = 1_000_003

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import fmean
 
 from clara_bench import Component
-from clara_bench.exam import Exam
+from clara_bench.exam import Exam, Setting
 from reference.config import RETRIEVING, Evaluation, TrainConfig
 from reference.model import Clara
 from reference.system import ClaraSystem
@@ -26,12 +26,18 @@ def evaluator(settings: TrainConfig, asked: Evaluation) -> Callable[[Clara, int]
 
     def evaluate(model: Clara, step: int) -> dict[str, float]:
         if not exams:
-            world = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
-            exams.extend(Exam(task, setting, world=world) for task in asked.tasks)
+            exams.extend(_exam(task, setting, asked) for task in asked.tasks)
         found = {exam.task.name: _taken(exam, model, settings, asked.max_new_tokens) for exam in exams}
         return _scores(found, "recall@5" if settings.stage == "supervised" else "em")
 
     return evaluate
+
+
+def _exam(task: str, setting: Setting, asked: Evaluation) -> Exam:
+    if task in asked.data:
+        return Exam(task, setting, asked.data[task], limit=asked.questions, seed=asked.world_seed)
+    world = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
+    return Exam(task, setting, world=world)
 
 
 def _taken(exam: Exam, model: Clara, settings: TrainConfig, most: int) -> dict[str, float]:

@@ -89,7 +89,7 @@ class Prompter:
         self.start: list[int] = [] if bos is None else [bos]
         """What opens a text of its own: the tokenizer's bos, if it has one."""
         self._templates = Templates(tokenizer, template)
-        self._gap = self._ids("\n" if self._templates.chat else "\n\n")
+        self._gap = self._between(self._templates.separator)
 
     @property
     def end(self) -> int:
@@ -205,6 +205,12 @@ class Prompter:
             ids += block if block and block[-1] == SEPARATOR else [*block, *self._gap]
             segments += [number] * (len(ids) - len(segments))
         return Prompt(ids, segments)
+
+    def _between(self, separator: str) -> list[int]:
+        """The ids of a separator as it is cut where words stand around it."""
+        joint, before, after = self._many([f"a{separator}b", "a", "b"])
+        inside = joint[len(before) : len(joint) - len(after)]
+        return inside if [*before, *inside, *after] == joint else self._ids(separator)
 
     def _ids(self, text: str) -> list[int]:
         return self._many([text])[0]

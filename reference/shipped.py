@@ -9,6 +9,7 @@ from pathlib import Path
 from clara_bench import ConfigError
 
 CONFIGS = Path(__file__).parent / "configs"
+RECIPES = Path(__file__).parent / "rows" / "recipes"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
@@ -22,6 +23,18 @@ def config_file(name: str) -> Path:
     if path.is_file():
         return path
     return _shipped("config", name, CONFIGS / f"{name}.toml", configs())
+
+
+def recipe_file(name: str) -> Path:
+    """The recipe of training rows of that path or short name, such as `reader`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    return _shipped("recipe", name, RECIPES / f"{name}.toml", sorted(path.stem for path in RECIPES.glob("*.toml")))
 
 
 def checkpoint_folder(name: str) -> Path:

@@ -1,7 +1,8 @@
 """The words around passages, question and answer.
 
-`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper. `pisco`
-and `cocom` put memories and question where the weights of naver expect them (see `naver`). All in our own words.
+`plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper; `reader`
+is the prompt of the harness's readers, word for word, so that what learns it serves them all. `pisco` and `cocom` put
+memories and question where the weights of naver expect them (see `naver`). All in our own words.
 Rendering a chat is slow, so each is rendered once with marks in the place of what varies.
 """
 
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from clara_bench import ConfigError
+from clara_bench.read.prompts import get_prompt
 from reference.config import Template
 
 Use = Literal["question", "cover", "paraphrase"]
@@ -32,6 +34,7 @@ CLOSED_BOOK = f"Question: {QUESTION}"
 PISCO_SYSTEM = "Find what matters in the documents and answer in as few words as you can."
 PISCO_CLOSED_BOOK = "Answer in as few words as you can."
 PISCO_USER = f"Background:\n{BLOCKS}\n\nQuestion:{QUESTION}"
+READER = get_prompt("short")
 COCOM = f"[INST]{QUESTION}\n[/INST]\n"
 PARAPHRASES = (
     f"{BLOCKS}\nThe same in other words:",
@@ -65,10 +68,12 @@ class Templates:
     def __init__(self, tokenizer: Any, template: Template) -> None:
         self.tokenizer = tokenizer
         self.template = template
-        self.chat = template in ("chat", "pisco")
+        self.chat = template in ("chat", "reader", "pisco")
         """Whether the tokenizer's chat template is around the words."""
         if self.chat and not tokenizer.chat_template:
             raise ConfigError('the tokenizer has no chat template: set model.backbone.template = "plain"')
+        self.separator = READER.separator if template == "reader" else "\n" if self.chat else "\n\n"
+        """What follows each passage of text."""
         self._frames: dict[tuple[Use, bool, int], Frame] = {}
 
     @cached_property
@@ -98,13 +103,17 @@ class Templates:
         return self._frames[key]
 
     def _published(self, use: Use, background: bool) -> Frame | None:
-        """The words that published weights know; None in a template of ours."""
+        """The words that other weights, or the harness's readers, know; None in a template of ours."""
         if self.template in ("plain", "chat"):
             return None
         if use != "question":
             raise ConfigError(f"model.backbone.template '{self.template}' has words for questions alone, not '{use}'")
         if self.template == "cocom":
             return Frame("", COCOM, "", COCOM)
+        if self.template == "reader":
+            asked = READER.with_context if background else READER.closed_book
+            frame = self._conversation("", asked.format(context=BLOCKS, question=QUESTION))
+            return frame._replace(middle=frame.middle.removeprefix(READER.separator))
         words = (PISCO_SYSTEM, PISCO_USER) if background else (PISCO_CLOSED_BOOK, f"Question:{QUESTION}")
         return self._conversation(*words)
 

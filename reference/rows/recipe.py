@@ -1,0 +1,79 @@
+"""A recipe: which files rows are made from, how many of each, and what is held out; read from TOML, strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from clara_bench import ConfigError
+
+Kind = Literal["questions", "steps", "listed", "studies", "comparisons", "cloze"]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Rows of one kind."""
+
+    name: str
+    """Begins the id of each of its rows."""
+    kind: Kind
+    """`questions`: an official training file's questions with their passages; `steps`: their single hops; `listed`:
+    questions without passages, each with one that is found; `studies`: a pretraining file's short answers;
+    `comparisons` and `cloze`: made by rule from the recipe's passages."""
+    path: str = ""
+    """The file; none for what is made from passages."""
+    copies: Count = 1
+    """How often each question comes, each time with other passages beside those it needs."""
+    most: Count | None = None
+    """At most so many questions; None for all."""
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a file of rows is made from."""
+
+    schema: Literal[1]
+    description: str
+    passages: tuple[str, ...]
+    """Training files and plain text whose passages may be asked about and may stand beside those needed."""
+    searched: tuple[str, ...] = ()
+    """More passages, in which a passage is looked for where a question comes without one."""
+    held_questions: tuple[str, ...]
+    """Files of questions that no row may ask, or almost."""
+    held_passages: tuple[str, ...]
+    """Files whose questions' gold passages no row may hold."""
+    entries: tuple[Entry, ...]
+    seed: int = 0
+    longest: Count = 180
+    """Words of the longest passage."""
+    alone: Share = 0.45
+    """Share of rows with nothing but the passages needed."""
+    most_passages: Count = 5
+    unanswerable: Share = 0.04
+    """Share of rows whose passages do not hold the answer, and whose target says so."""
+    casual: Share = 0.4
+    """Share of questions made by rule that are written as people type: no capitals, no question mark."""
+
+
+def load(path: Path) -> Recipe:
+    """A recipe file.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range, a name twice.
+    """
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Expected a recipe (TOML)") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    names = [entry.name for entry in recipe.entries]
+    for entry in recipe.entries:
+        if names.count(entry.name) > 1:
+            raise ConfigError(f"{path}: entry '{entry.name}' comes twice. Give each its own name")
+        if bool(entry.path) == (entry.kind in ("comparisons", "cloze")):
+            need = "takes no path: it is made from the passages" if entry.path else "needs a path"
+            raise ConfigError(f"{path}: entry '{entry.name}' of kind '{entry.kind}' {need}")
+    return recipe
