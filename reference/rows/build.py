@@ -31,6 +31,7 @@ class Built(NamedTuple):
 
     rows: int
     by_source: dict[str, int]
+    """Questions, by the entry that they are from."""
     left_out: dict[str, int]
     """Drafts by the reason for which they were left out."""
 
@@ -51,17 +52,21 @@ def build(recipe: Recipe, folder: Path, out: Path, tell: Callable[[str], None] =
     held = _held(recipe, folder)
     pool = [text for text in sources.passages(folder, recipe.passages, recipe.longest) if not held.holds(text)]
     left_out: Counter[str] = Counter()
-    drafts: list[tuple[Draft, int]] = []
+    rounds: list[list[Draft]] = [[] for _ in range(max(entry.copies for entry in recipe.entries))]
     for entry in recipe.entries:
         tell(entry.name)
         kept = _checked(_drafts(recipe, entry, folder, pool, held), recipe, held, left_out)
-        drafts += [(draft, entry.copies) for draft in list(kept)[: entry.most]]
-    if not drafts:
+        drafts = list(kept)[: entry.most]
+        for copy in range(entry.copies):
+            rounds[copy] += drafts
+    if not rounds[0]:
         raise DataError(f"{folder}: the recipe gives no rows")
     tell("putting distractors beside them")
-    rows = list(_Mixed(recipe, [draft for draft, copies in drafts for _ in range(copies)], pool))
+    mixed = _Mixed(recipe, rounds, pool)
+    rows = list(mixed)
     write_instruct(rows, out)
-    built = Built(len(rows), dict(Counter(row.id.partition(":")[0] for row in rows)), dict(left_out))
+    asked = Counter(draft.source for group in mixed.groups for draft in group)
+    built = Built(len(rows), dict(asked), dict(left_out))
     write_atomic(out.with_name(out.name + ".json"), _manifest(recipe, folder, out, built))
     return built
 
@@ -119,35 +124,48 @@ def _unfit(draft: Draft, recipe: Recipe, held: Held) -> str:
 
 
 class _Mixed:
-    """Rows of drafts in a random order, each with its passages."""
+    """Rows of drafts in a random order, each group with its passages."""
 
-    def __init__(self, recipe: Recipe, drafts: Sequence[Draft], pool: Sequence[PassageText]) -> None:
+    def __init__(self, recipe: Recipe, rounds: Sequence[Sequence[Draft]], pool: Sequence[PassageText]) -> None:
         self.recipe, self.chance, self.pool = recipe, random.Random(recipe.seed), pool
-        self.drafts = list(drafts)
-        self.chance.shuffle(self.drafts)
-        self.beside = _neighbours([draft for draft in self.drafts if not draft.distractors], pool)
+        self.groups = [group for drafts in rounds for group in _grouped(drafts, recipe.most_passages)]
+        self.chance.shuffle(self.groups)
+        self.beside = _neighbours([draft for group in self.groups for draft in group if not draft.distractors], pool)
 
     def __iter__(self) -> Iterator[Row]:
-        for number, draft in enumerate(self.drafts):
-            yield self._row(draft, number)
+        for number, group in enumerate(self.groups):
+            yield self._row(group, number)
 
-    def _row(self, draft: Draft, number: int) -> Row:
-        """A draft with distractors; the number makes its id unique among copies."""
-        recipe, chance = self.recipe, self.chance
-        answerable = chance.random() >= recipe.unanswerable
-        gold = draft.gold if answerable else ()
-        documents = [*gold, *self._distractors(draft, len(gold))]
+    def _row(self, group: Sequence[Draft], number: int) -> Row:
+        """A group with distractors; the number makes its id unique among copies."""
+        chance = self.chance
+        order = chance.sample(group, min(len(group), self.recipe.most_turns))
+        gold = list(dict.fromkeys(text for draft in order for text in draft.gold))
+        others = self._distractors(order, gold)
+        missing = self._missing(order, gold, others)
+        documents = [*(text for text in gold if text != missing), *others]
         chance.shuffle(documents)
-        positives = tuple(sorted(documents.index(text) for text in gold))
-        turn = Turn(self._worded(draft), draft.answer if answerable else UNANSWERABLE)
-        return Row(f"{draft.id}#{number}", tuple(documents), (turn,), positives=positives)
+        turns = tuple(
+            Turn(self._worded(draft), UNANSWERABLE if missing in draft.gold else draft.answer) for draft in order
+        )
+        positives = tuple(sorted(documents.index(text) for text in gold if text != missing))
+        return Row(f"{order[0].id}#{number}", tuple(documents), turns, positives=positives)
 
-    def _distractors(self, draft: Draft, gold: int) -> list[PassageText]:
-        room = self.recipe.most_passages - gold
-        if room < 1 or (gold and self.chance.random() < self.recipe.alone):
+    def _missing(self, group: Sequence[Draft], gold: Sequence[PassageText], others: Sequence[PassageText]) -> str | None:
+        """Now and then a passage that is taken away, if no answer that needs it stands in what is left."""
+        if self.chance.random() >= self.recipe.unanswerable or not others:
+            return None
+        missing = self.chance.choice(gold)
+        left = "\n".join(text for text in (*gold, *others) if text != missing).lower()
+        lost = [draft.answer.lower() for draft in group if missing in draft.gold]
+        return None if any(answer in left for answer in lost) else missing
+
+    def _distractors(self, group: Sequence[Draft], gold: Sequence[PassageText]) -> list[PassageText]:
+        room = self.recipe.most_passages - len(gold)
+        if room < 1 or self.chance.random() < self.recipe.alone:
             return []
-        offered = draft.distractors or self.beside.get(draft.id, ())
-        fit = [text for text in offered if words(text) <= self.recipe.longest and text not in draft.gold]
+        offered = [text for draft in group for text in draft.distractors or self.beside.get(draft.id, ())]
+        fit = [text for text in dict.fromkeys(offered) if words(text) <= self.recipe.longest and text not in gold]
         wanted = self.chance.randint(1, room)
         chosen = self.chance.sample(fit, min(wanted, len(fit)))
         return chosen or self.chance.sample(self.pool, 1)
@@ -155,6 +173,19 @@ class _Mixed:
     def _worded(self, draft: Draft) -> str:
         by_rule = draft.source.startswith("cloze") and "____" not in draft.question
         return cloze.casual(draft.question) if by_rule and self.chance.random() < self.recipe.casual else draft.question
+
+
+def _grouped(drafts: Sequence[Draft], most: int) -> Iterator[list[Draft]]:
+    """Drafts asked together; one whose passages do not fit beside the others' is asked alone."""
+    groups: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        group = groups.setdefault(draft.group or draft.id, [])
+        together = {text for one in (*group, draft) for text in one.gold}
+        if len(together) > most:
+            yield [draft]
+        else:
+            group.append(draft)
+    yield from groups.values()
 
 
 def _neighbours(drafts: Sequence[Draft], pool: Sequence[PassageText]) -> dict[str, tuple[PassageText, ...]]:

@@ -51,17 +51,15 @@ class Asked(NamedTuple):
     answer: str
 
 
-def drafts(source: str, passages: Sequence[PassageText], seed: int) -> Iterator[Draft]:
-    """A question of each passage, those that can be asked about; one passage after another, then a second of each."""
+def drafts(source: str, passages: Sequence[PassageText], seed: int, together: int = 4) -> Iterator[Draft]:
+    """Questions about passages in a random order, at most so many of each, which form a group."""
     chance = random.Random(seed)
     order = list(range(len(passages)))
     chance.shuffle(order)
-    pools = [(place, about(passages[place], chance)) for place in order]
-    for turn in range(max((len(found) for _, found in pools), default=0)):
-        for place, found in pools:
-            if turn < len(found):
-                question, answer = found[turn]
-                yield Draft(source, f"{place:06d}/{turn + 1}", question, answer, (passages[place],))
+    for place in order:
+        for turn, (question, answer) in enumerate(about(passages[place], chance)[:together], 1):
+            name = f"{place:06d}"
+            yield Draft(source, f"{name}/{turn}", question, answer, (passages[place],), group=f"{source}/{name}")
 
 
 def about(text: PassageText, chance: random.Random) -> list[Asked]:

@@ -6,7 +6,8 @@ The wordings are those of 2WikiMultihopQA's and HotpotQA's training questions.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from reference.rows.draft import Draft, PassageText
 from reference.rows.facts import Film, Person, film, person
@@ -49,6 +50,10 @@ DIRECTOR_DIED = ("When did the director of film {} die?", "What is the date of d
 DIRECTOR_NATION = ("Which country the director of film {} is from?", "What nationality is the director of film {}?")
 
 
+TOGETHER = 4
+"""Questions of a group, asked over the same passages."""
+
+
 class Comparisons:
     """Questions drawn from people and films that passages describe."""
 
@@ -60,90 +65,107 @@ class Comparisons:
         self.directed = [(found, known[found.director]) for found in self.films if found.director in known]
 
     def drafts(self, number: int) -> Iterator[Draft]:
-        """So many questions, the kinds in turn; pairs of passages do not come twice."""
-        kinds = [self._people, self._films, self._nations, self._directors, self._director]
-        seen: set[tuple[PassageText, ...]] = set()
-        made = tries = 0
-        while made < number and tries < 20 * number:
-            draft = kinds[tries % len(kinds)](made)
-            tries += 1
-            if draft is not None and tuple(sorted(draft.gold)) not in seen:
-                seen.add(tuple(sorted(draft.gold)))
-                made += 1
-                yield draft
+        """So many questions, in groups over four or five passages: people, films, or films and their directors."""
+        made = block = 0
+        while made < number:
+            asked = list(dict.fromkeys(self._block(block)))[:TOGETHER]
+            block += 1
+            for place, (question, answer, gold) in enumerate(asked, 1):
+                name = f"{block:05d}"
+                yield Draft(self.source, f"{name}/{place}", question, answer, gold, group=f"{self.source}/{name}")
+            made += len(asked)
 
-    def _draft(self, number: int, wordings: Sequence[str], named: Sequence[str], answer: str, *gold: str) -> Draft:
-        question = self.chance.choice(wordings).format(*named)
-        return Draft(self.source, f"{number:05d}", question, answer, gold)
+    def _block(self, block: int) -> Iterator[_Asked]:
+        """More questions than a group has, over the same few passages."""
+        if block % 3 == 0 and len(self.directed) > 1:
+            pair = self.chance.sample(self.directed, 2)
+            kinds = [lambda: self._directors(*pair), lambda: self._director(*self.chance.choice(pair))]
+        elif block % 3 == 1 and len(self.films) > 3:
+            films = self.chance.sample(self.films, 4)
+            kinds = [lambda: self._films(*self.chance.sample(films, 2)), lambda: self._nations(films, FILMS_SAME)]
+        else:
+            people = self.chance.sample(self.people, 4)
+            pick = lambda: self.chance.sample(people, 2)  # noqa: E731
+            kinds = [lambda: self._people(*pick()), lambda: self._nations(people, SAME_NATION), lambda: self._people(*pick())]
+        for turn in range(3 * TOGETHER):
+            asked = kinds[turn % len(kinds)]()
+            if asked is not None:
+                yield asked
 
-    def _people(self, number: int) -> Draft | None:
-        one, other = self.chance.sample(self.people, 2)
+    def _asked(self, wordings: Sequence[str], named: Sequence[str], answer: str, *gold: str) -> _Asked:
+        return _Asked(self.chance.choice(wordings).format(*named), answer, gold)
+
+    def _people(self, one: Person, other: Person) -> _Asked | None:
         dead = one.died is not None and other.died is not None
         ask = self.chance.choice(["older", "younger", *["died first", "died later", "longer"] * dead])
-        if ask == "longer":
-            first, second = _days(one), _days(other)
-        else:
-            first, second = (one.died, other.died) if "died" in ask else (one.born, other.born)  # type: ignore[assignment]
-        if first[:3] == second[:3]:  # type: ignore[index]
-            return None
-        low, high = (one, other) if first < second else (other, one)  # type: ignore[operator]
-        wordings = {"older": OLDER, "younger": YOUNGER, "died first": DIED_FIRST, "died later": DIED_LATER, "longer": LONGER}
-        chosen = low if ask in ("older", "died first") else high
-        return self._draft(number, wordings[ask], (one.name, other.name), chosen.name, one.text, other.text)
+        wordings, measure, low = ORDERS[ask]
+        return self._ordered(wordings, one, other, measure(one), measure(other), low)
 
-    def _films(self, number: int) -> Draft | None:
-        one, other = self.chance.sample(self.films, 2)
-        if one.year == other.year:
-            return None
-        low, high = (one, other) if one.year < other.year else (other, one)
+    def _films(self, one: Film, other: Film) -> _Asked | None:
         early = self.chance.random() < 0.7
-        wordings, chosen = (FILM_FIRST, low) if early else (FILM_LATER, high)
-        return self._draft(number, wordings, (one.name, other.name), chosen.name, one.text, other.text)
+        return self._ordered(FILM_FIRST if early else FILM_LATER, one, other, (one.year,), (other.year,), early)
 
-    def _nations(self, number: int) -> Draft | None:
-        pool: Sequence[Person | Film] = self.chance.choice([self.people, self.films])
-        one = self.chance.choice([found for found in pool if found.nation])
-        same = self.chance.random() < 0.5
-        others = [found for found in pool if found.nation and (found.nation == one.nation) == same and found != one]
-        if not others:
+    def _ordered(
+        self, wordings: Sequence[str], one: Person | Film, other: Person | Film, first: tuple[int, ...], second: tuple[int, ...], low: bool
+    ) -> _Asked | None:
+        """Which of two has the lower measure, or the higher; None where they are equal."""
+        if first == second:
             return None
-        other = self.chance.choice(others)
-        wordings = SAME_NATION if isinstance(one, Person) else FILMS_SAME
-        return self._draft(number, wordings, (one.name, other.name), "yes" if same else "no", one.text, other.text)
+        chosen = one if (first < second) == low else other
+        return self._asked(wordings, (one.name, other.name), chosen.name, one.text, other.text)
 
-    def _directors(self, number: int) -> Draft | None:
-        if len(self.directed) < 2:
+    def _nations(self, pool: Sequence[Person | Film], wordings: Sequence[str]) -> _Asked | None:
+        known = [found for found in pool if found.nation]
+        if len(known) < 2:
             return None
-        (one, first), (other, second) = self.chance.sample(self.directed, 2)
-        texts = one.text, first.text, other.text, second.text
-        if len(set(texts)) < 4:
+        one, other = self.chance.sample(known, 2)
+        same = one.nation == other.nation
+        if not same and self.chance.random() < 0.6:  # most pairs differ: no would else be a good guess
+            return None
+        return self._asked(wordings, (one.name, other.name), "yes" if same else "no", one.text, other.text)
+
+    def _directors(self, one: tuple[Film, Person], other: tuple[Film, Person]) -> _Asked | None:
+        (film_one, first), (film_other, second) = one, other
+        texts = film_one.text, first.text, film_other.text, second.text
+        if len(set(texts)) < len(texts):
             return None
         if first.nation and second.nation and self.chance.random() < 0.3:
             answer = "yes" if first.nation == second.nation else "no"
-            return self._draft(number, DIRECTORS_SAME, (one.name, other.name), answer, *texts)
-        if first.died and second.died and self.chance.random() < 0.5:
-            early, days = self.chance.random() < 0.6, (first.died, second.died)
-            wordings = DIRECTOR_DIED_FIRST if early else DIRECTOR_DIED_LATER
-        else:
-            early, days = self.chance.random() < 0.6, (first.born, second.born)
-            wordings = DIRECTOR_OLDER if early else DIRECTOR_YOUNGER
+            return self._asked(DIRECTORS_SAME, (film_one.name, film_other.name), answer, *texts)
+        dead = first.died is not None and second.died is not None and self.chance.random() < 0.5
+        early = self.chance.random() < 0.6
+        days = (first.died, second.died) if dead else (first.born, second.born)
         if days[0][:3] == days[1][:3]:
             return None
-        chosen = one if (days[0] < days[1]) == early else other
-        return self._draft(number, wordings, (one.name, other.name), chosen.name, *texts)
+        chosen = film_one if (days[0][:3] < days[1][:3]) == early else film_other
+        wordings = [[DIRECTOR_YOUNGER, DIRECTOR_OLDER], [DIRECTOR_DIED_LATER, DIRECTOR_DIED_FIRST]][dead][early]
+        return self._asked(wordings, (film_one.name, film_other.name), chosen.name, *texts)
 
-    def _director(self, number: int) -> Draft | None:
-        if not self.directed:
-            return None
-        found, by = self.chance.choice(self.directed)
+    def _director(self, found: Film, by: Person) -> _Asked:
         asked = [(DIRECTOR_BORN, by.born.text)]
         asked += [(DIRECTOR_DIED, by.died.text)] if by.died else []
         asked += [(DIRECTOR_NATION, by.nation)] if by.nation else []
         wordings, answer = self.chance.choice(asked)
-        return self._draft(number, wordings, (found.name,), answer, found.text, by.text)
+        return self._asked(wordings, (found.name,), answer, found.text, by.text)
+
+
+class _Asked(NamedTuple):
+    question: str
+    answer: str
+    gold: tuple[PassageText, ...]
 
 
 def _days(one: Person) -> tuple[int, int, int]:
     """How long somebody lived: years, months and days, good enough to compare."""
     assert one.died is not None
     return one.died.year - one.born.year, one.died.month - one.born.month, one.died.day - one.born.day
+
+
+ORDERS: dict[str, tuple[Sequence[str], Callable[[Person], tuple[int, ...]], bool]] = {
+    "older": (OLDER, lambda one: one.born[:3], True),
+    "younger": (YOUNGER, lambda one: one.born[:3], False),
+    "died first": (DIED_FIRST, lambda one: one.died[:3] if one.died else (), True),
+    "died later": (DIED_LATER, lambda one: one.died[:3] if one.died else (), False),
+    "longer": (LONGER, _days, False),
+}
+"""Wordings, what is compared, and whether the lower is asked for."""

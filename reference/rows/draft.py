@@ -21,6 +21,8 @@ class Draft(NamedTuple):
     """Passages that the answer needs."""
     distractors: tuple[PassageText, ...] = ()
     """Passages that the source offers beside them; () where it offers none."""
+    group: str = ""
+    """Drafts of one group are asked one after another over the same passages; "" for one asked alone."""
 
     @property
     def id(self) -> str:

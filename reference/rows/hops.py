@@ -44,7 +44,7 @@ def musique_steps(source: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Dr
             gold = texts[step["paragraph_support_idx"]]
             supporting = {texts[p["idx"]] for p in row["paragraphs"] if p["is_supporting"]}
             others = tuple(text for text in texts.values() if text not in supporting)
-            yield Draft(source, f"{row['id']}/{number}", question, step["answer"], (gold,), others)
+            yield Draft(source, f"{row['id']}/{number}", question, step["answer"], (gold,), others, row["id"])
 
 
 def _resolved(question: str, answers: Sequence[str]) -> str:
@@ -74,7 +74,7 @@ def triple_steps(source: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Dra
             if gold and relation in ASKED:
                 wording = ASKED[relation][(len(row["question"]) + number) % 2]
                 question = wording.format(subject)
-                yield Draft(source, f"{row['_id']}/{number}", question, value, (gold,), others)
+                yield Draft(source, f"{row['_id']}/{number}", question, value, (gold,), others, row["_id"])
 
 
 def _stating(paragraphs: Mapping[str, str], supporting: set[str], subject: str, value: str) -> str:

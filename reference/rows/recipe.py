@@ -51,8 +51,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     alone: Share = 0.45
     """Share of rows with nothing but the passages needed."""
     most_passages: Count = 5
-    unanswerable: Share = 0.04
-    """Share of rows whose passages do not hold the answer, and whose target says so."""
+    most_turns: Count = 6
+    """Questions asked one after another over the same passages."""
+    unanswerable: Share = 0.08
+    """Share of rows with distractors that lack a passage, where the target says that the question cannot be answered."""
     casual: Share = 0.4
     """Share of questions made by rule that are written as people type: no capitals, no question mark."""
 

@@ -87,8 +87,9 @@ def whole_questions(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
     for number, row in enumerate(rows):
         gold = tuple(gold_of(row))
         others = tuple(text for text in passages_of(row, source) if text not in gold)
+        key = str(row.get("id") or row.get("_id") or number)
         if gold:
-            yield Draft(source, str(row.get("id") or row.get("_id") or number), row["question"], row["answer"], gold, others)
+            yield Draft(source, key, row["question"], row["answer"], gold, others, key)
 
 
 def studies(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
@@ -98,7 +99,7 @@ def studies(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
             document = " ".join(row["docs"][0].split())
             for turn, (question, answer) in enumerate(zip(row["question"], row["answers"], strict=True), 1):
                 if words(answer) <= SHORT:
-                    yield Draft(source, f"{number}/{turn}", question, answer.rstrip("."), (document,))
+                    yield Draft(source, f"{number}/{turn}", question, answer.rstrip("."), (document,), group=f"{source}/{number}")
 
 
 def listed(rows: Iterable[Raw]) -> list[tuple[str, list[str]]]:
