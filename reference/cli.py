@@ -258,6 +258,26 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
     say(f"{out}: {size / 1e6:.1f} MB")
 
 
+@main.command()
+@click.argument("checkpoint", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--role", default="generator", show_default=True, type=ROLES, help="Whose weights.")
+@click.option("--dtype", default="float16", show_default=True,
+              type=click.Choice(["float32", "bfloat16", "float16"]), help="Numbers in the file.")  # fmt: skip
+def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
+    """Write a role of CHECKPOINT as LoRA weights that PEFT loads, and the reader `hf` by `-o reader.adapter=OUT`.
+
+    \b
+    Example:
+      clara-reference adapter runs/reader/text/last runs/reader/adapter
+      clara-bench run -t nq -s rag -o reader.adapter=runs/reader/adapter --setting distractor --limit 5
+    """
+    from reference.adapter import write_adapter
+
+    size = write_adapter(checkpoint, role, out, dtype)
+    click.echo(f"{out}: {size / 1e6:.1f} MB")
+
+
 @main.command("import")
 @click.argument("config")
 @click.argument("folder", type=FOLDER)

@@ -206,7 +206,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a model is judged while it trains: by questions over a dev world or of dev files, asked through the harness."""
+    """How a model is judged while it trains: by questions over a dev world or from files, through the harness."""
 
     tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
     setting: Literal["", "closed", "gold", "distractor"] = ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from statistics import fmean
+from typing import Any
 
 from clara_bench import Component
-from clara_bench.exam import Exam, Setting
+from clara_bench.exam import Exam
 from reference.config import RETRIEVING, Evaluation, TrainConfig
 from reference.model import Clara
 from reference.system import ClaraSystem
@@ -33,7 +34,7 @@ def evaluator(settings: TrainConfig, asked: Evaluation) -> Callable[[Clara, int]
     return evaluate
 
 
-def _exam(task: str, setting: Setting, asked: Evaluation) -> Exam:
+def _exam(task: str, setting: Any, asked: Evaluation) -> Exam:
     if task in asked.data:
         return Exam(task, setting, asked.data[task], limit=asked.questions, seed=asked.world_seed)
     world = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}

@@ -24,7 +24,9 @@ STEPS = 500
 """Lines of steps kept of a log."""
 
 
-class _Stage(NamedTuple):
+class Trained(NamedTuple):
+    """A stage that a checkpoint went through."""
+
     name: str
     training: Mapping[str, Any]
     log: str
@@ -52,14 +54,14 @@ def export(
     if out.exists() and not (out / MANIFEST).is_file():
         raise ConfigError(f"{out}: is there already and holds no checkpoint. Choose another folder")
     model = checkpoint.load(source, roles or None)
-    stages = list(_lineage(source))
+    stages = list(lineage(source))
     now, *before = stages
     training = {**now.training, "history": [dict(stage.training) for stage in before]}
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, out, training, dtype)
     for name, stage in zip(["log.jsonl", *_logs(stage.name for stage in before)], stages, strict=True):
         if stage.log:
-            (out / name).write_text(_thinned(stage.log), encoding="utf-8")
+            (out / name).write_text(thinned(stage.log), encoding="utf-8")
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
 
 
@@ -71,21 +73,21 @@ def _logs(stages: Iterable[str]) -> Iterator[str]:
         yield f"log-{stage}-{times[stage]}.jsonl" if times[stage] > 1 else f"log-{stage}.jsonl"
 
 
-def _lineage(folder: Path) -> Iterator[_Stage]:
+def lineage(folder: Path) -> Iterator[Trained]:
     """A checkpoint and those that it was trained from, as far as they are there."""
     seen: set[Path] = set()
     while folder.is_dir() and folder.resolve() not in seen:
         seen.add(folder.resolve())
         training = read_manifest(folder).training
         older = training.pop("history", None)
-        yield _Stage(
+        yield Trained(
             str(training.get("stage", "")),
             _without_paths(training),
             _log(folder / "log.jsonl", folder.parent / "log.jsonl"),
         )
         if older is not None:  # exported before
             for stage, name in zip(older, _logs(stage["stage"] for stage in older), strict=True):
-                yield _Stage(stage["stage"], stage, _log(folder / name))
+                yield Trained(stage["stage"], stage, _log(folder / name))
             return
         folder = Path(training.get("settings", {}).get("start") or "none")
 
@@ -103,7 +105,7 @@ def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
     return {**training, **({"command": command} if command else {})}
 
 
-def _thinned(log: str) -> str:
+def thinned(log: str) -> str:
     """Every evaluation, and steps at even distances."""
     lines = [line for line in log.splitlines() if line]
     steps = [

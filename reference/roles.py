@@ -123,19 +123,24 @@ def _shell(model: Any) -> Any:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
 
 
-def _adapted(model: Any, adapters: Adapters) -> Any:
-    from peft import LoraConfig, inject_adapter_in_model
+def lora_config(adapters: Adapters) -> Any:
+    """Our settings as PEFT's."""
+    from peft import LoraConfig
 
-    targets = adapters.targets if isinstance(adapters.targets, str) else list(adapters.targets)
-    config = LoraConfig(
+    return LoraConfig(
         r=adapters.rank,
         lora_alpha=adapters.alpha,
         lora_dropout=adapters.dropout,
-        target_modules=targets,
+        target_modules=adapters.targets if isinstance(adapters.targets, str) else list(adapters.targets),
         bias="none",
         task_type="CAUSAL_LM",
     )
-    model = inject_adapter_in_model(config, model).train(model.training)
+
+
+def _adapted(model: Any, adapters: Adapters) -> Any:
+    from peft import inject_adapter_in_model
+
+    model = inject_adapter_in_model(lora_config(adapters), model).train(model.training)
     for name, parameter in model.named_parameters():
         if "lora_" in name:  # float32 whatever the backbone has, as PEFT itself does
             parameter.data = parameter.data.float()

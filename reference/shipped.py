@@ -10,6 +10,7 @@ from clara_bench import ConfigError
 
 CONFIGS = Path(__file__).parent / "configs"
 RECIPES = Path(__file__).parent / "rows" / "recipes"
+ADAPTERS = Path(__file__).parent / "adapters"
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
@@ -47,6 +48,19 @@ def checkpoint_folder(name: str) -> Path:
     if path.is_dir():
         return path
     return _shipped("checkpoint", name, CHECKPOINTS / name, checkpoints())
+
+
+def adapter_folder(name: str) -> Path:
+    """The folder of LoRA weights of that path or short name, such as `reader`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    known = sorted(path.parent.name for path in ADAPTERS.glob("*/adapter_config.json"))
+    return _shipped("adapter", name, ADAPTERS / name, known)
 
 
 def configs() -> list[str]:

@@ -15,6 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
 
+from clara_bench.read.adapters import Adapter, find_adapter, lay_over
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
@@ -33,6 +34,8 @@ class HFReader:
         """Hub id, folder or GGUF file."""
         revision: str | None = None
         """Branch, tag or commit on the hub."""
+        adapter: str | None = None
+        """Folder or hub id of LoRA weights (PEFT) that are merged into the model."""
         prompt: str = "short"
         """A name in prompts.py."""
         max_new_tokens: int = 32
@@ -61,12 +64,19 @@ class HFReader:
         self.prompt = get_prompt(self.options.prompt)
         self._device = device(self.options.device)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
+        self.adapter: Adapter | None = find_adapter(self.options.adapter) if self.options.adapter else None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the model was trained for this, as far as an adapter says so."""
+        return self.adapter is not None
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
         return {
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,
+            **({"adapter": self.adapter.fingerprint} if self.adapter else {}),
             "prompt": f"{self.prompt.name}@{self.prompt.version}",
             "dtype": str(self._dtype).removeprefix("torch."),
             "device": str(self._device),
@@ -80,7 +90,10 @@ class HFReader:
     @cached_property
     def weights(self) -> Any:
         """The model itself, loaded when first needed."""
-        return load_weights(self.model, self._dtype, self.options.trust_remote_code).to(self._device)
+        weights = load_weights(self.model, self._dtype, self.options.trust_remote_code)
+        if self.adapter is not None:
+            weights = lay_over(weights, self.adapter, self.model)
+        return weights.to(self._device)
 
     @property
     def _dtype(self) -> torch.dtype:

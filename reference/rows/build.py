@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clara_bench import Component, DataError, Passage, Question, create
-from clara_bench.cache import digest, file_digest, write_atomic
+from clara_bench.cache import file_digest, write_atomic
 from reference.data import Row, Turn
 from reference.rowfiles import write_instruct
 from reference.rows import cloze, found, hops, sources
@@ -74,7 +74,8 @@ def build(recipe: Recipe, folder: Path, out: Path, tell: Callable[[str], None] =
 def _held(recipe: Recipe, folder: Path) -> Held:
     asked = (row for path in recipe.held_questions for row in sources.raw_rows(folder, path))
     answered = (row for path in recipe.held_passages for row in sources.raw_rows(folder, path))
-    return Held((q for row in asked for q in sources.questions_of(row)), (p for row in answered for p in sources.gold_of(row)))
+    questions = (question for row in asked for question in sources.questions_of(row))
+    return Held(questions, (text for row in answered for text in sources.gold_of(row)))
 
 
 def _drafts(recipe: Recipe, entry: Entry, folder: Path, pool: Sequence[PassageText], held: Held) -> Iterable[Draft]:
@@ -151,7 +152,7 @@ class _Mixed:
         positives = tuple(sorted(documents.index(text) for text in gold if text != missing))
         return Row(f"{order[0].id}#{number}", tuple(documents), turns, positives=positives)
 
-    def _missing(self, group: Sequence[Draft], gold: Sequence[PassageText], others: Sequence[PassageText]) -> str | None:
+    def _missing(self, group: Sequence[Draft], gold: Sequence[str], others: Sequence[str]) -> PassageText | None:
         """Now and then a passage that is taken away, if no answer that needs it stands in what is left."""
         if self.chance.random() >= self.recipe.unanswerable or not others:
             return None

@@ -1,8 +1,7 @@
 """Questions made from a passage's own sentences: a name, number or date is asked for, in several wordings.
 
-    "The Eiffel Tower was built in 1889."    When was the Eiffel Tower built?
-                                             The Eiffel Tower was built in what year?
-                                             Fill in the blank: The Eiffel Tower was built in ____.
+"The Eiffel Tower was built in 1889." becomes "When was the Eiffel Tower built?", "The Eiffel Tower was built in what
+year?" or "Fill in the blank: The Eiffel Tower was built in ____."
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from typing import NamedTuple
 
 from clara_bench.compress.sentences import split as sentences
 from reference.rows.draft import Draft, PassageText, split
-from reference.rows.facts import DATE, bare
+from reference.rows.facts import DATE, MONTHS, bare
 
-_MONTH_YEAR = r"(?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}"
+_MONTH_YEAR = rf"(?:{MONTHS}) \d{{4}}"
 _WHEN = re.compile(rf"\b(?P<word>in|on) (?P<span>{DATE}|{_MONTH_YEAR}|(?:1[0-9]|20)\d\d)(?=[ .,;])")
 _NUMBER = re.compile(r"(?<=[a-z] )(?P<span>\d{1,3}(?:,\d{3})+|(?!1\d{3}\b|20\d\d\b)\d{2,}(?:\.\d+)?)(?= [a-z]{3,}s\b)")
 _NAME = re.compile(
@@ -33,12 +32,16 @@ _PASSIVE = re.compile(
     rf"{DATE}|{_MONTH_YEAR}|(?:1[0-9]|20)\d\d)(?=[.,;])"
 )
 _PLACE = re.compile(
-    r"^(?P<subject>[A-Z][^,;:()]{2,80}?) (?P<verb>was|were|is|are) (?P<done>located|situated|born|based|headquartered|buried|held|found) "
+    r"^(?P<subject>[A-Z][^,;:()]{2,80}?) (?P<verb>was|were|is|are) "
+    r"(?P<done>located|situated|born|based|headquartered|buried|held|found) "
     r"(?:in|at) (?P<span>[A-Z][\w'’.-]+(?:(?:,| of| the)? [A-Z][\w'’.-]+){0,3})(?=[ .,;])"
 )
 _PRONOUN = re.compile(r"^(?P<word>He|She|It|They|His|Her|Its|Their) ")
 _POSSESSIVE = frozenset({"His", "Her", "Its", "Their"})
 _VAGUE = re.compile(r"^(This|These|That|Those|However|But|And|Also|Here|There|Such|Other|Another|Both|One|As|While) ")
+_DONE_BY_PEOPLE = frozenset(
+    "wrote directed married composed discovered invented served starred died hosted played won".split()
+)
 BLANKS = ("Fill in the blank: {}", "Complete the sentence: {}", "What is missing? {}", "{} What does ____ stand for?")
 FEWEST, MOST = 7, 38
 """Words of a sentence that can be asked about."""
@@ -120,8 +123,7 @@ def _when(sentence: str) -> Asked | None:
 
 def _where(sentence: str) -> Asked | None:
     match = _PLACE.match(sentence)
-    if not match or re.fullmatch(r"(?:January|February|March|April|May|June|July|August|September|October|November|December).*",
-                                 match["span"]):  # fmt: skip
+    if not match or re.match(MONTHS, match["span"]):
         return None
     return Asked(f"Where {match['verb']} {_lowered(match['subject'])} {match['done']}?", match["span"])
 
@@ -136,8 +138,9 @@ def _who(sentence: str) -> Asked | None:
 
 
 def _pronoun(subject: str, rest: str) -> str:
-    doing = re.match(r"(wrote|directed|married|composed|discovered|invented|served|starred|died|hosted|played|won)\b", rest)
-    return "Who" if doing and not subject.startswith("The ") else "What" if subject.startswith("The ") else "Who or what"
+    if subject.startswith("The "):
+        return "What"
+    return "Who" if rest.split()[0] in _DONE_BY_PEOPLE else "Who or what"
 
 
 def _of_span(sentence: str, match: re.Match[str], chance: random.Random) -> Asked:

@@ -36,7 +36,9 @@ DIRECTOR_OLDER = (
     "Which film has the director born first, {} or {}?", "Which film has the director who is older, {} or {}?",
     "Which film has the director who was born earlier, {} or {}?",
 )  # fmt: skip
-DIRECTOR_YOUNGER = ("Which film has the director born later, {} or {}?", "Which film whose director is younger, {} or {}?")
+DIRECTOR_YOUNGER = (
+    "Which film has the director born later, {} or {}?", "Which film whose director is younger, {} or {}?",
+)  # fmt: skip
 DIRECTOR_DIED_FIRST = (
     "Which film has the director died first, {} or {}?", "Which film has the director who died earlier, {} or {}?",
 )  # fmt: skip
@@ -50,6 +52,11 @@ DIRECTOR_DIED = ("When did the director of film {} die?", "What is the date of d
 DIRECTOR_NATION = ("Which country the director of film {} is from?", "What nationality is the director of film {}?")
 
 
+Subject = Person | Film
+Order = tuple[int, ...]
+"""What is compared: a date, a year, a span of time."""
+PASSAGES = 4
+"""Passages of a group, which may be a person's and that person's film's."""
 TOGETHER = 4
 """Questions of a group, asked over the same passages."""
 
@@ -59,15 +66,15 @@ class Comparisons:
 
     def __init__(self, source: str, passages: Sequence[PassageText], seed: int) -> None:
         self.source, self.chance = source, random.Random(seed)
-        self.people = list({found.name: found for text in passages if (found := person(text))}.values())
-        self.films = list({found.name: found for text in passages if (found := film(text))}.values())
+        self.people = list({one.name: one for one in map(person, passages) if one}.values())
+        self.films = list({one.name: one for one in map(film, passages) if one}.values())
         known = {found.name: found for found in self.people}
         self.directed = [(found, known[found.director]) for found in self.films if found.director in known]
 
     def drafts(self, number: int) -> Iterator[Draft]:
         """So many questions, in groups over four or five passages: people, films, or films and their directors."""
         made = block = 0
-        while made < number:
+        while made < number and block < number and len(self.people) >= PASSAGES:
             asked = list(dict.fromkeys(self._block(block)))[:TOGETHER]
             block += 1
             for place, (question, answer, gold) in enumerate(asked, 1):
@@ -79,16 +86,16 @@ class Comparisons:
         """More questions than a group has, over the same few passages."""
         if block % 3 == 0 and len(self.directed) > 1:
             pair = self.chance.sample(self.directed, 2)
-            kinds = [lambda: self._directors(*pair), lambda: self._director(*self.chance.choice(pair))]
-        elif block % 3 == 1 and len(self.films) > 3:
-            films = self.chance.sample(self.films, 4)
-            kinds = [lambda: self._films(*self.chance.sample(films, 2)), lambda: self._nations(films, FILMS_SAME)]
+            makers = [lambda: self._directors(*pair), lambda: self._director(*self.chance.choice(pair))]
+        elif block % 3 == 1 and len(self.films) >= PASSAGES:
+            films = self.chance.sample(self.films, PASSAGES)
+            makers = [lambda: self._films(*self.chance.sample(films, 2)), lambda: self._nations(films, FILMS_SAME)]
         else:
-            people = self.chance.sample(self.people, 4)
-            pick = lambda: self.chance.sample(people, 2)  # noqa: E731
-            kinds = [lambda: self._people(*pick()), lambda: self._nations(people, SAME_NATION), lambda: self._people(*pick())]
+            people = self.chance.sample(self.people, PASSAGES)
+            makers = [lambda: self._people(*self.chance.sample(people, 2)), lambda: self._nations(people, SAME_NATION)]
+            makers.append(makers[0])
         for turn in range(3 * TOGETHER):
-            asked = kinds[turn % len(kinds)]()
+            asked = makers[turn % len(makers)]()
             if asked is not None:
                 yield asked
 
@@ -106,7 +113,7 @@ class Comparisons:
         return self._ordered(FILM_FIRST if early else FILM_LATER, one, other, (one.year,), (other.year,), early)
 
     def _ordered(
-        self, wordings: Sequence[str], one: Person | Film, other: Person | Film, first: tuple[int, ...], second: tuple[int, ...], low: bool
+        self, wordings: Sequence[str], one: Subject, other: Subject, first: Order, second: Order, low: bool
     ) -> _Asked | None:
         """Which of two has the lower measure, or the higher; None where they are equal."""
         if first == second:
@@ -114,7 +121,7 @@ class Comparisons:
         chosen = one if (first < second) == low else other
         return self._asked(wordings, (one.name, other.name), chosen.name, one.text, other.text)
 
-    def _nations(self, pool: Sequence[Person | Film], wordings: Sequence[str]) -> _Asked | None:
+    def _nations(self, pool: Sequence[Subject], wordings: Sequence[str]) -> _Asked | None:
         known = [found for found in pool if found.nation]
         if len(known) < 2:
             return None
@@ -134,10 +141,10 @@ class Comparisons:
             return self._asked(DIRECTORS_SAME, (film_one.name, film_other.name), answer, *texts)
         dead = first.died is not None and second.died is not None and self.chance.random() < 0.5
         early = self.chance.random() < 0.6
-        days = (first.died, second.died) if dead else (first.born, second.born)
-        if days[0][:3] == days[1][:3]:
+        days = (_died(first), _died(second)) if dead else (first.born[:3], second.born[:3])
+        if days[0] == days[1]:
             return None
-        chosen = film_one if (days[0][:3] < days[1][:3]) == early else film_other
+        chosen = film_one if (days[0] < days[1]) == early else film_other
         wordings = [[DIRECTOR_YOUNGER, DIRECTOR_OLDER], [DIRECTOR_DIED_LATER, DIRECTOR_DIED_FIRST]][dead][early]
         return self._asked(wordings, (film_one.name, film_other.name), chosen.name, *texts)
 
@@ -155,17 +162,20 @@ class _Asked(NamedTuple):
     gold: tuple[PassageText, ...]
 
 
-def _days(one: Person) -> tuple[int, int, int]:
+def _died(one: Person) -> Order:
+    return one.died[:3] if one.died else ()
+
+
+def _lived(one: Person) -> Order:
     """How long somebody lived: years, months and days, good enough to compare."""
-    assert one.died is not None
-    return one.died.year - one.born.year, one.died.month - one.born.month, one.died.day - one.born.day
+    return tuple(end - begin for end, begin in zip(_died(one), one.born[:3], strict=True))
 
 
-ORDERS: dict[str, tuple[Sequence[str], Callable[[Person], tuple[int, ...]], bool]] = {
+ORDERS: dict[str, tuple[Sequence[str], Callable[[Person], Order], bool]] = {
     "older": (OLDER, lambda one: one.born[:3], True),
     "younger": (YOUNGER, lambda one: one.born[:3], False),
-    "died first": (DIED_FIRST, lambda one: one.died[:3] if one.died else (), True),
-    "died later": (DIED_LATER, lambda one: one.died[:3] if one.died else (), False),
-    "longer": (LONGER, _days, False),
+    "died first": (DIED_FIRST, _died, True),
+    "died later": (DIED_LATER, _died, False),
+    "longer": (LONGER, _lived, False),
 }
 """Wordings, what is compared, and whether the lower is asked for."""

@@ -7,19 +7,20 @@ from typing import NamedTuple
 
 from reference.rows.draft import PassageText, split
 
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-DATE = rf"(?:\d{{1,2}} (?:{_MONTHS}),? \d{{4}}|(?:{_MONTHS}) \d{{1,2}}, ?\d{{4}})"
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+DATE = rf"(?:\d{{1,2}} (?:{MONTHS}),? \d{{4}}|(?:{MONTHS}) \d{{1,2}}, ?\d{{4}})"
 _LIFE = re.compile(rf"\([^()]*?(?:born )?(?P<born>{DATE})(?:\s*[–-]\s*(?P<died>{DATE}))?[^()]*\)")
 _FILM = re.compile(
-    r"\bis an? (?:upcoming )?(?P<year>\d{4}) (?P<kind>[^.]*?\bfilm\b)[^.]*?\bdirected by (?P<by>[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){1,3})"
+    r"\bis an? (?:upcoming )?(?P<year>\d{4}) (?P<kind>[^.]*?\bfilm\b)[^.]*?"
+    r"\bdirected by (?P<by>[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){1,3})"
 )
 _NATION = re.compile(r"\b(?:was|is) an? (?:former |retired |late )?(?P<nation>[A-Z][a-z]+(?:-[A-Z]?[a-z]+)?)\b")
 NATIONS = frozenset(
     "American British English Scottish Welsh Irish Canadian Australian German French Italian Spanish Portuguese Dutch "
-    "Belgian Swiss Austrian Swedish Norwegian Danish Finnish Icelandic Polish Czech Slovak Hungarian Romanian Bulgarian "
-    "Greek Turkish Russian Soviet Ukrainian Serbian Croatian Slovenian Indian Pakistani Bangladeshi Chinese Japanese "
-    "Korean Vietnamese Thai Filipino Indonesian Malaysian Israeli Iranian Egyptian Nigerian Kenyan Ghanaian Mexican "
-    "Brazilian Argentine Chilean Colombian Peruvian Cuban Jamaican".split()
+    "Belgian Swiss Austrian Swedish Norwegian Danish Finnish Icelandic Polish Czech Slovak Hungarian Romanian "
+    "Bulgarian Greek Turkish Russian Soviet Ukrainian Serbian Croatian Slovenian Indian Pakistani Bangladeshi Chinese "
+    "Japanese Korean Vietnamese Thai Filipino Indonesian Malaysian Israeli Iranian Egyptian Nigerian Kenyan Ghanaian "
+    "Mexican Brazilian Argentine Chilean Colombian Peruvian Cuban Jamaican".split()
 )
 
 
@@ -61,7 +62,7 @@ def day(text: str) -> Day:
     ((1978, 7, 24), (1953, 3, 7))
     """
     numbers = [int(number) for number in re.findall(r"\d+", text)]
-    month = next(place for place, name in enumerate(_MONTHS.split("|"), 1) if name in text)
+    month = next(place for place, name in enumerate(MONTHS.split("|"), 1) if name in text)
     return Day(numbers[1], month, numbers[0], text)
 
 

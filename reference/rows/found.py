@@ -51,7 +51,7 @@ def _answer(question: str, answers: Sequence[str], text: PassageText) -> str:
     asked, held = content_words(question), content_words(text)
     if not asked or len(_stems(asked) & _stems(held)) / len(asked) < SHARED:
         return ""
-    given = [answer for answer in answers if len(answer) > 2 and not _spaced(answer).strip() in question.lower()]
+    given = [answer for answer in answers if len(answer) > 2 and _spaced(answer).strip() not in question.lower()]
     return min((answer for answer in given if _near(_stems(asked), answer, text)), key=len, default="")
 
 

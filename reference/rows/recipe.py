@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from clara_bench import ConfigError
+from clara_bench.parsing import convert, read_toml
 
 Kind = Literal["questions", "steps", "listed", "studies", "comparisons", "cloze"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -54,7 +55,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     most_turns: Count = 6
     """Questions asked one after another over the same passages."""
     unanswerable: Share = 0.08
-    """Share of rows with distractors that lack a passage, where the target says that the question cannot be answered."""
+    """Share of rows with distractors that lack a passage, where the target says that nothing answers the question."""
     casual: Share = 0.4
     """Share of questions made by rule that are written as people type: no capitals, no question mark."""
 
@@ -65,12 +66,7 @@ def load(path: Path) -> Recipe:
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range, a name twice.
     """
-    try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Expected a recipe (TOML)") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    recipe = convert(read_toml(path, "Expected a recipe (TOML)"), Recipe, str(path), error=ConfigError)
     names = [entry.name for entry in recipe.entries]
     for entry in recipe.entries:
         if names.count(entry.name) > 1:

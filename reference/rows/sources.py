@@ -97,9 +97,11 @@ def studies(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
     for number, row in enumerate(rows):
         if row.get("data_type", "qa") == "qa":
             document = " ".join(row["docs"][0].split())
-            for turn, (question, answer) in enumerate(zip(row["question"], row["answers"], strict=True), 1):
+            pairs = zip(row["question"], row["answers"], strict=True)
+            for turn, (question, answer) in enumerate(pairs, 1):
+                key, short = f"{number}/{turn}", answer.rstrip(".")
                 if words(answer) <= SHORT:
-                    yield Draft(source, f"{number}/{turn}", question, answer.rstrip("."), (document,), group=f"{source}/{number}")
+                    yield Draft(source, key, question, short, (document,), group=f"{source}/{number}")
 
 
 def listed(rows: Iterable[Raw]) -> list[tuple[str, list[str]]]:

@@ -1,0 +1,87 @@
+"""A role's LoRA weights leave as PEFT's own files, and read as the model that was trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from clara_bench import ConfigError, Question
+from clara_bench.read.hf import HFReader
+from reference import checkpoint
+from reference.adapter import write_adapter
+from reference.backbone import architecture, load
+from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.model import Clara
+from reference.prompts import Prompter
+
+TEMPLATE = (
+    "{% for m in messages %}<end>{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}"
+    "{% if add_generation_prompt %}<end>assistant\n{% endif %}"
+)
+PASSAGES = ("Ann Lee\nAnn Lee is a painter. She was born in 1960.", "Oslo\nOslo is the capital of Norway.")
+ASKED = Question("1", "When was Ann Lee born?")
+
+
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    """A pretrained model on disk, with a chat template."""
+    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+    torch.manual_seed(5)
+    model = LlamaForCausalLM(architecture(shape, len(tokenizer), tokenizer.eos_token_id))
+    for weights in model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.3)
+    tokenizer.chat_template = TEMPLATE
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def trained(folder, tmp_path):
+    config = ModelConfig(
+        backbone=Backbone(model=str(folder), template="reader"),
+        adapters=Adapters(rank=2, alpha=4, dropout=0.0),
+        memory=Memory(rate=8, document_tokens=64),
+    )
+    model = Clara(load(config.backbone), config, ["generator"])
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.role("generator").trainable().values():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
+    checkpoint.save(model, tmp_path / "trained", {"stage": "reader"})
+    return model, tmp_path / "trained"
+
+
+def test_the_harness_reads_with_an_adapter_what_the_trained_role_says(trained, folder, tmp_path):
+    model, source = trained
+    write_adapter(source, "generator", tmp_path / "out", "float32")
+    reader = HFReader(HFReader.Options(model=str(folder), adapter=str(tmp_path / "out"), max_new_tokens=12))
+    prompt = model.prompter.question_prompt(ASKED.text, model.prompter.documents(PASSAGES))
+    assert list(reader.render(ASKED, PASSAGES).ids) == prompt.ids
+    [said] = model.answer([prompt], max_new_tokens=12)
+    [read] = reader.read([ASKED], [PASSAGES])
+    assert read.text == said.text
+    [untuned] = HFReader(HFReader.Options(model=str(folder), max_new_tokens=12)).read([ASKED], [PASSAGES])
+    assert untuned.text != read.text
+
+
+def test_the_training_goes_with_the_adapter(trained, tmp_path):
+    _, source = trained
+    write_adapter(source, "generator", tmp_path / "out")
+    assert '"stage": "reader"' in (tmp_path / "out" / "training.json").read_text()
+
+
+def test_a_backbone_from_scratch_gives_no_adapter(tiny, tmp_path):
+    config = ModelConfig(backbone=Backbone(scratch=Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)))
+    checkpoint.save(Clara(tiny, config, ["generator"]), tmp_path / "c")
+    with pytest.raises(ConfigError, match="no LoRA adapters over a pretrained model"):
+        write_adapter(tmp_path / "c", "generator", tmp_path / "out")
+
+
+def test_the_template_of_readers_gives_the_very_ids_that_the_harness_gives(folder):
+    reader = HFReader(HFReader.Options(model=str(folder)))
+    prompter = Prompter(reader.tokenizer, "reader")
+    for texts in [PASSAGES, PASSAGES[:1], ()]:
+        prompt = prompter.question_prompt(ASKED.text, prompter.documents(texts))
+        assert prompt.ids == list(reader.render(ASKED, texts).ids)
