@@ -99,10 +99,10 @@ def rows(recipe: str, data: Path, out: Path) -> None:
     from reference.shipped import recipe_file
 
     chosen = load_recipe(recipe_file(recipe))
-    built = build.build(chosen, data, out, lambda doing: click.echo(doing, err=True))
+    built = build.build(chosen, data, out, note)
     print_table(["rows of", "number"], [[source, str(number)] for source, number in sorted(built.by_source.items())])
     print_table(["left out", "number"], [[why, str(number)] for why, number in sorted(built.left_out.items())])
-    click.echo(f"{out}: {built.rows} rows")
+    say(f"{out}: {built.rows} rows")
 
 
 @main.command()
@@ -275,7 +275,7 @@ def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
     from reference.adapter import write_adapter
 
     size = write_adapter(checkpoint, role, out, dtype)
-    click.echo(f"{out}: {size / 1e6:.1f} MB")
+    say(f"{out}: {size / 1e6:.1f} MB")
 
 
 @main.command("import")
