@@ -111,12 +111,8 @@ def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: 
     lines = [f"{path}: read as {found.form}: {len(records)} of {questions} questions", *found.notes]
     if len(records) < len(found.records):
         lines.append(f"{len(found.records) - len(records)} answers to questions left out of the sample")
-<<<<<<< HEAD
     for line in lines:
         note(line)
-=======
-    note("\n  ".join(lines))
->>>>>>> 0ad7f9d (Commands of rows and adapters write through the one writer)
 
 
 def _print_table(scores: Scores) -> None:
