@@ -4,7 +4,7 @@ These names are the plug-in API; everything else may change between versions.
 """
 
 from clara_bench.errors import BackendError, BenchError, ConfigError, DataError, MissingDependency
-from clara_bench.registry import Component, create
+from clara_bench.registry import OPERATIONAL, Component, create
 from clara_bench.types import (
     Answer,
     Compressor,
@@ -27,7 +27,7 @@ from clara_bench.types import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answer", "BackendError", "BenchError", "Component", "Compressor", "ConfigError", "DataError", "Example", "Fact",
-    "Gold", "IndexStats", "MissingDependency", "Passage", "Question", "Ranked", "Reader", "Reading", "Retriever",
-    "System", "Traits", "Triple", "Usage", "create",
+    "OPERATIONAL", "Answer", "BackendError", "BenchError", "Component", "Compressor", "ConfigError", "DataError",
+    "Example", "Fact", "Gold", "IndexStats", "MissingDependency", "Passage", "Question", "Ranked", "Reader", "Reading",
+    "Retriever", "System", "Traits", "Triple", "Usage", "create",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import msgspec
 
 from clara_bench import returned
 from clara_bench.errors import BenchError, ConfigError
+from clara_bench.identity import number
 from clara_bench.parsing import reason as said
 from clara_bench.recording import check_answer
 from clara_bench.registry import reason
@@ -68,25 +69,10 @@ def as_recorded(value: Any, kind: type[T], what: str) -> T:
     if not isinstance(value, kind):
         raise ConfigError(f"{what} is of type {type(value).__name__}, expected clara_bench.{kind.__name__}")
     try:
-        found = msgspec.convert(msgspec.to_builtins(value, builtin_types=NOT_JSON, enc_hook=_number), kind)
+        found = msgspec.convert(msgspec.to_builtins(value, builtin_types=NOT_JSON, enc_hook=number), kind)
         msgspec.json.encode(found)  # refuses text that is not UTF-8
         return found
     except msgspec.ValidationError as error:
         raise ConfigError(f"{what}: {said(error)}") from error
     except TypeError as error:
         raise ConfigError(f"{what} cannot be written to a file: {error}") from error
-
-
-def plain(value: Any) -> Any:
-    """Dicts, lists, strings and numbers, the same in every process.
-
-    Raises:
-        TypeError: the value holds something else.
-    """
-    return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_number)
-
-
-def _number(value: Any) -> Any:
-    if callable(getattr(value, "item", None)):  # a number of numpy's or torch's
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is no plain value")

@@ -1,44 +1,26 @@
 """Which passages a question may use under each setting, frozen so that every system gets the same.
 
-The first stage runs once per (corpus, questions, retriever, depth); its ranking is kept as a
-TREC run file with a checksum, and a hash of what every question was given goes into the manifest.
-Rows with different hashes are never ranked together.
+A hash of what every question was given goes into the manifest. Rows with different hashes are never ranked together.
 """
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
-from urllib.parse import quote, unquote
+from typing import Literal
 
-import msgspec
-
-from clara_bench import returned
-from clara_bench.cache import cache_dir, digest
+from clara_bench import first_stage
+from clara_bench.cache import digest
 from clara_bench.errors import ConfigError
-from clara_bench.registry import Component, create, effective_options, plugin_errors
+from clara_bench.first_stage import FirstStage, Rankings
+from clara_bench.registry import Built, build
 from clara_bench.results import questions_hash
 from clara_bench.sources import TaskData
 from clara_bench.tasks import Task
-from clara_bench.types import Example, Passage, Question, Ranked, Setting
+from clara_bench.types import Corpus, Example, Passage, Question, Setting
 
-Rankings = Mapping[str, Sequence[Ranked]]
-
-RUN_FILE = "run.trec.gz"
 NEEDS_FIRST_STAGE: frozenset[str] = frozenset({"injected", "retrieved"})
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStage:
-    """The retriever that fills the candidate lists of `retrieved` (CLaRa: Normal) and `injected` (CLaRa: Oracle)."""
-
-    retriever: Component = Component("bm25")
-    depth: int = 20
-    """Candidates a question; 20 in the CLaRa paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +28,22 @@ class Frozen:
     """The questions of a run, each with the passages it may use."""
 
     examples: tuple[Example, ...]
-    corpus: Mapping[str, Passage]
+    corpus: Corpus
     """The passages a system indexes: none when closed, the candidates' union, or the whole corpus."""
     questions_hash: str
     """Over ids, texts and golds: what was asked and what counts as right."""
     candidates_hash: str
     """Over what each question may use, in order."""
-    run_file: Path | None = None
 
 
-def select(data: TaskData, limit: int | None, seed: int, complete_gold: bool) -> tuple[Example, ...]:
+Sampling = Literal["order", "draw"]
+"""How some of the questions are chosen: the first of a seeded order, of which a higher limit takes more; or all in one
+draw, as the first version did, whose runs can still be repeated."""
+
+
+def select(
+    data: TaskData, limit: int | None, seed: int, complete_gold: bool, sampling: Sampling = "order"
+) -> tuple[Example, ...]:
     """The questions of a run: all, or a seeded sample of `limit`, in the data's order.
 
     Args:
@@ -63,6 +51,7 @@ def select(data: TaskData, limit: int | None, seed: int, complete_gold: bool) ->
         limit: how many questions at most; None for all.
         seed: seed of the sample.
         complete_gold: keep only questions all of whose gold passages are at hand.
+        sampling: how the sample is chosen.
 
     Raises:
         ConfigError: the limit is below 1 or nothing is left.
@@ -74,29 +63,48 @@ def select(data: TaskData, limit: int | None, seed: int, complete_gold: bool) ->
         raise ConfigError(f"{data.task.name}: no question is left, none has all its gold passages in the corpus")
     if limit is None or limit >= len(examples):
         return tuple(examples)
-    kept = sorted(random.Random(seed).sample(range(len(examples)), limit))
-    return tuple(examples[index] for index in kept)
+    if sampling == "draw":
+        kept = random.Random(seed).sample(range(len(examples)), limit)
+    else:
+        kept = _seeded_order(examples, seed)[:limit]
+    return tuple(examples[index] for index in sorted(kept))
 
 
-def freeze(data: TaskData, examples: Sequence[Example], setting: Setting, first_stage: FirstStage) -> Frozen:
+def _seeded_order(examples: Sequence[Example], seed: int) -> list[int]:
+    """Places of the examples in an order that depends on seed and ids alone."""
+    return sorted(range(len(examples)), key=lambda index: digest([str(seed), examples[index].question.id]))
+
+
+def freeze(
+    data: TaskData,
+    examples: Sequence[Example],
+    setting: Setting,
+    stage: FirstStage,
+    retriever: Built | None = None,
+) -> Frozen:
     """Give every question the candidates that the setting allows.
+
+    Args:
+        data: the loaded task.
+        examples: the questions.
+        setting: which passages may be used.
+        stage: what fills the candidates of `retrieved` and `injected`.
+        retriever: that of the stage, where it is built already.
 
     Raises:
         ConfigError: the task cannot carry the setting, or this data lacks what it needs.
     """
     refuse_impossible(data, examples, setting)
-    run_file: Path | None = None
     rankings: Rankings = {}
     if setting in NEEDS_FIRST_STAGE:
-        run_file, rankings = first_stage_run(data, examples, first_stage)
+        rankings = first_stage.rank(data, examples, retriever or build("retriever", stage.retriever), stage.depth)
     placed = tuple(_place(example, setting, rankings) for example in examples)
     corpus = _visible(data.corpus, placed, setting)
     return Frozen(
         examples=placed,
-        corpus=corpus,
+        corpus=Corpus(corpus, data.corpus if corpus else {}),
         questions_hash=questions_hash(placed),
         candidates_hash=_candidates_hash(placed, setting, data.corpus_hash if corpus is data.corpus else None, corpus),
-        run_file=run_file,
     )
 
 
@@ -134,58 +142,6 @@ def refuse_setting(task: Task, setting: Setting) -> None:
     """
     if setting not in task.settings:
         raise ConfigError(f"task '{task.name}' cannot carry setting '{setting}'. It can: {', '.join(task.settings)}")
-
-
-def first_stage_run(
-    data: TaskData, examples: Sequence[Example], stage: FirstStage
-) -> tuple[Path, dict[str, tuple[Ranked, ...]]]:
-    """The first stage's ranking over the whole corpus, from its stored run file or made now.
-
-    Raises:
-        ConfigError: depth below 1.
-    """
-    from clara_bench.retrieve.index import ensure
-    from clara_bench.retrieve.runfile import read_run, write_run
-
-    if stage.depth < 1:
-        raise ConfigError(f"--depth must be at least 1, got {stage.depth}")
-    questions = [replace(example.question, candidates=None) for example in examples]
-    retriever = create("retriever", stage.retriever)
-    with plugin_errors(f"retriever '{stage.retriever.name}'"):
-        models = retriever.describe() if hasattr(retriever, "describe") else {}
-    chosen = msgspec.json.encode((effective_options("retriever", stage.retriever), models), order="deterministic")
-    key = digest(
-        [data.corpus_hash, stage.retriever.name, chosen, str(stage.depth), *(f"{q.id}\n{q.text}" for q in questions)]
-    )
-    who = f"retriever '{stage.retriever.name}'"
-
-    def build(folder: Path) -> None:
-        with plugin_errors(who):
-            retriever.index(MappingProxyType(data.corpus))
-            found = retriever.retrieve(questions, stage.depth)
-        rankings = returned.rankings(found, questions, stage.depth, data.corpus, who)
-        named = {_written(q.id): _renamed(one, _written) for q, one in zip(questions, rankings, strict=True)}
-        write_run(folder / RUN_FILE, named, tag=_written(stage.retriever.name))
-
-    folder = cache_dir("candidates") / key
-    ensure(folder, build)
-    stored = {unquote(id): _renamed(ranking, unquote) for id, ranking in read_run(folder / RUN_FILE).items()}
-    found = [stored.get(question.id, ()) for question in questions]  # a run has no line for what found nothing
-    rankings = returned.rankings(found, questions, stage.depth, data.corpus, str(folder / RUN_FILE))
-    return folder / RUN_FILE, {q.id: ranking for q, ranking in zip(questions, rankings, strict=True)}
-
-
-def _written(id: str) -> str:
-    """An id as a run file can hold it: blanks are percent-encoded, and the percent sign.
-
-    >>> _written("New York")
-    'New%20York'
-    """
-    return re.sub(r"[%\s]", lambda match: quote(match[0], safe=""), id)
-
-
-def _renamed(ranking: Sequence[Ranked], name: Callable[[str], str]) -> tuple[Ranked, ...]:
-    return tuple(Ranked(name(passage_id), score) for passage_id, score in ranking)
 
 
 def _place(example: Example, setting: Setting, rankings: Rankings) -> Example:

@@ -9,12 +9,12 @@ Nothing is written; what is to be published is run by `clara-bench run`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from clara_bench import scoring, sources, tasks
 from clara_bench.answering import answer_batch
-from clara_bench.candidates import FirstStage, freeze, select
+from clara_bench.candidates import freeze, select
 from clara_bench.errors import BackendError
+from clara_bench.first_stage import FirstStage
 from clara_bench.sources import Source
 from clara_bench.types import FAILURES, Record, Setting, System
 
@@ -64,7 +64,7 @@ class Exam:
             BackendError: a question failed.
         """
         examples = self._frozen.examples
-        system.index(MappingProxyType(self._frozen.corpus))
+        system.index(self._frozen.corpus)
         questions = [example.question for example in examples]
         answers = [
             scoring.with_status(answer)

@@ -8,13 +8,14 @@ from typing import Annotated, Any, TypedDict, cast
 
 import msgspec
 
-from clara_bench.cache import write_atomic
+from clara_bench.cache import digest, write_atomic
 from clara_bench.errors import DataError
 from clara_bench.parsing import read_json, refusing
 from clara_bench.types import Setting
 
-SCHEMA = 1
-"""Version of the layout of a run's files; a reader refuses any other."""
+SCHEMA = 2
+"""Version of the layout of a run's files. Of schema 1, which carries no digest and another identity, are the first runs
+that were published; they are read and scored like any."""
 
 FolderName = Annotated[str, msgspec.Meta(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
 """A name that stays where it is put: a manifest may come from a stranger."""
@@ -65,6 +66,7 @@ class RequestPart(TypedDict):
 class Manifest(TypedDict):
     """The keys of a manifest that are read again; there are more, for people."""
 
+    schema: int
     request: RequestPart
     identity: dict[str, Any]
     task: TaskPart
@@ -85,9 +87,14 @@ def read_manifest(file: Path) -> Manifest:
     """
     manifest: Any = read_json(file, Any)
     found = manifest.get("schema") if isinstance(manifest, dict) else None
-    if found != SCHEMA:
+    if found not in (1, SCHEMA):
         raise DataError(
             f"{file}: schema {found!r}, expected {SCHEMA}. It was written by another version of clara-bench"
+        )
+    if found == SCHEMA and manifest.get("digest") != digest_of(manifest):
+        raise DataError(
+            f"{file}: its digest is not that of its content: it was edited or damaged. Put the file back as it was "
+            "written, or run again with another --out"
         )
     with refusing(str(file), "Put the file back as it was written"):
         msgspec.convert(manifest, Manifest)
@@ -95,8 +102,15 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a manifest whole or not at all."""
-    write_atomic(file, json_bytes({"schema": SCHEMA, **manifest}))
+    """Write a manifest whole or not at all, with a digest over itself."""
+    content = {**manifest, "schema": SCHEMA}
+    write_atomic(file, json_bytes({**content, "digest": digest_of(content)}))
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over everything in a manifest but this digest."""
+    content = {key: value for key, value in manifest.items() if key != "digest"}
+    return digest([msgspec.json.encode(content, order="deterministic")])
 
 
 def json_bytes(value: Any) -> bytes:

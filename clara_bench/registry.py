@@ -14,8 +14,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
+from clara_bench import codebase
+from clara_bench.cache import digest
 from clara_bench.errors import BenchError, ConfigError, UnknownName
 from clara_bench.escaping import one_line
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Kind = Literal["system", "retriever", "compressor", "reader"]
+
+OPERATIONAL = MappingProxyType({"operational": True})
+"""Metadata of an Options field that cannot change an answer: `field(default=8, metadata=OPERATIONAL)`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def _from_file(kind: Kind, name: str) -> type:
     path = Path(path_text)
     if not path.is_file():
         raise ConfigError(f"{kind} '{name}': no such file {path}. Expected PATH/FILE.py:CLASS")
-    module_name = f"clara_bench_plugin_{path.stem}"
+    module_name = f"{codebase.PLUGIN}{path.stem}_{digest([str(path.absolute())])[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None, f"no loader for {path}"
     module = importlib.util.module_from_spec(spec)
@@ -199,7 +205,22 @@ def _convert(text: str, hint: Any, where: str) -> Any:
     return sound(convert(text, hint, where, f"Got '{text}'", ConfigError, strict=False), where)
 
 
-_shared: ContextVar[tuple[frozenset[str], dict[str, Any]] | None] = ContextVar("shared", default=None)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Built:
+    """A component that was built, with those that it had built in turn."""
+
+    kind: Kind
+    chosen: Component
+    component: type
+    options: Any
+    """Its Options; None where it has none."""
+    instance: Any
+    """None for one that is chosen and not built."""
+    parts: tuple[Built, ...] = ()
+
+
+_shared: ContextVar[tuple[frozenset[str], dict[str, Built]] | None] = ContextVar("shared", default=None)
+_parts: ContextVar[list[Built] | None] = ContextVar("parts", default=None)
 
 
 @contextlib.contextmanager
@@ -222,20 +243,55 @@ def create(kind: Kind, chosen: Component) -> Any:
     Raises:
         UnknownName, ConfigError: see `load` and `parse_options`.
     """
-    kinds, built = _shared.get() or (frozenset[str](), {})
+    return build(kind, chosen).instance
+
+
+def build(kind: Kind, chosen: Component) -> Built:
+    """Build a component and take note of every component that it builds itself, so that none goes unnoticed.
+
+    Raises:
+        UnknownName, ConfigError: see `load` and `parse_options`.
+    """
+    kinds, held = _shared.get() or (frozenset[str](), {})
     key = f"{kind} {chosen}"
-    if kind in kinds and key in built:
-        return built[key]
+    built = held[key] if kind in kinds and key in held else _build(kind, chosen)
+    held[key] = built
+    around = _parts.get()
+    if around is not None:
+        around.append(built)
+    return built
+
+
+def _build(kind: Kind, chosen: Component) -> Built:
+    blank = unbuilt(kind, chosen)
+    parts: list[Built] = []
+    token = _parts.set(parts)
+    try:
+        with plugin_errors(f"{kind} '{chosen.name}' cannot be made"):
+            instance = blank.component() if blank.options is None else blank.component(blank.options)
+    finally:
+        _parts.reset(token)
+    return dataclasses.replace(blank, instance=instance, parts=tuple(parts))
+
+
+def unbuilt(kind: Kind, chosen: Component) -> Built:
+    """A component's class and options, as it would be built.
+
+    Raises:
+        UnknownName, ConfigError: see `load` and `parse_options`.
+    """
     component = load(kind, chosen.name)
-    options = parse_options(component, chosen.options, f"{kind} '{chosen.name}'")
-    with plugin_errors(f"{kind} '{chosen.name}' cannot be made"):
-        built[key] = component() if options is None else component(options)
-    return built[key]
+    return Built(kind, chosen, component, parse_options(component, chosen.options, f"{kind} '{chosen.name}'"), None)
+
+
+def kind_of(field: dataclasses.Field[Any]) -> Kind:
+    """What a field of Options nests: it is named after its kind, or says it: field(metadata={"kind": "retriever"})."""
+    return cast(Kind, field.metadata.get("kind", field.name))
 
 
 def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
     """Every option with the value in force, nested components resolved: what a manifest records."""
-    options = parse_options(load(kind, chosen.name), chosen.options, f"{kind} '{chosen.name}'")
+    options = unbuilt(kind, chosen).options
     if options is None:
         return {}
     return {field.name: _effective(field, getattr(options, field.name)) for field in dataclasses.fields(options)}
@@ -243,7 +299,5 @@ def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
 
 def _effective(field: dataclasses.Field[Any], value: Any) -> Any:
     if isinstance(value, Component):
-        # A field that nests a component is named after its kind, or says it: field(metadata={"kind": "retriever"}).
-        kind = cast(Kind, field.metadata.get("kind", field.name))
-        return {"name": value.name, "options": effective_options(kind, value)}
+        return {"name": value.name, "options": effective_options(kind_of(field), value)}
     return str(value) if isinstance(value, Path) else value

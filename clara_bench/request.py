@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clara_bench import metrics, registry
-from clara_bench.candidates import FirstStage, refuse_setting
+from clara_bench.candidates import Sampling, refuse_setting
 from clara_bench.errors import ConfigError
+from clara_bench.first_stage import FirstStage
 from clara_bench.parsing import convert
 from clara_bench.registry import Component
 from clara_bench.sources import Source
@@ -35,6 +36,7 @@ class Request:
     complete_gold: bool = False
     batch: int = 32
     """Questions handed to the system at once."""
+    sampling: Sampling = "order"
 
 
 LONGEST_LABEL = 200
@@ -47,7 +49,8 @@ def as_request(manifest: Mapping[str, Any], where: str) -> Request:
     Raises:
         DataError: it is not one.
     """
-    return convert(manifest["request"], Request, f"{where}: request", "Put the file back as it was written")
+    request = convert(manifest["request"], Request, f"{where}: request", "Put the file back as it was written")
+    return replace(request, sampling="draw") if manifest["schema"] == 1 else request
 
 
 def check(request: Request, task: Task) -> None:

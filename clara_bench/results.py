@@ -45,7 +45,7 @@ class Run:
             DataError: they are not those that the manifest names.
         """
         file = self.path / "questions.jsonl"
-        found = [_as_meant(example, self.manifest["setting"]) for _, example in _decode_lines(file, Example)]
+        found = read_questions(self.path, self.manifest["setting"])
         if questions_hash(found) != self.manifest["questions"]["hash"]:
             raise DataError(
                 f"{file}: not the {self.manifest['questions']['count']} questions that were asked, by the hash in "
@@ -122,8 +122,17 @@ def identity(parts: Mapping[str, Any]) -> str:
     return digest([msgspec.json.encode(parts, order="deterministic")])[:12]
 
 
+def read_questions(path: Path, setting: Setting) -> list[Example]:
+    """The questions in a run directory, gzipped or not; [] before the first.
+
+    Raises:
+        DataError: a line is not a question.
+    """
+    return [_as_meant(example, setting) for _, example in _decode_lines(path / "questions.jsonl", Example)]
+
+
 def write_questions(path: Path, examples: Sequence[Example]) -> None:
-    """Write questions.jsonl once; it never changes afterwards."""
+    """Write questions.jsonl; only a larger sample of the same questions ever takes its place."""
     write_atomic(path / "questions.jsonl", _lines(examples))
 
 

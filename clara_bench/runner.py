@@ -1,43 +1,33 @@
 """Runs one system on one task and keeps every answer.
 
 A run's directory is named by everything that could change an answer, so starting the same run
-again continues it, and starting another never mixes with it. Questions go to the system in
-fixed batches; each batch is written and synced before the next begins.
+again continues it, a larger --limit adds questions to it, and starting another never mixes with
+it. Questions go to the system in fixed batches; each batch is written and synced before the next
+begins.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from clara_bench import registry, results, scoring
-from clara_bench.answering import answer_batch, as_recorded, plain
+from clara_bench import account, results, scoring
+from clara_bench.answering import answer_batch, as_recorded
 from clara_bench.cache import disk_errors
-from clara_bench.candidates import NEEDS_FIRST_STAGE, Frozen, freeze, select
+from clara_bench.candidates import Frozen, freeze, select
 from clara_bench.errors import ConfigError
+from clara_bench.identity import plain
 from clara_bench.log import RecordLog
-from clara_bench.manifest import write_manifest
+from clara_bench.manifest import Manifest, read_manifest, write_manifest
 from clara_bench.provenance import provenance
-from clara_bench.registry import Component, plugin_errors
+from clara_bench.registry import plugin_errors
 from clara_bench.request import Request, label_of
 from clara_bench.results import Run
 from clara_bench.sources import TaskData
-from clara_bench.systems.describe import describe
-from clara_bench.types import (
-    FAILURES,
-    Answer,
-    Example,
-    IndexStats,
-    Passage,
-    Record,
-    System,
-    Traits,
-)
+from clara_bench.types import FAILURES, Answer, Example, IndexStats, Passage, Record, System
 
 Progress = Callable[[int, int], None]
 """Told how many questions are answered, and of how many; the command line draws bars with it."""
@@ -53,7 +43,7 @@ def run(
     out: Path,
     progress: Progress = silent,
     retry_failed: bool = False,
-    expected: Mapping[str, Any] | None = None,
+    expected: Manifest | None = None,
 ) -> Run:
     """Answer every question not yet answered, then score.
 
@@ -72,80 +62,129 @@ def run(
         BenchError: something a user can mend; answers recorded before it stay.
     """
     out = out.absolute()  # a plug-in may change the working directory
-    examples = select(data, request.limit, request.seed, request.complete_gold)
-    frozen = freeze(data, examples, request.setting, request.first_stage)
-    system = _build(request.system)
-    with plugin_errors(f"system '{request.system.name}': what it says of itself cannot be recorded"):
-        identity = _identity(request, data, frozen, system)
-        manifest = _manifest(request, data, frozen, identity, system)
+    made = account.prepare(request, data)
+    asked = select(data, request.limit, request.seed, request.complete_gold, request.sampling)
+    frozen = _freeze(made, data, asked)
     if expected is not None:
-        _refuse_other_data(expected["identity"], identity)
-    path = out / data.task.name / label_of(request) / f"{request.setting}-{results.identity(identity)}"
+        account.refuse_other(expected, made, frozen)
+    path = out / data.task.name / label_of(request) / f"{request.setting}-{results.identity(made.identity)}"
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with RecordLog(path) as log:
-        missing = _missing(path, frozen, retry_failed)
-        if missing:
-            _session(request, frozen, manifest, system, missing, path, log, progress)
+        before = read_manifest(path / "manifest.json") if (path / "manifest.json").exists() else None
+        frozen = _freeze(made, data, _extended(data, request, asked, before, path), frozen)
+        _answer(made, data, frozen, asked, before, retry_failed, path, log, progress)
     finished = results.open_run(path)
     scoring.write_scores(finished, scoring.score_run(finished, seed=request.seed))
     return finished
 
 
-def _session(
-    request: Request,
+def _freeze(made: account.Account, data: TaskData, examples: Sequence[Example], frozen: Frozen | None = None) -> Frozen:
+    if frozen is not None and len(frozen.examples) == len(examples):
+        return frozen
+    return freeze(data, examples, made.request.setting, made.request.first_stage, made.first_stage)
+
+
+def _extended(
+    data: TaskData, request: Request, asked: tuple[Example, ...], before: Manifest | None, path: Path
+) -> tuple[Example, ...]:
+    """The questions asked for, with those of the run where it has more: its sample grows and never shrinks."""
+    held = before["questions"]["count"] if before else 0
+    if held <= len(asked):
+        return asked
+    warnings.warn(
+        f"{path} holds {held} questions, --limit asks for {len(asked)} of them: its scores are of all {held}. "
+        "Choose another --out for a smaller sample",
+        stacklevel=3,
+    )
+    return select(data, held, request.seed, request.complete_gold, request.sampling)
+
+
+def _answer(
+    made: account.Account,
+    data: TaskData,
     frozen: Frozen,
-    manifest: Mapping[str, Any],
-    system: System,
-    missing: Sequence[Example],
+    asked: Sequence[Example],
+    before: Manifest | None,
+    retry_failed: bool,
     path: Path,
     log: RecordLog,
     progress: Progress,
 ) -> None:
-    """Index, answer what is missing, and leave in the manifest what it took."""
-    started = time.perf_counter()
-    before = results.open_run(path).manifest["sessions"] if (path / "manifest.json").exists() else []
-    if not before:
-        results.write_questions(path, frozen.examples)
-    corpus = MappingProxyType(frozen.corpus)  # the next run of a suite uses the same one
+    """Ask what is missing of the questions asked for; the files then say what the run holds."""
+    manifest, sessions = account.manifest(made, data, frozen), before["sessions"] if before else []
+    _refuse_other_candidates(path, frozen, made.request)
+    wanted = {example.question.id for example in asked}
+    examples = [example for example in frozen.examples if example.question.id in wanted]
+    missing = _missing(path, examples, retry_failed)
+    if missing:
+        stats = _index(made.system.instance, frozen, made.request)
+
+        def note(**seconds: float) -> None:
+            session = {"questions": len(missing), "index": plain(stats), **seconds, **provenance()}
+            _write(path, frozen, {**manifest, "sessions": [*sessions, session]}, before)
+
+        started = time.perf_counter()
+        note()
+        answering = _answer_all(made.system.instance, examples, missing, frozen, made.request.batch, log, progress)
+        note(seconds=time.perf_counter() - started, answering_seconds=answering)
+    else:
+        _write(path, frozen, {**manifest, "sessions": sessions}, before)
+
+
+def _index(system: System, frozen: Frozen, request: Request) -> IndexStats:
     with plugin_errors(f"system '{request.system.name}' cannot index"):
-        stats = as_recorded(system.index(corpus), IndexStats, f"system '{request.system.name}': the value of index()")
-
-    def note(**seconds: float) -> None:
-        session = {"questions": len(missing), "index": plain(stats), **seconds, **provenance()}
-        write_manifest(path / "manifest.json", {**manifest, "sessions": [*before, session]})
-
-    note()
-    answering = _answer_all(system, missing, frozen, request.batch, log, progress)
-    note(seconds=time.perf_counter() - started, answering_seconds=answering)
+        stats = system.index(frozen.corpus)
+        return as_recorded(stats, IndexStats, f"system '{request.system.name}': the value of index()")
 
 
-def _build(chosen: Component) -> System:
-    system: Any = registry.create("system", chosen)
-    for verb in ("index", "answer"):
-        with plugin_errors(f"system '{chosen.name}': its method '{verb}'"):
-            there = callable(getattr(system, verb, None))
-        if not there:
-            raise ConfigError(f"system '{chosen.name}' has no method '{verb}': see clara-bench systems new")
-    return system  # type: ignore[no-any-return]
+def _write(path: Path, frozen: Frozen, manifest: Mapping[str, Any], before: Manifest | None) -> None:
+    """Leave in the folder what is asked; scores of a smaller sample are taken away first."""
+    if {example.question.id for example in results.read_questions(path, manifest["setting"])} != {
+        example.question.id for example in frozen.examples
+    }:
+        (path / "scores.json").unlink(missing_ok=True)
+        results.write_questions(path, frozen.examples)
+    if before is None or any(before.get(key) != value for key, value in manifest.items()):
+        write_manifest(path / "manifest.json", manifest)
 
 
-def _missing(path: Path, frozen: Frozen, retry_failed: bool) -> list[Example]:
+def _refuse_other_candidates(path: Path, frozen: Frozen, request: Request) -> None:
+    """A question that was asked before must have the candidates that it had then.
+
+    Raises:
+        ConfigError: it has not: the first stage finds other passages each time, or the file was edited.
+    """
+    now = {example.question.id: example for example in frozen.examples}
+    for example in results.read_questions(path, request.setting):
+        if now.get(example.question.id, example) != example:
+            raise ConfigError(
+                f"{path}: question '{example.question.id}' is not what it was when it was asked: its candidates or its "
+                "gold differ. Put questions.jsonl back as it was written, or choose another --out"
+            )
+
+
+def _missing(path: Path, examples: Sequence[Example], retry_failed: bool) -> list[Example]:
     records = results.read_records(path)
     done = {record.id for record in records if not (retry_failed and record.answer.status in FAILURES)}
-    return [example for example in frozen.examples if example.question.id not in done]
+    return [example for example in examples if example.question.id not in done]
 
 
 def _answer_all(
-    system: System, missing: Sequence[Example], frozen: Frozen, batch: int, log: RecordLog, progress: Progress
+    system: System,
+    asked: Sequence[Example],
+    missing: Sequence[Example],
+    frozen: Frozen,
+    batch: int,
+    log: RecordLog,
+    progress: Progress,
 ) -> float:
     """Answer what is missing, in the batches an undisturbed run would use; returns seconds inside the system."""
     waiting = {example.question.id for example in missing}
-    total = len(frozen.examples)
-    done, seconds = total - len(missing), 0.0
-    progress(done, total)
-    for start in range(0, total, batch):
-        examples = [e for e in frozen.examples[start : start + batch] if e.question.id in waiting]
+    done, seconds = len(asked) - len(missing), 0.0
+    progress(done, len(asked))
+    for start in range(0, len(asked), batch):
+        examples = [e for e in asked[start : start + batch] if e.question.id in waiting]
         if not examples:
             continue
         begun = time.perf_counter()
@@ -155,7 +194,7 @@ def _answer_all(
         log.append([_record(e, a, frozen.corpus, share) for e, a in zip(examples, answers, strict=True)])
         seconds += took
         done += len(examples)
-        progress(done, total)
+        progress(done, len(asked))
     return seconds
 
 
@@ -167,67 +206,3 @@ def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], sec
             )
     ranks = scoring.answer_ranks(answer, example.gold, corpus)
     return Record(example.question.id, scoring.with_status(answer), ranks, seconds)
-
-
-def _identity(request: Request, data: TaskData, frozen: Frozen, system: System) -> Any:
-    """Everything that could change an answer or what counts as right, as plain values."""
-    parts = {
-        "task": data.task.name,
-        "version": data.task.version,
-        "setting": request.setting,
-        "questions": frozen.questions_hash,
-        "candidates": frozen.candidates_hash,
-        "system": request.system.name,
-        "options": registry.effective_options("system", request.system),
-        "plugin": _plugin_hash(request.system.name),
-        "models": describe(system),
-        "seed": request.seed,
-    }
-    return plain(parts)
-
-
-def _plugin_hash(name: str) -> str | None:
-    path = Path(name.rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" and path.is_file() else None
-
-
-def _refuse_other_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-    if changed:
-        raise ConfigError(
-            f"this run differs from its manifest in: {', '.join(changed)}. "
-            "The same data (name them with --data and --corpus), models and plug-ins are needed"
-        )
-
-
-def _manifest(
-    request: Request, data: TaskData, frozen: Frozen, identity: Mapping[str, Any], system: System
-) -> dict[str, Any]:
-    """What it takes to repeat the run."""
-    task = data.task
-    return {
-        "request": plain(asdict(request)),
-        "identity": identity,
-        "task": {
-            "name": task.name,
-            "version": task.version,
-            "answer_scorer": task.answer_scorer,
-            "metrics": list(task.metrics),
-            "main_metric": task.main_metric,
-        },
-        "setting": request.setting,
-        "questions": {"count": len(frozen.examples), "of": len(data.examples), "hash": frozen.questions_hash},
-        "data": {"provenance": plain(data.provenance), "hash": data.data_hash, "corpus_hash": data.corpus_hash},
-        "candidates": {
-            "hash": frozen.candidates_hash,
-            "passages": len(frozen.corpus),
-            "first_stage": str(request.first_stage.retriever) if request.setting in NEEDS_FIRST_STAGE else None,
-        },
-        "system": {"name": request.system.name, "label": label_of(request), "options": identity["options"]},
-        "models": identity["models"],
-        "traits": _traits(system),
-    }
-
-
-def _traits(system: System) -> dict[str, Any]:
-    return asdict(as_recorded(getattr(system, "traits", Traits()), Traits, "the system's traits"))

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from clara_bench.candidates import FirstStage
 from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.first_stage import FirstStage
 from clara_bench.parsing import convert, decode_toml, read_toml
 from clara_bench.registry import Component
 from clara_bench.request import Request

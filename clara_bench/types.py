@@ -8,8 +8,9 @@ types: msgspec holds to them whenever a record is written or read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Meta
@@ -39,6 +40,29 @@ class Passage:
     id: Id
     title: str
     text: str
+
+
+class Corpus(Mapping[str, Passage]):
+    """The passages that may be used, by id, and the collection they are part of; cannot be written to.
+
+    What a retriever counts over many passages, such as how rare a word is, it counts over `collection`: which
+    other questions were drawn then changes no ranking.
+    """
+
+    __slots__ = ("_passages", "collection")
+
+    def __init__(self, passages: Mapping[str, Passage], collection: Mapping[str, Passage] | None = None) -> None:
+        self._passages = passages
+        self.collection: Mapping[str, Passage] = MappingProxyType(passages if collection is None else collection)
+
+    def __getitem__(self, passage_id: str) -> Passage:
+        return self._passages[passage_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._passages)
+
+    def __len__(self) -> int:
+        return len(self._passages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +230,7 @@ class Retriever(Protocol):
     """Ranks passages for questions."""
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Prepare the passages; called once, before any question."""
+        """Prepare the passages; called once, before any question. A run gives a `Corpus`."""
         ...
 
     def retrieve(self, questions: Sequence[Question], k: int) -> Sequence[Sequence[Ranked]]:

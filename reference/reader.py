@@ -6,10 +6,10 @@ It puts text compressors and iterative retrieval on the same backbone as CLaRa, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from clara_bench import MissingDependency, Question, Reading
+from clara_bench import OPERATIONAL, MissingDependency, Question, Reading
 
 try:
     import torch  # noqa: F401  said to be missing here, not half-way through loading a model
@@ -30,13 +30,13 @@ class TinyReader:
     class Options:
         """Options of the reader `tiny`."""
 
-        checkpoint: str = "tiny-text"
+        checkpoint: str = field(default="tiny-text", metadata=OPERATIONAL)
         """Folder from training, or the name of one that ships."""
         say: Literal["answer", "steps"] = "answer"
         """steps: what is found out before the answer, which `iterative` searches with; the answer if nothing is."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+import msgspec
 import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError, Passage
-from clara_bench.cache import digest
+from clara_bench.cache import digest, file_digest
 from clara_bench.read import models
 from reference import checkpoint
 from reference.decode import clock
@@ -45,12 +46,6 @@ def text_of(corpus: Mapping[str, Passage], passage_id: str) -> str:
     if passage_id not in corpus:
         raise DataError(f"passage '{passage_id}' is asked for and not in the corpus")
     return document(corpus[passage_id])
-
-
-def described(retriever: object) -> Mapping[str, Any]:
-    """What the manifest records of a retriever, if it says anything."""
-    own = getattr(retriever, "describe", None)
-    return {"retriever": dict(own())} if callable(own) else {}
 
 
 def at_least_one(options: Any, *names: str) -> None:
@@ -173,12 +168,15 @@ class Weights:
             return said
         used = {f"{name}.safetensors" for name in (*self.roles, "memory", "backbone")}
         files = [(name, sha256) for name, sha256 in sorted(self.manifest.sha256.items()) if name in used]
+        tokenizer = sorted((self.folder / "tokenizer").glob("*"))
         trained = {key: self.training[key] for key in ("stage", "step") if key in self.training}
         return {
             **said,
             "backbone": self.manifest.backbone,
             "fingerprint": f"sha256:{digest(text for file in files for text in file)}",
             "estimator": self.estimator,
+            "settings": digest([msgspec.json.encode(self.config, order="deterministic")]),
+            "tokenizer": digest(text for file in tokenizer for text in (file.name, file_digest(file))),
             **trained,
         }
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clara_bench import (
+    OPERATIONAL,
     Answer,
     Component,
     ConfigError,
@@ -30,6 +31,7 @@ from clara_bench import (
     create,
 )
 from clara_bench.cache import cache_dir, digest
+from clara_bench.codebase import of_component
 from clara_bench.retrieve.progress import progress
 
 try:
@@ -37,7 +39,7 @@ try:
 
     from reference.answering import answers, latent_prompt
     from reference.model import Clara
-    from reference.serving import Estimator, Phases, Remembered, Weights, at_least_one, described, document, text_of
+    from reference.serving import Estimator, Phases, Remembered, Weights, at_least_one, document, text_of
     from reference.store import Store
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
@@ -53,11 +55,11 @@ class ClaraSystem:
     class Options:
         """Options of `clara`."""
 
-        checkpoint: str
+        checkpoint: str = field(metadata=OPERATIONAL)
         """Folder from training, or the name of one that ships, such as tiny-8x."""
-        rate: int | None = None
+        rate: int | None = field(default=None, metadata=OPERATIONAL)
         """Compression rate that the checkpoint must have; by default whatever it has."""
-        estimator: Estimator | None = None
+        estimator: Estimator | None = field(default=None, metadata=OPERATIONAL)
         """How its choice of documents must have been trained; by default however it was. Answers come from a hard
         choice of the k best in any case."""
         retriever: Component | None = None
@@ -66,7 +68,7 @@ class ClaraSystem:
         """Passages whose memories are read."""
         depth: int = 20
         """Passages ranked and recorded, so that recall can be measured beyond k."""
-        store: str | None = "cache"
+        store: str | None = field(default="cache", metadata=OPERATIONAL)
         """Folder of compressed passages; cache: one in the user's cache; none: compress when a question needs it."""
         precision: Literal["float32", "bfloat16", "float16", "int8"] = "float16"
         """How the store keeps a number."""
@@ -78,9 +80,9 @@ class ClaraSystem:
         """Passages found by short vectors, and scored by their whole memories."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
-        method: str = "clara"
+        method: str = field(default="clara", metadata=OPERATIONAL)
         """What the leaderboard calls the compressor: weights do not say by which method they were trained, unless they
         were imported from PISCO or COCOM."""
 
@@ -120,7 +122,7 @@ class ClaraSystem:
         """What the manifest records of the weights and of what is kept of a passage."""
         memory = self._weights.config.memory
         kept = {"rate": memory.rate, "slots": memory.slots, "count": memory.count, "similarity": memory.similarity}
-        return {**self._weights.describe(), **kept, **described(self.retriever)}
+        return {**self._weights.describe(), **kept, "stored": self.options.store is not None}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Compress every passage that the store does not hold yet, and index the short vectors."""
@@ -145,8 +147,8 @@ class ClaraSystem:
     def _opened(self) -> Store:
         model, precision = self._weights.model, self.options.precision
         if self.options.store == "cache":
-            name = f"{model.fingerprint('compressor')[:24]}-{precision}"
-            return Store.create(cache_dir("memories") / name, model, precision)
+            name = digest([model.fingerprint("compressor"), precision, of_component(type(self)).key])
+            return Store.create(cache_dir("memories") / name[:32], model, precision)
         return Store.create(Path(str(self.options.store)).expanduser(), model, precision)
 
     def _compress(self, store: Store, texts: Sequence[str]) -> tuple[int, bool]:

@@ -7,15 +7,26 @@ the question alone where there are no passages, and leaves out the reasoning bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from clara_bench import Answer, Component, IndexStats, MissingDependency, Passage, Question, Retriever, Traits, create
+from clara_bench import (
+    OPERATIONAL,
+    Answer,
+    Component,
+    IndexStats,
+    MissingDependency,
+    Passage,
+    Question,
+    Retriever,
+    Traits,
+    create,
+)
 
 try:
     from reference.answering import answers, text_prompt
     from reference.model import Clara
-    from reference.serving import Phases, Weights, at_least_one, described, text_of
+    from reference.serving import Phases, Weights, at_least_one, text_of
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
 
@@ -27,7 +38,7 @@ class TinyText:
     class Options:
         """Options of `tiny-text`; a dotted key such as `retriever.model` reaches the nested component."""
 
-        checkpoint: str
+        checkpoint: str = field(metadata=OPERATIONAL)
         """Folder from training, or the name of one that ships, such as tiny-text."""
         retriever: Component = Component("bm25")
         """Ranks the passages; `given` for gold passages."""
@@ -37,7 +48,7 @@ class TinyText:
         """Passages ranked and recorded, so that recall can be measured beyond k."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:
@@ -60,8 +71,8 @@ class TinyText:
         return Traits(backbone=self._weights.backbone, reader="tuned", weights="ours")
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the weights and the retriever."""
-        return {**self._weights.describe(), **described(self.retriever)}
+        """What the manifest records of the weights."""
+        return self._weights.describe()
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Index the corpus with the retriever."""

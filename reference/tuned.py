@@ -6,8 +6,9 @@ It is the reader `hf` with LoRA weights that ship (configs/reader.toml trains th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from clara_bench import OPERATIONAL
 from clara_bench.read.hf import HFReader
 from reference.shipped import adapter_folder
 
@@ -19,7 +20,7 @@ class TunedReader(HFReader):
     class Options(HFReader.Options):
         """Options of the reader `tuned`: those of `hf`."""
 
-        adapter: str | None = "reader"
+        adapter: str | None = field(default="reader", metadata=OPERATIONAL)
         """Name of LoRA weights that ship, or a folder or hub id of others."""
 
     def __init__(self, options: Options | None = None) -> None:

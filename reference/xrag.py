@@ -7,10 +7,11 @@ that lead to the answer), its words are ours. Nobody has run the real weights ye
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from clara_bench import (
+    OPERATIONAL,
     Answer,
     Component,
     IndexStats,
@@ -31,7 +32,7 @@ try:
     from clara_bench.read import models
     from reference.bridge import TOKEN, Bridged, Encoder
     from reference.decode import Span
-    from reference.serving import Phases, at_least_one, described, text_of
+    from reference.serving import Phases, at_least_one, text_of
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
 
@@ -49,9 +50,9 @@ class Xrag:
     class Options:
         """Options of `xrag`; a dotted key such as `retriever.model` reaches the nested component."""
 
-        model: str = "Hannibal046/xrag-7b"
+        model: str = field(default="Hannibal046/xrag-7b", metadata=OPERATIONAL)
         """The language model with its bridge: hub id or folder."""
-        encoder: str = "Salesforce/SFR-Embedding-Mistral"
+        encoder: str = field(default="Salesforce/SFR-Embedding-Mistral", metadata=OPERATIONAL)
         """The sentence encoder that the bridge was trained for: hub id or folder."""
         retriever: Component = Component("bm25")
         """Ranks the passages; `given` for gold passages."""
@@ -63,7 +64,7 @@ class Xrag:
         """Longest answer, in tokens."""
         dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
         """Number format of both models."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:
@@ -96,10 +97,10 @@ class Xrag:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the models and the retriever."""
+        """What the manifest records of the models."""
         both = {"model": self._reader.model, "encoder": self._encoder.model}
         named = {name: {"name": found.name, "fingerprint": found.fingerprint} for name, found in both.items()}
-        return {**named, "dtype": self.options.dtype, "device": str(self._device), **described(self.retriever)}
+        return {**named, "dtype": self.options.dtype, "device": str(self._device)}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Index the corpus with the retriever; passages become vectors when they are first read."""

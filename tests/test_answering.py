@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Question, Ranked, Usage
-from clara_bench.answering import answer_batch, as_recorded, plain
+from clara_bench.answering import answer_batch, as_recorded
+from clara_bench.identity import plain
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError, sources, tasks
-from clara_bench.candidates import FirstStage, Frozen, freeze
+from clara_bench.candidates import Frozen, freeze
+from clara_bench.first_stage import FirstStage
 from clara_bench.registry import Component
 from clara_bench.sources import TaskData
 
@@ -31,6 +32,13 @@ class Listed:
         found = {listed}
         return [found.get(question.id, []) for question in questions]
 '''
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("CLARA_BENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -87,13 +95,15 @@ def test_a_first_stage_that_returns_no_rankings_is_refused(
         freeze(data, data.examples, "retrieved", stage(tmp_path, listed))
 
 
-def test_the_ranking_is_made_once_and_anew_when_its_file_was_edited(data: TaskData, tmp_path: Path) -> None:
+def test_the_ranking_is_made_once_and_anew_when_its_file_was_edited(
+    data: TaskData, tmp_path: Path, cache: Path
+) -> None:
     first = stage(tmp_path, "{'q0': [Ranked('p1', 2.0), Ranked('p2', 1.0)]}")
     before = freeze(data, data.examples, "retrieved", first)
     assert freeze(data, data.examples, "retrieved", first) == before
     assert (tmp_path / "calls.txt").read_text() == "called\n"
-    assert before.run_file is not None
-    before.run_file.write_bytes(gzip.compress(b"q0 Q0 p9 1 2.0 x\n"))
+    [run_file] = cache.glob("candidates/*/*/run.trec.gz")
+    run_file.write_bytes(gzip.compress(b"q0 Q0 p9 1 2.0 x\n"))
     assert offered(freeze(data, data.examples, "retrieved", first)) == offered(before)
     assert (tmp_path / "calls.txt").read_text() == "called\ncalled\n"
 

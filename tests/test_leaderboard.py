@@ -93,7 +93,7 @@ def test_a_run_repeats_from_its_manifest_and_refuses_other_data(runs: Path, capi
     data.write_text(data.read_text().replace("Oslo", "Bergen"))
     done = CliRunner().invoke(main, again)
     assert done.exit_code == 2
-    assert "differs from its manifest in: candidates, questions" in done.output
+    assert "differs from its manifest in: candidates, data.passages, data.questions, questions" in done.output
 
 
 def test_an_outsiders_package_is_listed_and_ranked_without_a_change_to_ours(capitals: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def run(capitals: Path) -> Run:
         (PLUGIN + "    def __init__(self): sys.exit('bye')\n", "cannot be made: SystemExit: bye (mine.py:"),
         (PLUGIN.replace(INDEX, "        1 / 0\n"), "cannot index: ZeroDivisionError: division by zero (mine.py:"),
         (PLUGIN.replace(INDEX, "        sys.exit(0)\n"), "cannot index: SystemExit: 0 (mine.py:"),
-        (PLUGIN.replace(INDEX, "        corpus.clear()\n"), "cannot index: AttributeError: 'mappingproxy'"),
+        (PLUGIN.replace(INDEX, "        corpus.clear()\n"), "cannot index: AttributeError: 'Corpus'"),
         (PLUGIN.replace(INDEX, "        pass\n"), "index() is of type NoneType, expected clara_bench.IndexStats"),
         (PLUGIN.replace("class Mine:", "class Mine:\n    class Options: pass"), "its Options must be a dataclass"),
         (PLUGIN.replace("class Mine:", "class Mine:\n    @dataclass\n    class Options:\n        k: 'Number' = 1\n"),

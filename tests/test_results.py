@@ -180,7 +180,7 @@ def test_a_question_answered_twice_is_refused_unless_it_had_failed(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "not JSON"), ("[]", "schema None, expected 1"), ('{"schema": 99}', "schema 99, expected 1")],
+    [("", "not JSON"), ("[]", "schema None, expected 2"), ('{"schema": 99}', "schema 99, expected 2")],
 )
 def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "manifest.json").write_text(content, encoding="utf-8")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError, results, runner, sources, tasks
-from clara_bench.candidates import FirstStage
 from clara_bench.errors import BackendError
+from clara_bench.first_stage import FirstStage
 from clara_bench.log import RecordLog
 from clara_bench.registry import Component
 from clara_bench.request import Request
@@ -28,11 +28,13 @@ Go = Callable[..., Run]
 def go(capitals: Path, oracle: str, tmp_path: Path) -> Go:
     """Run the oracle on the capitals; keyword arguments are its options or fields of the request."""
 
-    def start(options: dict[str, str] | None = None, retry_failed: bool = False, **request: object) -> Run:
+    def start(
+        options: dict[str, str] | None = None, retry_failed: bool = False, out: Path | None = None, **request: object
+    ) -> Run:
         asked = Request(str(capitals), Component(oracle, options or {}), "corpus", source(capitals), batch=3)
         asked = replace(asked, **request)
         data = sources.load(tasks.load(str(capitals)), asked.source)
-        return runner.run(asked, data, tmp_path / "runs", retry_failed=retry_failed)
+        return runner.run(asked, data, out or tmp_path / "runs", retry_failed=retry_failed)
 
     return start
 
@@ -65,7 +67,7 @@ def test_the_same_run_started_again_asks_nothing(go: Go, tmp_path: Path) -> None
     assert len((tmp_path / "calls.txt").read_text().split()) == 10
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"limit": 5}, {"setting": "distractor"}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"complete_gold": True}, {"setting": "distractor"}])
 def test_another_request_is_another_directory(go: Go, change: dict[str, object]) -> None:
     assert go(**change).path != go().path
 
@@ -174,12 +176,152 @@ def test_injected_candidates_always_hold_the_gold(go: Go) -> None:
     assert all(set(e.gold.supporting) <= set(e.question.candidates) for e in run.examples)
 
 
+def asked(run: Run) -> list[str]:
+    return [example.question.id for example in run.examples]
+
+
 def test_a_limit_is_a_seeded_sample_in_the_order_of_the_data(go: Go) -> None:
-    ids = [example.question.id for example in go(limit=4).examples]
+    ids = asked(go(limit=4))
     assert len(ids) == 4
     assert ids == sorted(ids)
-    assert ids == [example.question.id for example in go(limit=4).examples]
-    assert ids != [example.question.id for example in go(limit=4, seed=3).examples]
+    assert ids == asked(go(limit=4))
+    assert ids != asked(go(limit=4, seed=3))
+
+
+@pytest.mark.parametrize("setting", ["closed", "gold", "distractor", "injected", "retrieved", "corpus"])
+def test_a_higher_limit_asks_the_questions_that_are_new_and_scores_all(go: Go, tmp_path: Path, setting: str) -> None:
+    calls = tmp_path / "calls.txt"
+    first = go({"calls": str(calls)}, limit=4, setting=setting)
+    kept = first.records()
+    calls.unlink()
+    more = go({"calls": str(calls)}, limit=7, setting=setting)
+    assert more.path == first.path
+    assert calls.read_text().split() == [id for id in asked(more) if id not in {record.id for record in kept}]
+    assert len(more.records()) == 7 and set(map(repr, kept)) <= set(map(repr, more.records()))
+    assert scores(more)["em"]["n"] == 7
+    whole = go({"calls": str(calls)}, setting=setting)
+    assert whole.path == first.path
+    assert len(whole.records()) == 10 and len(calls.read_text().split()) == 6
+
+
+@pytest.mark.parametrize("setting", ["distractor", "injected", "retrieved", "corpus"])
+def test_answers_are_those_of_a_run_with_the_higher_limit_from_the_start(
+    go: Go, tmp_path: Path, parts: Component, setting: str
+) -> None:
+    for limit in (3, 6, 9):
+        grown = go(system=parts, limit=limit, setting=setting)
+    at_once = go(system=parts, limit=9, setting=setting, out=tmp_path / "at once")
+    assert grown.path.name == at_once.path.name
+    assert asked(grown) == asked(at_once)
+    assert answers(grown) == answers(at_once)
+    same = ("questions", "candidates", "identity", "request")
+    assert [grown.manifest[key] for key in same] == [at_once.manifest[key] for key in same]
+
+
+def answers(run: Run) -> dict[str, object]:
+    return {record.id: (record.answer.text, record.answer.retrieved) for record in run.records()}
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Component:
+    """BM25, whose scores depend on how many passages have a word, and a reader that says which passage came first."""
+    (tmp_path / "first.py").write_text(
+        "from clara_bench import Reading, Usage\n"
+        "class First:\n"
+        "    def read(self, questions, contexts):\n"
+        "        return [Reading(c[0] if c else '', Usage(1, 1, 1, 1)) for c in contexts]\n"
+        "    def context_tokens(self, contexts):\n"
+        "        return [1 for _ in contexts]\n"
+    )
+    return Component("rag", {"reader": f"{tmp_path / 'first.py'}:First", "depth": "3"})
+
+
+def test_a_smaller_limit_afterwards_keeps_the_larger_sample_and_says_so(go: Go, tmp_path: Path) -> None:
+    calls = tmp_path / "calls.txt"
+    larger = go({"calls": str(calls)}, limit=7)
+    files = {path.name: path.read_bytes() for path in larger.path.iterdir()}
+    calls.unlink()
+    with pytest.warns(UserWarning, match="holds 7 questions, --limit asks for 4 of them: its scores are of all 7"):
+        smaller = go({"calls": str(calls)}, limit=4)
+    assert smaller.path == larger.path
+    assert not calls.exists()
+    assert {path.name: path.read_bytes() for path in larger.path.iterdir()} == files
+
+
+def test_a_smaller_limit_asks_for_no_more_than_it_says(go: Go, tmp_path: Path) -> None:
+    calls = tmp_path / "calls.txt"
+    run = go({"calls": str(calls)}, limit=7)
+    (run.path / "records.jsonl").write_bytes(b"")
+    calls.unlink()
+    with pytest.warns(UserWarning, match="its scores are of all 7"):
+        go({"calls": str(calls)}, limit=2)
+    assert len(calls.read_text().split()) == 2
+    assert json.loads((run.path / "scores.json").read_text())["statuses"] == {"ok": 2, "missing": 5}
+    go({"calls": str(calls)}, limit=7)
+    assert len(calls.read_text().split()) == 7
+
+
+def test_a_sample_that_was_being_extended_when_it_was_killed_goes_on_with_either_limit(go: Go) -> None:
+    first = go(limit=3)
+    kept = {path.name: path.read_bytes() for path in first.path.iterdir()}
+    larger = go(limit=6)
+    (larger.path / "manifest.json").write_bytes(kept["manifest.json"])
+    (larger.path / "records.jsonl").write_bytes(kept["records.jsonl"])
+    assert asked(go(limit=3)) == [record.id for record in results.read_records(larger.path)]
+    assert len(asked(go(limit=6))) == 6
+
+
+STOPPING = """
+    def answer(self, questions):
+        from clara_bench import BackendError
+        if Path(__file__).with_name("stop").exists():
+            raise BackendError("the server is gone")
+        return [self.answer_one(question) for question in questions]
+"""
+
+
+def test_scores_of_the_smaller_sample_do_not_outlive_it(go: Go, oracle: str) -> None:
+    file = Path(oracle.rpartition(":")[0])
+    file.write_text(file.read_text() + STOPPING)
+    run = go(limit=3)
+    file.with_name("stop").touch()
+    with pytest.raises(BackendError, match="the server is gone"):
+        go(limit=6)
+    assert results.open_run(run.path).manifest["questions"]["count"] == 6
+    assert not (run.path / "scores.json").exists()
+
+
+def test_a_question_whose_candidates_are_no_longer_the_same_is_not_answered_among_the_others(
+    go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "chance.py").write_text(
+        "import time\nfrom clara_bench import IndexStats, Ranked\n"
+        "class Chance:\n"
+        "    def index(self, corpus):\n        return IndexStats(len(corpus), 0.0, 0)\n"
+        "    def retrieve(self, questions, k):\n"
+        "        return [[Ranked(f'p{time.time_ns() // 1000 % 10}', 1.0)] for _ in questions]\n"
+    )
+    stage = FirstStage(Component(f"{tmp_path / 'chance.py'}:Chance"), 1)
+    go(limit=8, setting="retrieved", first_stage=stage)
+    monkeypatch.setenv("CLARA_BENCH_CACHE", str(tmp_path / "another cache"))
+    with pytest.raises(ConfigError, match="is not what it was when it was asked: its candidates or its gold differ"):
+        go(limit=9, setting="retrieved", first_stage=stage)
+
+
+def test_a_metric_that_a_task_has_gained_is_scored_in_the_run_that_is_there(go: Go, capitals: Path) -> None:
+    run = go()
+    capitals.write_text(capitals.read_text().replace('"em", "f1",', '"em", "f1", "recall@2",'))
+    assert go().path == run.path
+    assert "recall@2" in scores(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"squad"', '"hotpotqa"'), ("version = 1", "version = 2")], ids=["scorer", "version"]
+)
+def test_another_version_or_scorer_of_the_task_is_another_run(go: Go, capitals: Path, old: str, new: str) -> None:
+    run = go()
+    capitals.write_text(capitals.read_text().replace(old, new))
+    assert go().path != run.path
 
 
 def test_a_full_disk_is_said_so_and_loses_no_record(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:

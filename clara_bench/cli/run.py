@@ -66,7 +66,7 @@ def run(
 
 def _from_options(given: dict[str, Any]) -> list[Request]:
     from clara_bench import tasks
-    from clara_bench.candidates import FirstStage
+    from clara_bench.first_stage import FirstStage
     from clara_bench.registry import Component
     from clara_bench.request import Request
 

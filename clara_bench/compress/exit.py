@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.compress.asking import first_tokens, log_odds, message_ids
@@ -18,6 +18,7 @@ from clara_bench.compress.sentences import Document, Sentence, chosen, documents
 from clara_bench.compress.spans import kept_text
 from clara_bench.compress.surprisal import LanguageModel
 from clara_bench.read.models import DEFAULT_MODEL
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 PROMPT = """Question: {question}
@@ -53,11 +54,11 @@ class Exit:
         """Least P(Yes) / (P(Yes) + P(No)) at which a sentence stays."""
         context_words: int = 400
         """Words of a passage shown with each of its sentences; longer passages are shown in parts."""
-        model: str = DEFAULT_MODEL
+        model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """The causal language model: hub id, folder or GGUF file."""
         dtype: DType = "float32"
         """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 
 from clara_bench.compress.checkpoints import check_finite, load_as
 from clara_bench.compress.spans import Span
+from clara_bench.identity import computing
 from clara_bench.read.models import device, find, load_tokenizer
 
 WINDOW = 512
@@ -52,7 +53,7 @@ class TokenClassifier:
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use."""
-        return {"model": self.model.name, "fingerprint": self.model.fingerprint, "device": str(self._device)}
+        return {"model": self.model.name, "fingerprint": self.model.fingerprint, **computing(self._device)}
 
     def prepare(self) -> None:
         """Load model and tokenizer now."""

@@ -8,7 +8,7 @@ Written from the paper: the package `llmlingua` counts with a vocabulary that it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_positive, check_rate, shares
@@ -17,6 +17,7 @@ from clara_bench.compress.pruning import prune
 from clara_bench.compress.spans import kept_text, left
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 
@@ -45,11 +46,11 @@ class LLMLingua:
         """Passages are chosen until they hold this many times the tokens that may stay."""
         segment: int = 100
         """Tokens judged together, after what was kept before them."""
-        model: str = DEFAULT_MODEL
+        model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """The causal language model: hub id, folder or GGUF file."""
         dtype: DType = "float32"
         """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

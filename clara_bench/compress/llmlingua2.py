@@ -8,12 +8,13 @@ arXiv:2403.12968. The published checkpoints are `microsoft/llmlingua-2-xlm-rober
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_rate, fill
 from clara_bench.compress.keeping import Judged, TokenClassifier, mean_keep
 from clara_bench.compress.spans import kept_text, left, passage_text, words
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 
@@ -34,13 +35,13 @@ class LLMLingua2:
     class Options:
         """Options of `llmlingua2`."""
 
-        model: str
+        model: str = field(metadata=OPERATIONAL)
         """Hub id or folder of a token classifier with safetensors weights."""
         rate: float = 4.0
         """Words before per word after."""
         label: str | None = None
         """The label that stands for keeping; none: the last one."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clara_bench.compress.budget import check_rate
 from clara_bench.compress.llmlingua2 import LLMLingua2
 from clara_bench.errors import ConfigError
+from clara_bench.registry import OPERATIONAL
 
 
 class LLMLingua2Style(LLMLingua2):
@@ -22,13 +23,13 @@ class LLMLingua2Style(LLMLingua2):
     class Options:
         """Options of `llmlingua2-style`."""
 
-        model: str = "runs/llmlingua2-style"
+        model: str = field(default="runs/llmlingua2-style", metadata=OPERATIONAL)
         """Folder that `clara-bench compressors train` has written."""
         rate: float = 4.0
         """Words before per word after."""
         label: str | None = "keep"
         """The label that stands for keeping."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

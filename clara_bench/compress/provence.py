@@ -8,13 +8,14 @@ not verified with it yet.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import check_fraction
 from clara_bench.compress.keeping import TokenClassifier, mean_keep
 from clara_bench.compress.sentences import chosen, documents
 from clara_bench.compress.spans import Span
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 
@@ -36,7 +37,7 @@ class Provence:
     class Options:
         """Options of `provence`."""
 
-        model: str
+        model: str = field(metadata=OPERATIONAL)
         """Hub id or folder of a token classifier, or with `remote_code` of a Provence checkpoint; safetensors."""
         threshold: float = 0.1
         """Least mean probability at which a sentence stays; the paper's are 0.1 and, for more compression, 0.5."""
@@ -44,7 +45,7 @@ class Provence:
         """The label that stands for keeping; none: the last one."""
         remote_code: bool = False
         """Run the Python code that comes with the checkpoint, as the published one needs."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

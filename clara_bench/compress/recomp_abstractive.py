@@ -8,7 +8,7 @@ arXiv:2310.04408. The published checkpoints are T5-large models, one a data set 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,10 +16,12 @@ from clara_bench.compress.budget import check_positive
 from clara_bench.compress.checkpoints import DType, is_seq2seq, load_as, number_format
 from clara_bench.compress.spans import SEPARATOR, count_words, kept_text, left, passage_text, words
 from clara_bench.errors import ConfigError
+from clara_bench.identity import computing
 from clara_bench.read.generate import generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import Prompt
 from clara_bench.read.render import render
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 TRAINED = "Question: {question}\n Document: {context}\n Summary: "
@@ -52,7 +54,7 @@ class RecompAbstractive:
     class Options:
         """Options of `recomp-abstractive`."""
 
-        model: str = DEFAULT_MODEL
+        model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """A sequence-to-sequence or causal language model: hub id, folder or, if causal, GGUF file."""
         max_new_tokens: int = 64
         """Longest summary, in tokens."""
@@ -60,7 +62,7 @@ class RecompAbstractive:
         """Most tokens of question and passages that are read; the end of the passages is cut."""
         dtype: DType = "float32"
         """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:
@@ -94,7 +96,7 @@ class RecompAbstractive:
         """What the manifest records of the model in use."""
         prompt = "recomp" if self._seq2seq else f"{PROMPT.name}@{PROMPT.version}"
         named = {"model": self.model.name, "fingerprint": self.model.fingerprint, "prompt": prompt}
-        return {**named, "dtype": str(self._dtype).removeprefix("torch."), "device": str(self._device)}
+        return {**named, "dtype": str(self._dtype).removeprefix("torch."), **computing(self._device)}
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The summary; empty where there is nothing to summarise, or nothing in it that helps."""

@@ -7,12 +7,13 @@ arXiv:2310.04408.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 from clara_bench.compress.budget import budget, check_positive, check_rate
 from clara_bench.compress.sentences import best, chosen, documents, total_words
+from clara_bench.registry import OPERATIONAL
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 
@@ -39,11 +40,11 @@ class RecompExtractive:
         """Words before per word after; none: `sentences` decides."""
         sentences: int = 2
         """Sentences to keep of all passages together, where no rate is asked."""
-        model: str = MINILM
+        model: str = field(default=MINILM, metadata=OPERATIONAL)
         """Hub id or folder of a sentence-transformers model with safetensors weights."""
-        batch_size: int = 32
+        batch_size: int = field(default=32, metadata=OPERATIONAL)
         """Sentences encoded at once."""
-        device: str | None = None
+        device: str | None = field(default=None, metadata=OPERATIONAL)
         """Where the encoder runs: cpu, cuda, ...; none or auto: a GPU where there is one."""
 
         def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from clara_bench.compress.budget import budget, check_rate, fill
@@ -16,6 +16,7 @@ from clara_bench.compress.sentences import split
 from clara_bench.compress.spans import Span, kept_text, left, passage_text
 from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids, means
 from clara_bench.read.models import DEFAULT_MODEL
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 Unit = Literal["token", "phrase", "sentence"]
@@ -49,11 +50,11 @@ class SelectiveContext:
         """Tokens before per token after, in the language model's tokenizer."""
         unit: Unit = "phrase"
         """What is kept or left out as a whole: token, phrase or sentence."""
-        model: str = DEFAULT_MODEL
+        model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """The causal language model: hub id, folder or GGUF file."""
         dtype: DType = "float32"
         """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
         def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
 
 from clara_bench.compress.checkpoints import DType, check_finite, number_format
 from clara_bench.compress.spans import Span, passage_text
+from clara_bench.identity import computing
 from clara_bench.read.models import device, find, load_tokenizer, load_weights
 from clara_bench.types import Passage
 
@@ -67,7 +68,7 @@ class LanguageModel:
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,
             "dtype": str(self._dtype).removeprefix("torch."),
-            "device": str(self._device),
+            **computing(self._device),
         }
 
     def prepare(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,12 +15,19 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
 
+from clara_bench.identity import computing
 from clara_bench.read.adapters import Adapter, find_adapter, lay_over
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
 from clara_bench.read.render import Rendered, evidence_tokens, render
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Question, Reading, Usage
+
+
+def _is_exact(options: HFReader.Options) -> bool:
+    """Whether answers are the same however questions are batched: bfloat16 rounds too coarsely for that."""
+    return options.dtype == "float32"
 
 
 class HFReader:
@@ -30,11 +37,11 @@ class HFReader:
     class Options:
         """Options of the reader `hf`."""
 
-        model: str = DEFAULT_MODEL
+        model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """Hub id, folder or GGUF file."""
-        revision: str | None = None
+        revision: str | None = field(default=None, metadata=OPERATIONAL)
         """Branch, tag or commit on the hub."""
-        adapter: str | None = None
+        adapter: str | None = field(default=None, metadata=OPERATIONAL)
         """Folder or hub id of LoRA weights (PEFT) that are merged into the model."""
         prompt: str = "short"
         """A name in prompts.py."""
@@ -42,13 +49,13 @@ class HFReader:
         """Longest answer, in tokens."""
         max_prompt_tokens: int | None = None
         """Longest prompt, in tokens; the model's own window by default. Evidence beyond it is cut and counted."""
-        batch_size: int = 16
-        """Most questions in one batch."""
-        batch_tokens: int = 16384
+        batch_size: int = field(default=16, metadata={"batch": _is_exact})
+        """Most questions in one batch; in other formats than float32 it may change an answer."""
+        batch_tokens: int = field(default=16384, metadata={"batch": _is_exact})
         """Most prompt tokens in one batch, padding included; what bounds memory."""
         dtype: Literal["float32", "bfloat16", "auto"] = "float32"
         """Number format of the weights; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
+        device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
         trust_remote_code: bool = False
         """Run Python code that comes with the model."""
@@ -79,7 +86,7 @@ class HFReader:
             **({"adapter": self.adapter.fingerprint} if self.adapter else {}),
             "prompt": f"{self.prompt.name}@{self.prompt.version}",
             "dtype": str(self._dtype).removeprefix("torch."),
-            "device": str(self._device),
+            **computing(self._device),
         }
 
     @cached_property

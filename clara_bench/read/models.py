@@ -13,7 +13,7 @@ import contextlib
 import importlib.util
 import inspect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ HUB_SECONDS = 5.0
 """How long the hub may take to say whether it has a model."""
 UNPACK_BYTES = 1 << 30
 """GGUF files up to this size are unpacked once into the cache; larger ones are unpacked in memory at every load."""
-_PARTS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_PARTS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "additional_chat_templates/*.jinja")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -43,7 +43,7 @@ class Model:
     gguf_file: str | None
     """Name of the GGUF file in the folder that holds the weights; None when they are safetensors."""
     fingerprint: str
-    """`hub:ID@COMMIT`, or the SHA-256 of the files."""
+    """`hub:ID@COMMIT`, or the SHA-256 of the files; of an adapter with that of the model it is applied to."""
 
 
 def find(name: str, revision: str | None = None, code: bool = False, weights: bool = True) -> Model:
@@ -58,11 +58,35 @@ def find(name: str, revision: str | None = None, code: bool = False, weights: bo
     Raises:
         BackendError: nothing is there, or nothing that can be loaded without unpickling.
     """
+    model = _find(name, revision, code, weights)
+    base = _base(model) if weights else None
+    if base is None:
+        return model
+    below = _find(base.base_model_name_or_path, base.revision, code, weights)
+    if _base(below) is not None:
+        raise BackendError(f"model '{name}' is an adapter of '{below.name}', which is one too. Merge one of them")
+    return replace(model, fingerprint=f"{model.fingerprint}+{below.fingerprint}")
+
+
+class AdapterConfig(msgspec.Struct):
+    """What PEFT writes beside an adapter, as far as it says where the other weights are."""
+
+    base_model_name_or_path: str
+    revision: str | None = None
+
+
+def _base(model: Model) -> AdapterConfig | None:
+    """Which model an adapter is applied to; None for one that stands by itself."""
+    config = model.folder / "adapter_config.json"
+    return read_json(config, AdapterConfig, "Save the adapter again", BackendError) if config.is_file() else None
+
+
+def _find(name: str, revision: str | None, code: bool, weights: bool) -> Model:
     path = Path(name).expanduser()
     if path.is_file():
         return _from_gguf(name, path)
     if path.is_dir():
-        return _from_folder(name, path, weights)
+        return _from_folder(name, path, code, weights)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1 or name.endswith(".gguf"):
         raise BackendError(f"model '{name}': no such file or folder, and not a hub id (OWNER/NAME). Check the path")
     try:
@@ -134,10 +158,10 @@ def _has_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def _from_folder(name: str, folder: Path, weights: bool) -> Model:
+def _from_folder(name: str, folder: Path, code: bool, weights: bool) -> Model:
     if _has_safetensors(folder) or (not weights and (folder / "tokenizer.json").is_file()):
-        files = sorted({file for part in _PARTS for file in folder.glob(part)})
-        parts = [text for file in files for text in (file.name, file_digest(file))]
+        files = sorted({file for part in (*_PARTS, *(("**/*.py",) if code else ())) for file in folder.glob(part)})
+        parts = [text for file in files for text in (str(file.relative_to(folder)), file_digest(file))]
         return Model(name, folder, None, f"sha256:{digest(parts)}")
     ggufs = sorted(folder.glob("*.gguf"))
     if len(ggufs) == 1:

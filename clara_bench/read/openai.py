@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.read.models import find, load_tokenizer
 from clara_bench.read.prompts import fill, get_prompt
 from clara_bench.read.render import evidence_tokens, render
+from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Question, Reading, Usage
 
 try:
@@ -53,9 +54,9 @@ class OpenAIReader:
         """Name of the model as the server knows it."""
         base_url: str = "http://localhost:8000/v1"
         """Address of the server, up to and with /v1."""
-        tokenizer: str = ""
+        tokenizer: str = field(default="", metadata=OPERATIONAL)
         """Hub id, folder or GGUF file of the model's tokenizer, to count evidence with; the model's name by default."""
-        api_key_env: str = "OPENAI_API_KEY"
+        api_key_env: str = field(default="OPENAI_API_KEY", metadata=OPERATIONAL)
         """Name of the environment variable that holds the key; need not be set for servers that ask for none."""
         prompt: str = "short"
         """A name in prompts.py."""
@@ -63,11 +64,11 @@ class OpenAIReader:
         """Longest answer, in tokens."""
         max_prompt_tokens: int | None = None
         """Longest prompt, in tokens of the tokenizer; evidence beyond it is cut and counted. No limit by default."""
-        concurrency: int = 8
+        concurrency: int = field(default=8, metadata=OPERATIONAL)
         """Requests under way at once."""
-        timeout_seconds: float = 60.0
+        timeout_seconds: float = field(default=60.0, metadata=OPERATIONAL)
         """Longest wait for an answer, each try."""
-        retries: int = 5
+        retries: int = field(default=5, metadata=OPERATIONAL)
         """Further tries, each after a longer pause, when the server is busy, fails or does not answer in time."""
 
         def __post_init__(self) -> None:

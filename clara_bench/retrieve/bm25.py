@@ -10,14 +10,14 @@ import math
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 
+from clara_bench import identity
 from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import MissingDependency
 from clara_bench.retrieve.index import Array, Rows, check_k, corpus_digest, ensure, folder_bytes, searchable_text
@@ -78,19 +78,24 @@ class BM25:
         self._warned = False
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Count the words of every passage, or load the counts made before."""
+        """Count the words of every passage of the collection, or load the counts made before.
+
+        The size is the passages' share of it.
+        """
         start = time.perf_counter()
-        self._rows = Rows(corpus)
-        self._words = Words(self._analyzer(corpus), self.options.token_pattern)
-        folder = cache_dir("index", "bm25") / self._key(corpus)
-        cached = ensure(folder, lambda scratch: self._build(corpus, scratch))
+        collection = getattr(corpus, "collection", corpus) if corpus else {}
+        self._rows = Rows(collection, corpus)
+        self._words = Words(self._analyzer(collection), self.options.token_pattern)
+        folder = cache_dir("index", "bm25") / self._key(collection)
+        cached = ensure(folder, lambda scratch: self._build(collection, scratch))
         self._engine = _load(folder)
         if corpus and self._engine is None:
             self._warn(
-                f"none of {len(corpus)} passages has a word, so nothing will be found. "
+                f"none of {len(collection)} passages has a word, so nothing will be found. "
                 "See the options analyzer and token_pattern"
             )
-        return IndexStats(len(corpus), time.perf_counter() - start, folder_bytes(folder), cached=cached)
+        size = round(folder_bytes(folder) * len(corpus) / max(1, len(collection)))
+        return IndexStats(len(corpus), time.perf_counter() - start, size, cached=cached)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
         """The k passages with the highest scores; one that shares no word with the question is not among them.
@@ -162,9 +167,9 @@ class BM25:
                 advance(1)
 
     def _key(self, corpus: Mapping[str, Passage]) -> str:
-        options = msgspec.json.encode(asdict(self.options), order="deterministic")
+        made_by = identity.key(identity.own(type(self), self.options))
         versions = [version(name) for name in ("bm25s", "PyStemmer", "regex")]
-        return digest([FORMAT, options, *versions, corpus_digest(corpus)])
+        return digest([FORMAT, made_by, *versions, corpus_digest(corpus)])
 
 
 def _load(folder: Path) -> Any:

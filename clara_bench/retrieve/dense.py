@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from clara_bench.cache import cache_dir
+from clara_bench.cache import cache_dir, digest
+from clara_bench.codebase import of_component
+from clara_bench.registry import OPERATIONAL
 from clara_bench.retrieve.embeddings import embed
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.retrieve.index import Array, Rows, check_k, searchable_text
@@ -31,7 +33,7 @@ class Dense:
     class Options:
         """Options of `dense`."""
 
-        model: str = MINILM
+        model: str = field(default=MINILM, metadata=OPERATIONAL)
         """Hub id or folder of a sentence-transformers model with safetensors weights."""
         index: Literal["flat", "hnsw", "ivf"] = "flat"
         """`flat` compares with every passage; the others are approximate, for corpora of millions."""
@@ -43,9 +45,9 @@ class Dense:
         """Encode a passage's title with its text."""
         max_seq: int | None = None
         """Tokens after which a text is cut; none for the model's own limit."""
-        batch_size: int = 32
+        batch_size: int = field(default=32, metadata=OPERATIONAL)
         """Passages encoded at once; questions are always encoded one by one."""
-        device: str | None = None
+        device: str | None = field(default=None, metadata=OPERATIONAL)
         """Where the encoder runs: cpu, cuda, ...; none for a GPU where there is one."""
 
         def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class Dense:
         start = time.perf_counter()
         self._rows = Rows(corpus)
         texts = [searchable_text(corpus[passage_id], self.options.title) for passage_id in self._rows.ids]
-        store = self._encoder.passage_fingerprint
+        store = digest([self._encoder.passage_fingerprint, of_component(type(self)).key])
         embedded = embed(texts, self._encoder, cache_dir("index", "dense", store))
         self._vectors = embedded.vectors
         found = searcher(self.options.index, self._vectors, cache_dir("index", "faiss"))

@@ -16,7 +16,9 @@ import numpy as np
 
 from clara_bench.bars import without_bars
 from clara_bench.cache import digest
+from clara_bench.codebase import of_component
 from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.identity import computing
 from clara_bench.parsing import decode
 from clara_bench.retrieve.index import Array
 
@@ -66,7 +68,7 @@ class Encoder:
         if max_seq is not None:
             limit_length(self.model, max_seq, model)
         self.batch_size = batch_size
-        self._query_prefix = query_prefix
+        self._query_prompt: str = self.model.prompts.get("query", "") if query_prefix is None else query_prefix
         # Looked up here as encode_document does, because the prefix is part of what a passage's vector stands for.
         names = [name for name in ("document", "passage", "corpus") if name in self.model.prompts]
         own = self.model.prompts[names[0]] if names else ""
@@ -78,7 +80,7 @@ class Encoder:
         Each is encoded alone: padding to a batch moves a vector by about 1e-7, and which questions
         are asked together (a resumed run asks fewer) must not move a rank.
         """
-        encode, prompt = self.model.encode_query, self._query_prefix
+        encode, prompt = self.model.encode_query, self._query_prompt
         return self._vectors(np.concatenate([encode([text], prompt=prompt, **self._how) for text in texts]))
 
     def passages(self, texts: Sequence[str]) -> Array:
@@ -114,11 +116,13 @@ class Encoder:
     def passage_fingerprint(self) -> str:
         """SHA-256 (hex) over all that decides a passage's vector: the model, the prefix, the libraries' versions."""
         libraries = [f"{name} {version(name)}" for name in ("sentence-transformers", "transformers")]
-        return digest([self.fingerprint, self._passage_prefix, *libraries])
+        return digest([self.fingerprint, self._passage_prefix, of_component(type(self)).key, *libraries])
 
     def describe(self) -> Mapping[str, Any]:
         """What a manifest records of the model."""
-        return {"fingerprint": self.fingerprint, "max_seq": self.model.max_seq_length}
+        prompts = {"query_prompt": self._query_prompt, "passage_prompt": self._passage_prefix}
+        limit = {"max_seq": self.model.max_seq_length}
+        return {"fingerprint": self.fingerprint, **prompts, **limit, **computing(self.model.device)}
 
 
 def load_model(loader: Any, name: str, device: str | None) -> Any:

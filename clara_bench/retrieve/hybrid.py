@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from clara_bench import returned
 from clara_bench.registry import Component, create
@@ -42,11 +41,6 @@ class Hybrid:
         self._chosen = [one for one in (options.first, options.second, options.third) if one is not None]
         self.retrievers: tuple[Retriever, ...] = tuple(create("retriever", one) for one in self._chosen)
         self._corpus: Mapping[str, Passage] = {}
-
-    def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the retrievers, by their places."""
-        places = zip(("first", "second", "third"), self.retrievers, strict=False)
-        return {place: own() for place, retriever in places if (own := getattr(retriever, "describe", None))}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Prepare every retriever; the costs add up."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,11 +35,12 @@ class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rows:
-    """The passages of a corpus as numbered rows."""
+    """The passages of a corpus as numbered rows; `within` are those that may be found, None for all."""
 
-    def __init__(self, corpus: Mapping[str, Passage]) -> None:
+    def __init__(self, corpus: Mapping[str, Passage], within: Mapping[str, Passage] | None = None) -> None:
         self.ids: tuple[str, ...] = tuple(sorted(corpus))
         self._row_of = {passage_id: row for row, passage_id in enumerate(self.ids)}
+        self._within = None if within is None or len(within) == len(corpus) else self._rows(within)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,9 +52,12 @@ class Rows:
             DataError: a candidate is not in the corpus.
         """
         if question.candidates is None:
-            return None
+            return self._within
         refuse_unknown_candidates(question, self._row_of)
-        return np.unique(np.array([self._row_of[passage_id] for passage_id in question.candidates], dtype=np.int64))
+        return self._rows(question.candidates)
+
+    def _rows(self, passage_ids: Iterable[str]) -> Array:
+        return np.unique(np.array([self._row_of[passage_id] for passage_id in passage_ids], dtype=np.int64))
 
     def ranking(self, scores: Array, rows: Array | None, k: int) -> list[Ranked]:
         """The k best rows by score; `scores` runs along `rows`, or along the whole corpus when that is None."""
@@ -124,7 +128,7 @@ def ensure(folder: Path, build: Callable[[Path], None]) -> bool:
         folder: where the index is kept; its name says what went into it.
         build: writes the index's files into the folder it is given.
     """
-    if _intact(folder):
+    if intact(folder):
         return True
     shutil.rmtree(folder, ignore_errors=True)
     with building(folder) as scratch:
@@ -139,7 +143,8 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _intact(folder: Path) -> bool:
+def intact(folder: Path) -> bool:
+    """Whether a folder holds what `ensure` has put there, byte for byte."""
     try:
         sealed = read_json(folder / MANIFEST, Sealed).sha256
         return {path.name: file_digest(path) for path in folder.iterdir() if path.name != MANIFEST} == sealed

@@ -12,7 +12,8 @@ import numpy as np
 
 from clara_bench import returned
 from clara_bench.errors import BackendError
-from clara_bench.registry import Component, create
+from clara_bench.identity import computing
+from clara_bench.registry import OPERATIONAL, Component, create
 from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
 from clara_bench.retrieve.index import Array, best, check_k, searchable_text
 from clara_bench.text import composed
@@ -29,7 +30,7 @@ class Rerank:
     class Options:
         """Options of `rerank`; a dotted key such as `first.k1` reaches the first retriever."""
 
-        model: str = "cross-encoder/ms-marco-MiniLM-L6-v2"
+        model: str = field(default="cross-encoder/ms-marco-MiniLM-L6-v2", metadata=OPERATIONAL)
         """Hub id or folder of a cross-encoder with one score and safetensors weights."""
         first: Component = field(default=Component("bm25"), metadata={"kind": "retriever"})
         """Chooses the passages to be ranked anew."""
@@ -39,9 +40,9 @@ class Rerank:
         """Show the cross-encoder a passage's title with its text."""
         max_seq: int | None = None
         """Tokens after which question and passage are cut; none for the model's own limit."""
-        batch_size: int = 32
+        batch_size: int = field(default=32, metadata=OPERATIONAL)
         """Pairs scored at once."""
-        device: str | None = None
+        device: str | None = field(default=None, metadata=OPERATIONAL)
         """Where the cross-encoder runs: cpu, cuda, ...; none for a GPU where there is one."""
 
         def __post_init__(self) -> None:
@@ -68,10 +69,9 @@ class Rerank:
         return model
 
     def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the models."""
+        """What a manifest records of the cross-encoder."""
         own = {"model": self.options.model, "fingerprint": model_fingerprint(self._model)}
-        describe_first = getattr(self.first, "describe", None)
-        return {**own, "max_seq": self._model.max_seq_length, **({"first": describe_first()} if describe_first else {})}
+        return {**own, "max_seq": self._model.max_seq_length, **computing(self._model.device)}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Prepare the first retriever and load the cross-encoder.

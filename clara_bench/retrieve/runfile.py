@@ -13,7 +13,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from clara_bench.cache import file_digest, write_atomic
 from clara_bench.errors import DataError
 from clara_bench.opening import read_lines
 from clara_bench.parsing import refusing
+from clara_bench.registry import OPERATIONAL
 from clara_bench.retrieve.index import check_k, refuse_unknown_candidates
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 
@@ -126,7 +127,7 @@ class RunFile:
     class Options:
         """Options of `run-file`."""
 
-        path: str
+        path: str = field(metadata=OPERATIONAL)
         """The run file, TREC format, .gz or plain."""
         sha256: str = ""
         """Expected checksum (hex); filled in from the file when not given, so that a manifest pins the content."""

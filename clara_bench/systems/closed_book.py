@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from clara_bench import returned
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import describe, reading
+from clara_bench.systems.describe import reading
 from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
 
 
@@ -30,10 +29,6 @@ class ClosedBook:
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
         return reading(self.reader)
-
-    def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the models in use."""
-        return {"reader": describe(self.reader)}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Nothing to prepare."""

@@ -10,12 +10,11 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from clara_bench import returned
 from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import describe, reading
+from clara_bench.systems.describe import reading
 from clara_bench.types import (
     Answer,
     IndexStats,
@@ -68,11 +67,6 @@ class Iterative:
     def traits(self) -> Traits:
         """Columns of the leaderboard."""
         return reading(self.reader)
-
-    def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the models in use."""
-        parts = {"retriever": self.retriever, "reader": self.reader, "thinker": self.thinker}
-        return {name: describe(part) for name, part in parts.items()}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Index the corpus with the retriever."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from clara_bench import returned
 from clara_bench.compress.spans import passage_text
 from clara_bench.registry import Component, create
-from clara_bench.systems.describe import describe, reading
+from clara_bench.systems.describe import reading
 from clara_bench.types import (
     Answer,
     Compressor,
@@ -66,11 +65,6 @@ class Rag:
             query_dependent=None if compressor is None else compressor.query_dependent,
             weights=getattr(compressor, "weights", "") or read.weights,
         )
-
-    def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the models in use."""
-        parts = {"retriever": self.retriever, "compressor": self.compressor, "reader": self.reader}
-        return {name: describe(part) for name, part in parts.items() if part is not None}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
         """Index the corpus with the retriever; a compressor loads its models, which no question is charged for."""

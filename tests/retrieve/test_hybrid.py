@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench.errors import ConfigError, UnknownName
-from clara_bench.registry import Component, create, effective_options
+from clara_bench.identity import models
+from clara_bench.registry import Component, build, create, effective_options
 from clara_bench.retrieve.hybrid import fuse
 from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked
@@ -82,7 +83,7 @@ def test_words_and_meaning_are_merged_by_default(encoder_folder: Path, corpus: C
     question = [Question("q", "Which composer was born in Bergen?")]
     parts = [part.retrieve(question, 100)[0] for part in retriever.retrievers]
     assert retriever.retrieve(question, 5)[0] == fuse(parts, 60.0)[:5]
-    assert set(retriever.describe()) == {"second"}
+    assert set(models(build("retriever", Component("hybrid", named)))) == {"second"}
 
 
 def test_the_manifest_holds_the_options_of_nested_retrievers() -> None:

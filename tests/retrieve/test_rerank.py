@@ -8,7 +8,8 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from clara_bench.errors import BackendError, ConfigError
-from clara_bench.registry import Component, create, effective_options
+from clara_bench.identity import models
+from clara_bench.registry import Component, build, create, effective_options
 from clara_bench.retrieve.rerank import Rerank
 from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked
@@ -96,9 +97,8 @@ def test_the_manifest_names_the_models(options: Rerank.Options, encoder_folder: 
     described = Rerank(options).describe()
     assert described["model"] == options.model
     assert len(described["fingerprint"]) == 64
-    assert "first" not in described
-    dense = Component("dense", {"model": str(encoder_folder), "device": "cpu"})
-    assert Rerank(replace(options, first=dense)).describe()["first"]["model"] == str(encoder_folder)
+    given = {"model": options.model, "first": "dense", "first.model": str(encoder_folder), "first.device": "cpu"}
+    assert models(build("retriever", Component("rerank", given)))["first"]["model"] == str(encoder_folder)
     nested = effective_options("retriever", Component("rerank", {"first": "dense", "first.max_seq": "32"}))
     assert nested["first"]["options"]["max_seq"] == 32
 
