@@ -21,9 +21,13 @@ INDEX = "index_bytes"
 
 
 def shown_metrics(board: Board, names: Sequence[str] = ()) -> list[Metric]:
-    """The columns that at least one row has, in the order asked for."""
-    had = {name for section in board.sections for row in section.rows for name in row.metrics}
-    return [metrics.get(name) for name in (names or COLUMNS) if name in had]
+    """The columns that at least one row has, in the order asked for; by default no rankings without gold passages."""
+    found = [item for section in board.sections for row in section.rows for item in row.metrics.items()]
+    had, counted = {name for name, _ in found}, {name for name, summary in found if summary.mean is not None}
+    if names:
+        return [metrics.get(name) for name in names if name in had]
+    shown = [metrics.get(name) for name in COLUMNS if name in had]
+    return [metric for metric in shown if metric.family != "retrieval" or metric.name in counted]
 
 
 def shown_traits(board: Board) -> list[str]:

@@ -19,6 +19,8 @@ class Shown:
     record: Record | None
     em: float | None
     f1: float | None
+    scorable: bool
+    """Whether there is an answer to be right about."""
 
     @property
     def failed(self) -> bool:
@@ -31,7 +33,7 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
 
     Args:
         run: the run directory.
-        only: all, wrong (EM 0), right or failed.
+        only: all, wrong (EM 0, or failed, where there is an answer to be right about), right or failed.
         question_id: this one alone.
 
     Raises:
@@ -46,7 +48,7 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
             raise UnknownName("question", question_id, records)
     kept: dict[str, Callable[[Shown], bool]] = {
         "all": lambda one: True,
-        "wrong": lambda one: not one.em,
+        "wrong": lambda one: one.scorable and not one.em,
         "right": lambda one: bool(one.em),
         "failed": lambda one: one.failed,
     }
@@ -54,12 +56,11 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
 
 
 def _shown(example: Example, record: Record | None, scorer: str) -> Shown:
-    values: list[float | None] = [None, None]
-    for index, name in enumerate(("em", "f1")):
-        metric = metrics.get(name, scorer)
-        if record is not None and record.answer.status not in FAILURES and metric.applies(example.gold):
-            values[index] = metric.score(example.gold, record)
-    return Shown(example, record, *values)
+    em, f1 = (metrics.get(name, scorer) for name in ("em", "f1"))
+    scorable = em.applies(example.gold)
+    if record is None or record.answer.status in FAILURES or not scorable:
+        return Shown(example, record, None, None, scorable)
+    return Shown(example, record, em.score(example.gold, record), f1.score(example.gold, record), scorable)
 
 
 def ranked_lines(shown: Shown, depth: int, corpus: Mapping[str, Passage]) -> list[tuple[int, bool, str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from clara_bench import documents
 from clara_bench.cache import digest, file_digest, write_atomic
 from clara_bench.datasets import locate, read, read_aliases, read_corpus, read_rows
 from clara_bench.datasets.base import Aliases, Dataset
@@ -32,13 +33,15 @@ class Source:
     data: str = "worlds"
     """`worlds`, `hub`, `hub:ID` or `hub:ID:CONFIGURATION` (ID may be a folder), or a raw file or folder."""
     corpus: str | None = None
-    """File of passages; `none` to search only the questions' own, where a corpus lies beside the data."""
+    """File of passages or folder of documents; `none` for the questions' own, where a corpus lies beside the data."""
     aliases: str | None = None
     split: str = "dev"
     revision: str | None = None
     """Of the hub data set; None for the one the task pins."""
     world: Mapping[str, str] = field(default_factory=dict)
     """Options of the world generator: seed, questions, passages, ..."""
+    chunk: Mapping[str, str] = field(default_factory=dict)
+    """How the documents of a folder are cut: tokens, overlap, tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,7 @@ def _from_files(task: Task, source: Source) -> _Found:
         raise UnknownName("split", source.split, known, where=f"task '{task.name}'")
     file = locate.data_file(path, patterns, task.name, source.split)
     _verify(task, file, own)
-    rows = read_rows(file)
+    rows = _rows(task, file)
     corpus, aliases, files = _side_files(task, source, file)
     dataset = read(task.reader, rows, file.name, corpus, aliases)
     described = [_described("data", file, len(rows)), *files]
@@ -218,19 +221,51 @@ def _verify(task: Task, file: Path, own: bool) -> None:
         )
 
 
+def _rows(task: Task, file: Path) -> list[dict[str, Any]]:
+    suffix = file.suffix.lower()
+    if suffix not in documents.TABLES or (suffix == ".tsv" and task.reader != "generic"):
+        return read_rows(file)
+    rows = documents.read_table(file)
+    return documents.question_rows(rows, file.name) if task.reader == "generic" else rows
+
+
 def _side_files(
     task: Task, source: Source, data: Path | None
-) -> tuple[dict[str, Passage] | None, Aliases | None, list[dict[str, Any]]]:
+) -> tuple[Mapping[str, Passage] | None, Aliases | None, list[dict[str, Any]]]:
     """The corpus and the alias table, named or found beside the data, with their descriptions."""
     local = task.sources.local
     corpus_file = _side_file(source.corpus, data, local.corpus)
     if task.corpus and not source.corpus and source.data == "worlds":
         corpus_file = Path(task.folder) / task.corpus
     aliases_file = _side_file(source.aliases, data, local.aliases)
-    corpus = read_corpus(corpus_file) if corpus_file else None
+    corpus, described = _corpus(task, source, corpus_file) if corpus_file else (None, [])
     aliases = read_aliases(aliases_file) if aliases_file else None
-    files = [("corpus", corpus_file, corpus), ("aliases", aliases_file, aliases)]
-    return corpus, aliases, [_described(role, path, len(rows or ())) for role, path, rows in files if path]
+    if aliases_file:
+        described.append(_described("aliases", aliases_file, len(aliases or ())))
+    return corpus, aliases, described
+
+
+def _corpus(task: Task, source: Source, path: Path) -> tuple[Mapping[str, Passage], list[dict[str, Any]]]:
+    """Passages of a file, or of a folder of documents."""
+    if not path.is_dir():
+        if source.chunk:
+            raise ConfigError(f"--chunk says how documents are cut, but {path} is no folder of them. Leave one out")
+        passages = read_corpus(path)
+        return passages, [_described("corpus", path, len(passages))]
+    chunks = _chunks(task, source)
+    found = documents.read_folder(path, chunks)
+    name = path.resolve().name
+    described = {"role": "corpus", "name": name, "sha256": found.sha256, "rows": len(found.passages)}
+    return found.passages, [described | {"documents": found.documents, "chunks": asdict(chunks)}]
+
+
+def _chunks(task: Task, source: Source) -> documents.Chunks:
+    class Folder:
+        Options = documents.Chunks
+
+    chosen = {name: str(value) for name, value in asdict(task.chunks).items()} | dict(source.chunk)
+    chunks: documents.Chunks = parse_options(Folder, chosen, "--chunk")
+    return chunks
 
 
 def _side_file(given: str | None, data: Path | None, patterns: Sequence[str]) -> Path | None:

@@ -47,6 +47,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: str | UnsetType = UNSET
     revision: str | UnsetType = UNSET
     world: dict[str, Value] | UnsetType = UNSET
+    chunk: dict[str, Value] | UnsetType = UNSET
 
 
 SCHEMA = 1
@@ -91,8 +92,8 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
 
     def _source(self, task: str) -> Source:
         given = msgspec.to_builtins(self.source) | msgspec.to_builtins(self.sources.get(task, Data()))
-        world = {key: _text(value) for key, value in given.pop("world", {}).items()}
-        source = Source(**given, world=world)
+        world, chunk = ({k: _text(v) for k, v in given.pop(name, {}).items()} for name in ("world", "chunk"))
+        source = Source(**given, world=world, chunk=chunk)
         return replace(source, data=source.data.replace("{task}", task))
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 from msgspec import Meta
 
 from clara_bench.datasets.reading import LAYOUTS
+from clara_bench.documents import Chunks
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.parsing import convert, decode_toml, read_toml
 from clara_bench.registry import discover
@@ -89,7 +90,9 @@ class Task:
     data: str | None = None
     """A task of one's own: its file, beside the task file."""
     corpus: str | None = None
-    """The passages to search, beside the task file."""
+    """The passages to search, beside the task file: a file of them, or a folder of documents."""
+    chunks: Chunks = field(default_factory=Chunks)
+    """How the documents of such a folder are cut."""
     sha256: str | None = None
     """Checksum that `data` must have."""
     folder: str = ""

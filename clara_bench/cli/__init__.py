@@ -18,6 +18,7 @@ from clara_bench import __version__
 from clara_bench.cli.board import leaderboard
 from clara_bench.cli.compare import compare
 from clara_bench.cli.compressors import compressors
+from clara_bench.cli.init import init
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import metrics, systems, tasks
 from clara_bench.cli.publish import publish
@@ -119,5 +120,5 @@ def main() -> None:
     """
 
 
-for command in (run, score, leaderboard, compare, inspect, publish, tasks, systems, compressors, metrics, worlds):
+for command in (init, run, score, leaderboard, compare, inspect, publish, tasks, systems, compressors, metrics, worlds):
     main.add_command(command)

@@ -82,12 +82,12 @@ def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
     from clara_bench.inspection import ranked_lines
 
     yield f"{one.example.question.text}\n", "bold"
-    yield f"gold    {' | '.join(one.example.gold.answers)}\n", "green"
+    yield f"gold    {' | '.join(one.example.gold.answers) or '–'}\n", "green"
     if one.record is None:
         yield "never answered\n", "red"
     else:
         answer = one.record.answer
-        yield f"answer  {answer.text!r}\n", "green" if one.em else "yellow"
+        yield f"answer  {answer.text!r}\n", "green" if one.em else "yellow" if one.scorable else ""
         yield f"status  {answer.status}{': ' + answer.error if answer.error else ''}", ""
         yield f"   em {_value(one.em)}  f1 {_value(one.f1)}   context positions {answer.usage.context_positions}\n", ""
     for rank, is_gold, passage_id, text in ranked_lines(one, depth, corpus):

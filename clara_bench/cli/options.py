@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,30 +16,32 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def data_options(command: Command) -> Command:
-    """--data, --corpus, --aliases, --split, --revision, --world."""
+    """--data, --corpus, --aliases, --split, --revision, --world, --chunk."""
     for option in reversed(
         [
             click.option("--data", default="worlds", show_default=True, metavar="SOURCE",
                          help="worlds, hub (or hub:ID), or a raw file or folder in the official format (.gz too)."),
-            click.option("--corpus", metavar="FILE", help="Passages to search: jsonl or json of id, title, text."),
+            click.option("--corpus", metavar="PATH",
+                         help="Passages to search: jsonl or json of id, title, text; or a folder of documents."),
             click.option("--aliases", metavar="FILE", help="2WikiMultihopQA's table of answer aliases."),
             click.option("--split", default="dev", show_default=True, help="Which split of the data."),
             click.option("--revision", metavar="REV", help="Revision of the hub data set."),
             click.option("--world", multiple=True, metavar="KEY=VALUE",
                          help="Option of the world generator, such as questions=500, passages=2000, seed=1."),
+            click.option("--chunk", multiple=True, metavar="KEY=VALUE",
+                         help="How the documents of a folder are cut: tokens=200, overlap=40, tokenizer=MODEL."),
         ]
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-def source_from(
-    data: str, corpus: str | None, aliases: str | None, split: str, revision: str | None, world: Sequence[str]
-) -> Source:
-    """The Source that the options describe."""
+def source_from(given: Mapping[str, Any]) -> Source:
+    """The Source that the values of `data_options` describe."""
     from clara_bench.sources import Source
 
-    return Source(data, corpus, aliases, split, revision, pairs(world, "--world"))
+    plain = {name: given[name] for name in ("data", "corpus", "aliases", "split", "revision")}
+    return Source(**plain, world=pairs(given["world"], "--world"), chunk=pairs(given["chunk"], "--chunk"))
 
 
 def pairs(given: Sequence[str], option: str) -> dict[str, str]:

@@ -72,7 +72,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
 
     if not given["tasks"] or not given["systems"]:
         raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
-    source = source_from(*(given[key] for key in ("data", "corpus", "aliases", "split", "revision", "world")))
+    source = source_from(given)
     options = pairs(given["options"], "-o")
     if given["label"] and len(given["systems"]) > 1:
         raise ConfigError("--label names one system; it cannot be used with several")

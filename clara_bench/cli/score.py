@@ -94,7 +94,7 @@ def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, gi
 
     task = tasks.load(what)
     setting = check_setting(given["setting"] or task.default_setting)
-    source = source_from(*(given[key] for key in ("data", "corpus", "aliases", "split", "revision", "world")))
+    source = source_from(given)
     data = sources.load(task, source)
     examples = select(data, given["limit"], seed, given["complete_gold"])
     if given["setting"]:

@@ -117,6 +117,8 @@ class Layout:
     """From a row and those ids, once every row's passages are in the pool."""
     prepare: Callable[[list[Any]], list[Any]] = list
     """What must be settled across rows."""
+    answers_may_be_missing: bool = False
+    """Whether a question may have no answer: it is asked, and its answer not scored."""
     numbers: Callable[[Any], Sequence[int]] | None = None
     """The numbers that the data set itself gives a row's passages; None where they are counted from 0."""
 

@@ -1,9 +1,10 @@
-"""A task of one's own: rows of id, question, answers and, if there are any, passages.
+"""A task of one's own: rows of a question and, if there are any, id, answers and passages.
 
     {"id": "1", "question": "Who wrote Emma?", "answers": ["Jane Austen"],
      "passages": [{"title": "Emma", "text": "Emma is a novel by Jane Austen.", "supporting": true}]}
 
-With a corpus file, gold passages may instead be named by its ids: `"supporting": ["12", "40"]`.
+A question without id gets one from its text. One without answers is asked like any other, and its answer is not
+scored. With a corpus file, gold passages may instead be named by its ids: `"supporting": ["12", "40"]`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from clara_bench.datasets.base import Aliases, Layout, PassagePool, paired, unique
+from clara_bench.datasets.base import Aliases, Layout, PassagePool, paired, question_id, unique
 from clara_bench.types import Example, Gold, Question
 
 
@@ -29,9 +30,11 @@ class RowPassage(Struct, forbid_unknown_fields=True):
 class Row(Struct, forbid_unknown_fields=True):
     """One question; what else there is to say of it goes under `meta`, so that a mistyped key is not lost."""
 
-    id: str
     question: str
-    answers: list[str]
+    id: str | None = None
+    answers: list[str] = []
+    answer: str | None = None
+    """An answer, where there is one only."""
     passages: list[RowPassage] = []
     supporting: list[str] = []
     hops: int | None = None
@@ -47,8 +50,10 @@ def _passages(row: Row, pool: PassagePool) -> list[str]:
 def _example(row: Row, ids: Sequence[str], pool: PassagePool, aliases: Aliases) -> Example:
     marked = paired(ids, (passage.supporting for passage in row.passages))
     named = frozenset(pool.identified(id) for id in row.supporting)
-    gold = Gold(unique(row.answers), marked | named, hops=row.hops, kind=row.kind)
-    return Example(Question(row.id, row.question, unique(ids)), gold)
+    answers = unique([*row.answers, *(() if row.answer is None else (row.answer,))])
+    gold = Gold(answers, marked | named, hops=row.hops, kind=row.kind)
+    id = question_id("q", row.question) if row.id is None else row.id
+    return Example(Question(id, row.question, unique(ids)), gold)
 
 
-LAYOUTS = (Layout(frozenset({"id", "question", "answers"}), Row, _passages, _example),)
+LAYOUTS = (Layout(frozenset({"question"}), Row, _passages, _example, answers_may_be_missing=True),)

@@ -98,6 +98,6 @@ LAYOUTS = (
         _passages,
         _example,
         _tell_pairs_apart,
-        _numbers,
+        numbers=_numbers,
     ),
 )

@@ -41,7 +41,7 @@ def read(
     pool = PassagePool(corpus, where)
     own = [layout.passages(row, pool) for row in raw]
     examples = [layout.example(row, ids, pool, aliases or {}) for row, ids in zip(raw, own, strict=True)]
-    _check(examples, where)
+    _check(examples, where, layout.answers_may_be_missing)
     missing = frozenset(
         example.question.id for example in examples if any(id.startswith(MISSING) for id in example.gold.supporting)
     )
@@ -84,7 +84,7 @@ def detect(reader: str, rows: Sequence[Mapping[str, Any]], where: str) -> Layout
     raise DataError(f"{where}: not a form of {reader} that is known: expected the keys {expected}; row 1 has {found}")
 
 
-def _check(examples: Sequence[Example], where: str) -> None:
+def _check(examples: Sequence[Example], where: str, may_be_missing: bool) -> None:
     seen: dict[str, int] = {}
     for number, example in enumerate(examples, 1):
         question, answers = example.question, example.gold.answers
@@ -92,8 +92,10 @@ def _check(examples: Sequence[Example], where: str) -> None:
             raise DataError(f"{where}: row {number}: the id is empty")
         if not question.text.strip():
             raise DataError(f"{where}: row {number}: the question is empty")
-        if not answers or not all(answer.strip() for answer in answers):
-            raise DataError(f"{where}: row {number}: {'an answer is empty' if answers else 'there is no answer'}")
+        if not all(answer.strip() for answer in answers):
+            raise DataError(f"{where}: row {number}: an answer is empty")
+        if not answers and not may_be_missing:
+            raise DataError(f"{where}: row {number}: there is no answer")
         if question.id in seen:
             raise DataError(
                 f"{where}: rows {seen[question.id]} and {number} have the same id '{question.id}'. Remove one of them"

@@ -52,7 +52,7 @@ def test_a_broken_row_is_named_with_its_field(change: Callable[[list[dict[str, A
         ("nq", {"question": "q", "answer": ["a", " "]}, "row 1: an answer is empty"),
         ("nq", {"question": "q", "answer": "a"}, "expected array at $.answer, got str"),
         ("generic", {"id": "", "question": "q", "answers": ["a"]}, "row 1: the id is empty"),
-        ("generic", {"id": 1, "question": "q", "answers": ["a"]}, "expected str at $.id, got int"),
+        ("generic", {"id": 1, "question": "q", "answers": ["a"]}, "expected str | null at $.id, got int"),
         ("generic", {"id": "1", "question": "q", "answers": ["a"], "passages": [{"txt": "p"}]}, "$.passages[0]"),
         ("generic", {"id": "1", "question": "q", "answers": ["a"], "suporting": []},
          "unknown key 'suporting'. Did you mean 'supporting'?"),
