@@ -9,6 +9,7 @@ from typing import Literal
 from clara_bench.datasets.base import content_id, squeeze
 from clara_bench.errors import DataError
 from clara_bench.predictions.prediction import Reference, Sentence
+from clara_bench.text import composed
 from clara_bench.types import Example, Fact, Passage
 
 NamedBy = Literal["id", "title", "number"]
@@ -32,7 +33,7 @@ class Finder:
         self._titles = {passage.title.lower() for passage in corpus.values()}
         self._by_content: dict[str, str] | None = None
         for passage in corpus.values():
-            self._by_title.setdefault(passage.title, []).append(passage.id)
+            self._by_title.setdefault(composed(passage.title), []).append(passage.id)
 
     def retrieved(self, reference: Reference, example: Example, where: str) -> Passage:
         """The passage, or one that stands for it where the file shows what the data do not have.
@@ -73,7 +74,7 @@ class Finder:
         """The title itself where the file says that it is one, else that of the passage that is named."""
         if reference.title is not None:
             return reference.title
-        if reference.number is None and reference.name in self._by_title:
+        if reference.number is None and composed(reference.name or "") in self._by_title:
             return str(reference.name)
         id = self._passage_id(reference, example, where)
         return str(reference) if id is None else self._corpus[id].title
@@ -127,7 +128,7 @@ class Finder:
 
     def _titled(self, title: str, example: Example) -> str | None:
         """The question's own passage with this title, else the only one of the data."""
-        all_of_them = self._by_title.get(title, [])
+        all_of_them = self._by_title.get(composed(title), [])
         own = [id for id in all_of_them if id in (example.question.candidates or ())]
         found = own or all_of_them
         return found[0] if len(found) == 1 else None

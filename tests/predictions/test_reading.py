@@ -61,6 +61,16 @@ def test_a_number_means_the_place_in_the_row_also_behind_a_passage_that_is_liste
     assert retrieved(by_number) == retrieved(by_title)
 
 
+def test_a_title_names_its_passage_however_its_accents_are_spelled(tmp_path: Path) -> None:
+    paragraphs = [
+        {"idx": number, "title": title, "paragraph_text": title, "is_supporting": number == 0}
+        for number, title in enumerate(("Zoë", "Zoe\u0301"))
+    ]
+    data = musique(tmp_path, {"paragraphs": paragraphs})
+    found = read(data, tmp_path, [{"id": "2hop__1_2", "answer": "x", "retrieved": ["Zoe\u0308", "Zoé"]}])
+    assert retrieved(found) == [list(data.examples[0].question.candidates or ())]
+
+
 def test_the_number_that_the_data_set_gives_counts_and_not_the_place(tmp_path: Path) -> None:
     paragraphs = [
         {"idx": number, "title": title, "paragraph_text": title, "is_supporting": title == "B"}
