@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from clara_bench import ConfigError, DataError, Passage
+from clara_bench import ConfigError, DataError, Passage, Question, Ranked, Retriever, returned
 from clara_bench.cache import digest, file_digest
 from clara_bench.read import models
 from reference import checkpoint
@@ -46,6 +46,18 @@ def text_of(corpus: Mapping[str, Passage], passage_id: str) -> str:
     if passage_id not in corpus:
         raise DataError(f"passage '{passage_id}' is asked for and not in the corpus")
     return document(corpus[passage_id])
+
+
+def retrieved(
+    retriever: Retriever, questions: Sequence[Question], k: int, corpus: Mapping[str, Passage]
+) -> Sequence[Sequence[Ranked]]:
+    """A retriever's rankings, held against what it was asked and at most k long.
+
+    Raises:
+        ConfigError: it returned something else.
+    """
+    who = f"retriever '{type(retriever).__name__}'"
+    return returned.rankings(retriever.retrieve(questions, k), questions, k, corpus, who)
 
 
 def at_least_one(options: Any, *names: str) -> None:

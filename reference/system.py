@@ -39,7 +39,7 @@ try:
 
     from reference.answering import answers, latent_prompt
     from reference.model import Clara
-    from reference.serving import Estimator, Phases, Remembered, Weights, at_least_one, document, text_of
+    from reference.serving import Estimator, Phases, Remembered, Weights, at_least_one, document, retrieved, text_of
     from reference.store import Store
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
@@ -182,7 +182,7 @@ class ClaraSystem:
         remembered = Remembered(self._weights.model, self._store, phases)
         if self.retriever is not None:
             with phases("retrieve"):
-                rankings = self.retriever.retrieve(questions, max(chosen.k, chosen.depth))
+                rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)
         else:
             rankings = self._ranked(questions, remembered, phases)
         texts = [[self._text(ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]

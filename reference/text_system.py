@@ -26,7 +26,7 @@ from clara_bench import (
 try:
     from reference.answering import answers, text_prompt
     from reference.model import Clara
-    from reference.serving import Phases, Weights, at_least_one, text_of
+    from reference.serving import Phases, Weights, at_least_one, retrieved, text_of
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
 
@@ -83,7 +83,7 @@ class TinyText:
         """Retrieve, read, answer; what questions share in time is split evenly."""
         phases, chosen = Phases(len(questions), self._weights.device), self.options
         with phases("retrieve"):
-            rankings = self.retriever.retrieve(questions, max(chosen.k, chosen.depth))
+            rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)
         texts = [[text_of(self._corpus, ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]
         prompts = [
             text_prompt(

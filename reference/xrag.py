@@ -32,7 +32,7 @@ try:
     from clara_bench.read import models
     from reference.bridge import TOKEN, Bridged, Encoder
     from reference.decode import Span
-    from reference.serving import Phases, at_least_one, text_of
+    from reference.serving import Phases, at_least_one, retrieved, text_of
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
 
@@ -111,7 +111,7 @@ class Xrag:
         """Retrieve, encode what is new, answer; what questions share in time is split evenly."""
         phases, chosen = Phases(len(questions), self._device), self.options
         with phases("retrieve"):
-            rankings = self.retriever.retrieve(questions, max(chosen.k, chosen.depth))
+            rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)
         texts = [[text_of(self._corpus, ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]
         with phases("compress"):
             new = list(dict.fromkeys(text for best in texts for text in best if text not in self._vectors))

@@ -34,7 +34,8 @@ of a column is the same, and `clara_bench.metrics.get("recall@5")` returns the m
   and those whose every reference normalises to nothing (such as `)` or `---`, with a warning); retrieval
   metrics need gold passages, support metrics gold sentences or passages of an answerable question, evidence
   metrics gold triples. A question left out is `unscored`; `n` is what the mean is over, and n + unscored is all
-  questions. A metric of something that a whole run does not predict (support, evidence, answerability) is left out.
+  questions. A metric of something that a whole run does not predict (support, evidence, answerability) is left out,
+  and so is every retrieval metric of a system that does not search; where a search found nothing, it is 0.
 - **An answer that says nothing is never right.** The official scripts compare what normalising leaves, and of a
   reference such as `A+` (an article and a sign) it leaves nothing: there an empty answer, `the` or `...` has EM 1, and
   under MuSiQue's rule F1 1. Here an answer of which nothing is left counts only where it is, but for case, a reference

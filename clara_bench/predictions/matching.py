@@ -8,6 +8,7 @@ from typing import NamedTuple
 from clara_bench.datasets.base import UNANSWERABLE
 from clara_bench.errors import DataError
 from clara_bench.predictions.prediction import Prediction
+from clara_bench.text import composed
 from clara_bench.types import Example
 
 
@@ -110,9 +111,9 @@ class _Asked:
 
 
 def plain(text: str) -> str:
-    """A question as two copies of it are compared: case, blanks and the sign at its end set aside.
+    """A question as two copies of it are compared: spelling of accents, case, blanks and the sign at its end aside.
 
     >>> plain("Who wrote  Emma?") == plain("who wrote emma")
     True
     """
-    return " ".join(text.split()).rstrip(" ?.!").casefold()
+    return " ".join(composed(text).split()).rstrip(" ?.!").casefold()
