@@ -12,11 +12,23 @@ from collections.abc import Mapping, Sequence
 
 from clara_bench import scoring, sources, tasks
 from clara_bench.answering import answer_batch
-from clara_bench.candidates import freeze, select
+from clara_bench.candidates import freeze, refuse_setting, select
 from clara_bench.errors import BackendError
 from clara_bench.first_stage import FirstStage
 from clara_bench.sources import Source
 from clara_bench.types import FAILURES, Record, Setting, System
+
+
+def check(task: str, setting: Setting, world: Mapping[str, object] | None) -> None:
+    """Refuse an exam that cannot be held, before its file is read or its world is made; None for a file.
+
+    Raises:
+        BenchError: an unknown task or option, a setting that the task cannot carry, a world that cannot be.
+    """
+    loaded = tasks.load(task)
+    refuse_setting(loaded, setting)
+    if world is not None:
+        sources.world_config(loaded, {key: str(value) for key, value in world.items()})
 
 
 class Exam:

@@ -12,6 +12,7 @@ Published runs (under results/) hold the same files, the two large ones gzipped.
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def open_run(path: Path) -> Run:
 
 
 def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) -> list[Run]:
-    """Every run below a folder (or the folder itself), in a stable order.
+    """Every run below a folder (or the folder itself), in a stable order; a warning says what else has a manifest.json.
 
     Args:
         root: the folder.
@@ -92,9 +93,15 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
     """
     if not root.exists():
         raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
-    files = sorted(root.rglob("manifest.json"))
+    files = [file for file in sorted(root.rglob("manifest.json")) if _asks(file.parent)]
     if not files:
-        raise DataError(f"{root} holds no runs (no manifest.json below it). Make some with: clara-bench run")
+        raise DataError(f"{root} holds no runs (no manifest.json with questions beside it). Make some: clara-bench run")
+    others = [file.parent for file in root.rglob("manifest.json") if not _asks(file.parent)]
+    if others:
+        said = (
+            f"{len(others)} folders with a manifest.json and no questions are no runs, such as {min(others)}: left out"
+        )
+        warnings.warn(said, stacklevel=2)
     if left_out is None:
         return [open_run(file.parent) for file in files]
     readable = []
@@ -109,6 +116,12 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
     if not readable:
         raise DataError(f"{root}: none of its {len(files)} runs can be read")
     return readable
+
+
+def _asks(folder: Path) -> bool:
+    """Whether a folder is a run's: those of checkpoints and indexes have a manifest.json too."""
+    file = folder / "questions.jsonl"
+    return file.exists() or packed(file).exists()
 
 
 def questions_hash(examples: Sequence[Example]) -> str:

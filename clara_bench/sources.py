@@ -120,7 +120,7 @@ def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: boo
 
     if pairs and task.sources.worlds != "nq":
         raise ConfigError(f"pairs of passages are in the form of nq's questions, not of {task.name}'s. Write nq's")
-    config = _world_config(task, options)
+    config = world_config(task, options)
     world = gate(config) if pairs else generate(str(task.sources.worlds), config)
     files = {folder / f"{config.split}.jsonl": world.rows, folder / "corpus.jsonl": world.corpus}
     for path, rows in files.items():
@@ -155,14 +155,19 @@ def _from_world(task: Task, source: Source) -> _Found:
         raise ConfigError("--data worlds brings its own corpus: leave --corpus and --aliases out")
     from clara_bench.worlds import generate
 
-    config = _world_config(task, {"split": source.split, **source.world})
+    config = world_config(task, {"split": source.split, **source.world})
     world = generate(str(task.sources.worlds), config)
     corpus = {row["id"]: Passage(row["id"], row["title"], row["text"]) for row in world.corpus}
     dataset = read(task.reader, world.rows, f"world of {task.name}", corpus)
     return _Found(dataset, {"source": "worlds", "schema": task.sources.worlds, "config": asdict(config)})
 
 
-def _world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:
+def world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:
+    """What a task's world is made from.
+
+    Raises:
+        ConfigError: the task has no worlds, or an option is not one of the generator's, or out of its range.
+    """
     if task.sources.worlds is None:
         raise ConfigError(f"task '{task.name}' has no made-up worlds. Name its file with --data FILE")
     from clara_bench.worlds import WorldConfig

@@ -13,14 +13,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from clara_bench import ConfigError
+from clara_bench.errors import did_you_mean
 from clara_bench.parsing import convert, read_toml
+from reference.tables import OPTIONS, Count, Weight, read_table
 
 Role = Literal["compressor", "reasoner", "generator"]
 ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
-Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Weight = Annotated[float, msgspec.Meta(ge=0)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
 Template = Literal["plain", "chat", "reader", "pisco", "cocom"]
 
@@ -147,7 +148,7 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     learning_rate: Above0 = 1e-4
     reasoner_factor: Weight = 1.0
     """The reasoner's learning rate as a share of the others'."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: Weight = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_fraction: Share = 0.03
@@ -230,7 +231,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     model: ModelConfig = ModelConfig()
     stages: dict[str, TrainConfig] = {}
     data: dict[str, dict[str, Any]] = {}
-    """For each stage, the options of its data source (see lessons.py)."""
+    """For each stage, or each kind of stage, the options of its data source (see tables.py)."""
     evaluation: dict[str, Evaluation] = {}
     """For each stage, how it is judged on the way."""
 
@@ -245,6 +246,8 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.
     """
+    if "base" in (overrides or {}):
+        raise ConfigError(f"{path}: the base is named in the file alone. Name another config, or give what differs")
     config = convert(_over(_tables(path), overrides or {}), Config, str(path), error=ConfigError)
     for name, stage in config.stages.items():
         if stage.batch % stage.parallel.micro_batch:
@@ -259,7 +262,18 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
             )
     if unfit := config.model.memory.unfit:
         raise ConfigError(f"{path}: {unfit}")
+    _check_tables(config, path)
     return config
+
+
+def _check_tables(config: Config, path: Path) -> None:
+    """Refuse tables of data and of evaluation that no stage would read, and keys that a stage's rows do not have."""
+    for kind, tables, others in (("data", config.data, OPTIONS), ("evaluation", config.evaluation, ())):
+        for name in sorted(tables.keys() - config.stages.keys() - set(others)):
+            raise ConfigError(f"{path}: {kind}.{name}: there is no such stage.{did_you_mean(name, config.stages)}")
+    for name, table in config.data.items():
+        stage = config.stages[name].stage if name in config.stages else name
+        read_table(stage, table, f"{path}: data.{name}")
 
 
 def _tables(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

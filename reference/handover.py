@@ -105,8 +105,7 @@ def set_out(model: Clara, config: TrainConfig) -> Clara:
         ConfigError: the stage builds on a role that only an earlier stage can train, or would leave a thinned
             compressor as it is.
     """
-    if config.compressor_start == "thinned" and "compressor" not in LEARNING[config.stage]:
-        raise ConfigError(f"stage '{config.stage}' trains no compressor, so that it cannot begin from a thinned one")
+    unthinned(config)
     if config.generator_start == "fresh" or "generator" not in model.roles:
         model.add_role("generator", seed=config.seed)
     if config.stage in RETRIEVING and "compressor" not in model.roles:
@@ -117,3 +116,13 @@ def set_out(model: Clara, config: TrainConfig) -> Clara:
         like = "compressor" if config.reasoner_start == "compressor" else None
         model.add_role("reasoner", like=like, seed=config.seed)
     return model
+
+
+def unthinned(config: TrainConfig) -> None:
+    """Refuse to leave a thinned compressor as it is.
+
+    Raises:
+        ConfigError: the stage trains no compressor.
+    """
+    if config.compressor_start == "thinned" and "compressor" not in LEARNING[config.stage]:
+        raise ConfigError(f"stage '{config.stage}' trains no compressor, so that it cannot begin from a thinned one")

@@ -24,6 +24,7 @@ from reference.lessons import open_source
 from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.prompts import CHAIN
+from reference.readiness import check_stage, data_options
 from reference.resume import barrier
 from reference.shipped import checkpoint_folder
 from reference.store import Store
@@ -54,13 +55,14 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
         settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
         config = msgspec.structs.replace(config, stages={**config.stages, name: settings})
     options = data_options(config, name)
+    check_stage(config, name)
     rows = open_source(settings.stage, options)
     with deepspeed.quiet():
         process = deepspeed.connect()
+    asked = config.evaluation.get(name, Evaluation())
+    evaluate = evaluator(settings, asked, at_once=process.rank == 0) if asked.tasks else None
     model = begin(config, name, _tokenizer(config, name, rows))
     remembered = _remembered(model, rows, store, process) if store is not None else None
-    asked = config.evaluation.get(name, Evaluation())
-    evaluate = evaluator(settings, asked) if asked.tasks else None
     notes = {"evaluation": msgspec.to_builtins(asked), "began": _began(stage_settings(config, name).start)}
     return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes, data=options)
 
@@ -69,11 +71,6 @@ def _began(start: str) -> dict[str, Any]:
     """Stage and step of the checkpoint that a stage starts from; {} for a backbone."""
     training: Mapping[str, Any] = read_manifest(Path(start)).training if start else {}
     return {key: training[key] for key in ("stage", "step") if key in training}
-
-
-def data_options(config: Config, name: str) -> dict[str, Any]:
-    """The options of a stage's rows: the stage's own, or those of its kind."""
-    return config.data.get(name, config.data.get(stage_settings(config, name).stage, {}))
 
 
 def _tokenizer(config: Config, name: str, rows: Source) -> Any:

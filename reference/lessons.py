@@ -1,14 +1,7 @@
 """Training rows made from worlds: readings for readers, studies for compressors, choices for retrievers.
 
 All are endless, and a row depends on its position and the options alone. The options are those of `[data.<stage>]`
-in a config file:
-
-    text, instruct                  `Readings`: one to five passages, several questions over all of them
-    pretrain                        `Studies`: one passage; simple questions, complex ones, a paraphrase, or itself
-    joint, supervised, reinforce    `Choices`: one question, 20 candidates, and which of them it needs
-
-or `{ path = "rows.jsonl" }` for a file of rows, or `{ official = "hotpot_train_v1.1.json" }` for a data set's own file.
-With a path, `together = true` makes one row of lines that follow each other with the same id and documents.
+in a config file (see tables.py).
 """
 
 from __future__ import annotations
@@ -20,9 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from clara_bench import ConfigError
 from clara_bench.worlds import Asked, Scene, SceneConfig, Scenes, Told, WorldConfig
@@ -30,80 +21,11 @@ from reference.data import Row, Turn
 from reference.official import read_official
 from reference.rowfiles import Lines
 from reference.stream import Held, Source
+from reference.tables import Chain, Choices, File, Official, Readings, Studies, Table, Worlds, read_table
 
 VOICES = 8
 """Different paraphrases of a passage."""
 CACHED_WORLDS = 2
-
-Chain = Literal["none", "values", "titles"]
-
-
-class Worlds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which worlds rows are made from, and what a target holds."""
-
-    seed: int = 0
-    worlds: int = 0
-    """As many different worlds, over and over with new questions; 0: new worlds without end."""
-    rows_per_world: int = 4000
-    """Rows in a row from one world."""
-    passages: int = 2000
-    """Of each world."""
-    tier: Literal["easy", "hard"] = "hard"
-    split: Literal["train", "dev"] = "train"
-    """No name of a dev world occurs in a train world; dev is for rows to judge by."""
-    chain: Chain = "none"
-    """What `Turn.chain` holds. values: what is found out before the answer, "Ann Lee ; 1960" or, where two are
-    compared, "1960 , 1972 ; <". titles: every fact with the passage it is from, "Ann Lee : 1960"."""
-
-
-class Readings(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Several passages and questions over all of them; see `clara_bench.worlds.SceneConfig`."""
-
-    documents: tuple[float, ...] = (1, 1, 1, 1, 1)
-    """Weight of one passage, of two, and so on."""
-    questions: int = 6
-    first: dict[str, float] | None = None
-    further: dict[str, float] | None = None
-    others: dict[str, float] | None = None
-    contested: float = 0.7
-
-
-class Studies(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One passage: the three kinds of the paper's salient compressor pretraining."""
-
-    questions: int = 6
-    """At most as many a row."""
-    simple: float = 1.0
-    """Weight of rows with questions for one fact each."""
-    complex: float = 1.0
-    """Weight of rows with questions for two facts, or for one fact of what another one tells."""
-    paraphrase: float = 1.0
-    """Weight of rows whose target is the passage in other words."""
-    reconstruction: float = 0.0
-    """Weight of rows whose target is the passage itself: what auto-encoding compressors learn (ICAE, COCOM)."""
-
-    @property
-    def weights(self) -> tuple[float, float, float, float]:
-        """Of simple and complex questions, paraphrases and reconstructions."""
-        return self.simple, self.complex, self.paraphrase, self.reconstruction
-
-
-class Choices(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One question and its candidates."""
-
-    candidates: int = 20
-    first: dict[str, float] | None = None
-    """Weight of each kind of question; see `clara_bench.worlds.SceneConfig`."""
-
-
-OPTIONS: dict[str, type[Worlds]] = {
-    "text": Readings,
-    "pretrain": Studies,
-    "instruct": Readings,
-    "joint": Choices,
-    "supervised": Choices,
-    "reinforce": Choices,
-}
 
 
 def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -> Source:
@@ -118,20 +40,27 @@ def open_source(stage: str, options: Mapping[str, Any], folder: Path = Path()) -
         ConfigError: an unknown stage or option, or one out of its range.
         DataError: the file cannot be read or has a bad line.
     """
-    if stage not in OPTIONS:
-        raise ConfigError(f"data.{stage}: no such stage. Known: {', '.join(OPTIONS)}")
-    if set(options) in ({"path"}, {"path", "together"}):
+    table = checked(stage, options)
+    if isinstance(table, File):
         form = {"text": "instruct", "supervised": "joint", "reinforce": "joint"}.get(stage, stage)
-        together = options.get("together", False)
-        if not isinstance(together, bool):
-            raise ConfigError(f"data.{stage}: together is {together!r}, expected true or false")
-        return Lines(folder / str(options["path"]), form, together)
-    if set(options) == {"official"} and stage != "pretrain":
-        return Held(read_official(folder / str(options["official"])))
-    try:
-        return WorldRows(msgspec.convert(dict(options), OPTIONS[stage], strict=False))
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"data.{stage}: {error}") from error
+        return Lines(folder / table.path, form, table.together)
+    if isinstance(table, Official):
+        return Held(read_official(folder / table.official))
+    assert isinstance(table, Worlds), f"a table of an unknown kind: {table}"
+    return WorldRows(table)
+
+
+def checked(stage: str, options: Mapping[str, Any]) -> Table:
+    """The table that the options are, after every check that needs no file and no world.
+
+    Raises:
+        ConfigError: see `open_source`.
+    """
+    table = read_table(stage, options, f"data.{stage}")
+    if isinstance(table, Worlds):
+        _scene_config(table)
+        _world_config(table, 0)
+    return table
 
 
 class WorldRows:
@@ -145,11 +74,6 @@ class WorldRows:
         Raises:
             ConfigError: an option out of its range.
         """
-        if options.rows_per_world < 1 or options.worlds < 0:
-            raise ConfigError(
-                f"data: rows_per_world is {options.rows_per_world} and worlds {options.worlds}, "
-                "expected at least 1 and 0"
-            )
         self.options = options
         self._scene_config = _scene_config(options)
         self._scenes = lru_cache(maxsize=CACHED_WORLDS)(self._world)
@@ -180,13 +104,7 @@ class WorldRows:
             yield from map(scenes.document, scenes.documents)
 
     def _world(self, number: int) -> Scenes:
-        options = self.options
-        digest = hashlib.sha256(f"{options.seed} {number}".encode()).digest()
-        seed = int.from_bytes(digest[:7], "big")
-        config = WorldConfig(seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier)
-        if isinstance(options, Choices):
-            config = replace(config, candidates=options.candidates)
-        return Scenes(config, self._scene_config)
+        return Scenes(_world_config(self.options, number), self._scene_config)
 
     def _row(self, scenes: Scenes, scene: Scene, name: str) -> Row:
         documents = tuple(map(scenes.document, scene.passages))
@@ -235,6 +153,13 @@ def _sign(one: Told, other: Told) -> str:
     return "<" if first < second else ">"
 
 
+def _world_config(options: Worlds, number: int) -> WorldConfig:
+    digest = hashlib.sha256(f"{options.seed} {number}".encode()).digest()
+    seed = int.from_bytes(digest[:7], "big")
+    config = WorldConfig(seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier)
+    return replace(config, candidates=options.candidates) if isinstance(options, Choices) else config
+
+
 def _scene_config(options: Worlds) -> SceneConfig:
     given: dict[str, Any] = {}
     if isinstance(options, Readings):
@@ -244,7 +169,7 @@ def _scene_config(options: Worlds) -> SceneConfig:
         given = {"first": options.first, "passages": (0, 0, 0, 1)}
     elif isinstance(options, Studies):
         given = {"questions": options.questions}
-        if min(options.weights) < 0 or sum(options.weights) <= 0:
+        if sum(options.weights) <= 0:
             raise ConfigError(
                 f"data: simple, complex, paraphrase, reconstruction are {options.weights}, "
                 "expected none below 0 and one above it"

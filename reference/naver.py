@@ -39,8 +39,9 @@ from clara_bench.parsing import read_json
 from reference import backbone as backbones
 from reference.apple import EMBEDDINGS, HEAD, check_same, import_apple, read_apple
 from reference.backbone import Loaded
-from reference.config import Adapters, Backbone, Count, Memory, ModelConfig
+from reference.config import Adapters, Backbone, Memory, ModelConfig
 from reference.model import Clara
+from reference.tables import Count
 
 Method = Literal["pisco", "cocom"]
 DType = Literal["float32", "bfloat16", "float16"]

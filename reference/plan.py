@@ -23,6 +23,7 @@ from reference.config import RETRIEVING, Backbone, Config, ModelConfig, TrainCon
 from reference.deepspeed import Counts, Estimate
 from reference.handover import stage_settings
 from reference.projector import make_projector
+from reference.readiness import check_stage, data_options
 from reference.roles import Role, make_role
 from reference.stages import learning_roles, projects
 
@@ -96,6 +97,7 @@ def plan(config: Config, name: str, ranks_a_node: int = 1, nodes: int = 1, file:
         ConfigError: no such stage, a batch that does not divide among the ranks, or an unknown architecture.
     """
     settings, ranks = stage_settings(config, name), ranks_a_node * nodes
+    check_stage(config, name, ranks)
     backbone = empty_backbone(config.model.backbone, file)
     roles = {role: _role(backbone, config.model, role) for role in _roles(settings)}
     with deepspeed.quiet():
@@ -108,17 +110,10 @@ def plan(config: Config, name: str, ranks_a_node: int = 1, nodes: int = 1, file:
         memory=memory,
         settings=settings,
         ranks=ranks,
-        accumulation=_accumulation(name, settings, ranks),
+        accumulation=deepspeed.accumulation(settings, ranks),
         **_positions(config, name),
         bytes_per_document=2 * config.model.memory.slots * backbone.config.get_text_config().hidden_size,
     )
-
-
-def _accumulation(name: str, settings: TrainConfig, ranks: int) -> int:
-    try:
-        return deepspeed.accumulation(settings, ranks)
-    except ConfigError as error:
-        raise ConfigError(f"stage '{name}': {error}") from error
 
 
 def empty_backbone(backbone: Backbone, file: Path | None = None) -> Any:
@@ -224,5 +219,4 @@ def _positions(config: Config, name: str) -> dict[str, int]:
 
 def _documents(config: Config, name: str) -> int:
     """Most documents of a row."""
-    options = config.data.get(name, config.data.get(config.stages[name].stage, {}))
-    return len(options.get("documents", ())) or PAPER
+    return len(data_options(config, name).get("documents", ())) or PAPER

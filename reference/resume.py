@@ -26,10 +26,12 @@ from torch import distributed
 
 from clara_bench import BackendError, ConfigError, DataError
 from clara_bench.cache import write_atomic
+from clara_bench.escaping import shortened
 from clara_bench.parsing import read_json
 from reference.config import ModelConfig, TrainConfig
 from reference.deepspeed import Process
 from reference.stages import Stage
+from reference.unpickling import restricted
 
 MAY_CHANGE = (
     "evaluate_every",
@@ -145,7 +147,7 @@ def convert(out: Path, state: State, process: Process) -> str:
     if process.rank == 0 and not (folder / name).exists():
         unfinished = folder / f"{name}.part"
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+        command = [sys.executable, "-m", "reference.unpickling", "--inject_missing_state"]
         command += ["--input_folder", str(folder / state.folder), "--output_folder", str(unfinished)]
         done = subprocess.run(
             command, capture_output=True, text=True, env={**_without_launcher(), "DS_ACCELERATOR": "cpu"}, check=False
@@ -168,9 +170,11 @@ def restore(engine: Any, out: Path, folder: str) -> None:
     """
     path = out / "resume"
     try:
-        loaded, _ = engine.load_checkpoint(path, tag=folder, load_module_strict=False)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise DataError(f"{path / folder}: cannot be resumed from ({error}). Delete {path} to start over") from error
+        with restricted():
+            loaded, _ = engine.load_checkpoint(path, tag=folder, load_module_strict=False)
+    except Exception as error:  # a damaged or planted file makes torch and DeepSpeed raise whatever they stumble over
+        said = shortened(" ".join(str(error).split()), 300)
+        raise DataError(f"{path / folder}: cannot be resumed from ({said}). Delete {path} to start over") from error
     if loaded is None:
         raise DataError(f"{path / folder}: nothing to resume from. Delete {path} to start over")
     _part_groups(engine)

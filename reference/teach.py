@@ -21,9 +21,9 @@ from reference.config import Config
 from reference.data import Row, Turn
 from reference.handover import stage_settings
 from reference.journal import begun, note
-from reference.launch import data_options
 from reference.lessons import open_source
 from reference.prompts import CHAIN
+from reference.readiness import data_options
 from reference.rowfiles import write_instruct
 from reference.serving import Weights
 from reference.stream import Source

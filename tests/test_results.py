@@ -267,3 +267,17 @@ def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 of 2 questions are answered"):
         results.publish(results.open_run(run), tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("other", ['{"schema": 1, "roles": ["generator"]}', "no JSON", "{}"])
+def test_a_checkpoint_among_runs_is_left_out_with_a_word(tmp_path: Path, other: str) -> None:
+    for name in ("run", "best"):
+        (tmp_path / name).mkdir()
+    write_run(tmp_path / "run", QUESTIONS)
+    (tmp_path / "best" / "manifest.json").write_text(other)
+    with pytest.warns(
+        UserWarning, match=r"1 folders with a manifest.json and no questions are no runs, such as .*best"
+    ):
+        assert [run.path.name for run in results.find_runs(tmp_path)] == ["run"]
+    with pytest.raises(DataError, match="best holds no runs"):
+        results.find_runs(tmp_path / "best")

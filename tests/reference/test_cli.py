@@ -154,6 +154,33 @@ def test_what_cannot_be_trained_is_refused_in_one_line(runs: Path, tmp_path: Pat
     assert not (tmp_path / "run" / "best").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("data.tex.passages=300", "data.tex: there is no such stage. Did you mean 'text'?"),
+        ("data.text.pasages=300", "data.text: unknown key 'pasages'. Did you mean 'passages'?"),
+        ("data.text.passages=5", "passages is 5, expected 200 to 1000000"),
+        ("data.text.documents=[]", "the weights of `passages` are []"),
+        ("data.text.first={hard=1}", "unknown kind 'hard'"),
+        ("data.text.questions=many", "expected int at $.questions, got str"),
+        ("evaluation.tex.questions=3", "evaluation.tex: there is no such stage. Did you mean 'text'?"),
+        ('evaluation.text.tasks=["nqq"]', "unknown task 'nqq'. Did you mean 'nq'?"),
+        ("evaluation.text.questions=900", "questions is 900, expected 1 to"),
+        ("evaluation.text.setting=corpus", "invalid enum value 'corpus'"),
+        ("parallel.offload=true", "parallel.offload needs parallel.zero 1, 2 or 3"),
+        ('freeze=["generator"]', "`freeze` leaves nothing that learns"),
+        ("compressor_start=thinned", "trains no compressor, so that it cannot begin from a thinned one"),
+        ("optimiser.betas=[0.9, 1.5]", "expected float < 1.0 at $.stages"),
+        ("optimiser.learning_rate=nan", "expected float"),
+        ("base=debug.toml", "the base is named in the file alone"),
+    ],
+)
+def test_plan_refuses_what_train_refuses_before_anything_is_made(given: str, message: str, tmp_path: Path):
+    assert message in refuse("plan", "debug", "--stage", "text", "--set", given)
+    assert message in refuse("train", "debug", "--stage", "text", "--out", tmp_path / "run", "--set", given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_documents_are_encoded_once_and_in_parts(runs: Path, corpus: Path, tmp_path: Path):
     encode = ("encode", runs / "joint" / "best", corpus, "--store", tmp_path / "store")
     assert "4 of 4 documents compressed now, 4 stored" in succeed(*encode, "--part", "1/2")

@@ -16,11 +16,12 @@ from reference.cli import main
 from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
 from reference.deepspeed import count_parameters
 from reference.handover import set_out
-from reference.launch import data_options, run_stage
+from reference.launch import run_stage
 from reference.lessons import open_source
 from reference.manifest import read_manifest
 from reference.model import Clara
 from reference.plan import empty_backbone, plan
+from reference.readiness import data_options
 from reference.shipped import checkpoint_folder, config_file, configs
 from reference.stages import Stage
 

@@ -12,8 +12,9 @@ import pytest
 from clara_bench import ConfigError, DataError
 from clara_bench.worlds import Asked, Told, WorldConfig, generate
 from reference.data import Row, Turn
-from reference.lessons import OPTIONS, WorldRows, chain, open_source
+from reference.lessons import WorldRows, chain, open_source
 from reference.rowfiles import read_joint, read_pretrain, write_joint, write_pretrain
+from reference.tables import OPTIONS
 
 SMALL = {"passages": 400, "rows_per_world": 50}
 

@@ -14,9 +14,10 @@ from reference import teach
 from reference.cli import main
 from reference.config import Config, load
 from reference.data import Row, Turn
-from reference.launch import data_options, run_stage
+from reference.launch import run_stage
 from reference.lessons import open_source
 from reference.manifest import read_manifest
+from reference.readiness import data_options
 from reference.rowfiles import Lines, read_instruct, write_instruct
 from reference.serving import Weights
 from reference.shipped import config_file

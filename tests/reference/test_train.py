@@ -6,12 +6,13 @@ import copy
 import json
 import resource
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
 import torch
 
-from clara_bench import BackendError, ConfigError, DataError
+from clara_bench import BackendError, BenchError, ConfigError, DataError
 from reference import checkpoint
 from reference.data import Row, Turn
 from reference.manifest import read_manifest
@@ -295,6 +296,32 @@ def test_27_one_process_goes_on_where_two_were_stopped(two_ranks, one_rank):
     model = run(out, **changes)
     assert losses(out) == pytest.approx(losses(one_rank[0]), abs=1e-5)
     assert same(weights(model), one_rank[1], False, atol=1e-5)
+
+
+class Planted:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize(("zero", "moved"), [(0, False), (1, False), (1, True), (3, False)])
+def test_code_planted_in_a_save_is_refused_and_never_run(tmp_path, zero, moved):
+    out, changes = tmp_path / "run", {"steps": 6, "parallel": {"zero": zero, "micro_batch": 4}}
+    with pytest.raises(SystemExit):
+        run(out, **changes, rows=Pairs(1, at=(3 * STEP, signal.SIGTERM)))
+    if moved:  # so that it is converted
+        path = out / "resume" / "state.json"
+        state = msgspec.json.decode(path.read_bytes(), type=State)
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(state, ranks=2)))
+    saves = list((out / "resume").rglob("*.pt"))
+    assert saves
+    for save in saves:
+        torch.save({**torch.load(save, weights_only=False), "planted": Planted(tmp_path / "ran")}, save)
+    with pytest.raises(BenchError, match=r"cannot be resumed from|not converted"):
+        run(out, **changes)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_27_a_universal_checkpoint_keeps_rates_and_moments_of_both_groups_under_zero_3(tmp_path):
