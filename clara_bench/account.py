@@ -14,6 +14,7 @@ from clara_bench.candidates import NEEDS_FIRST_STAGE, Frozen
 from clara_bench.errors import ConfigError
 from clara_bench.identity import plain
 from clara_bench.manifest import Manifest
+from clara_bench.redaction import redacted
 from clara_bench.registry import Built, plugin_errors
 from clara_bench.request import Request, label_of
 from clara_bench.sources import TaskData
@@ -46,7 +47,7 @@ def prepare(request: Request, data: TaskData) -> Account:
             raise ConfigError(f"system '{request.system.name}' has no method '{verb}': see clara-bench systems new")
     stage = registry.build("retriever", request.first_stage.retriever) if _staged(request) else None
     with plugin_errors(f"system '{request.system.name}': what it says of itself cannot be recorded"):
-        found = plain(_identity(request, data, system, stage))
+        found = redacted(plain(_identity(request, data, system, stage)))
         return Account(request, system, stage, found, plain(identity.models(system)))
 
 
@@ -76,10 +77,10 @@ def _identity(request: Request, data: TaskData, system: Built, stage: Built | No
 
 
 def manifest(account: Account, data: TaskData, frozen: Frozen) -> dict[str, Any]:
-    """What it takes to repeat the run, and what people want to know of it."""
+    """What it takes to repeat the run, and what people want to know of it; nothing that is nobody's business."""
     request, task = account.request, data.task
     limit = len(frozen.examples) if len(frozen.examples) < len(data.examples) else None
-    return {
+    content = {
         "request": plain(asdict(replace(request, limit=limit))),
         "identity": account.identity,
         "task": {
@@ -105,6 +106,7 @@ def manifest(account: Account, data: TaskData, frozen: Frozen) -> dict[str, Any]
         "models": account.models,
         "traits": _traits(account.system.instance),
     }
+    return dict(redacted(content))
 
 
 def _traits(system: System) -> dict[str, Any]:

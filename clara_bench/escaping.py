@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from clara_bench.redaction import without_secrets
+
 LONGEST = 1500
 """Characters of a message."""
 LONGEST_WORD = 400
@@ -27,12 +29,12 @@ def for_terminal(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The text as one line that a terminal shows, the middle left out where it is long.
+    r"""The text as one line that a terminal shows, without credentials, the middle left out where it is long.
 
     >>> one_line("no\n such\x07 thing")
     'no such� thing'
     """
-    words = (shortened(word, LONGEST_WORD) for word in for_terminal(text).split())
+    words = (shortened(word, LONGEST_WORD) for word in for_terminal(without_secrets(text)).split())
     return shortened(" ".join(words), LONGEST)
 
 

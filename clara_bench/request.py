@@ -13,6 +13,7 @@ from clara_bench.candidates import Sampling, refuse_setting
 from clara_bench.errors import ConfigError
 from clara_bench.first_stage import FirstStage
 from clara_bench.parsing import convert
+from clara_bench.redaction import at_home, redacted
 from clara_bench.registry import Component
 from clara_bench.sources import Source
 from clara_bench.tasks import Task
@@ -49,7 +50,7 @@ def as_request(manifest: Mapping[str, Any], where: str) -> Request:
     Raises:
         DataError: it is not one.
     """
-    request = convert(manifest["request"], Request, f"{where}: request", "Put the file back as it was written")
+    request = convert(at_home(manifest["request"]), Request, f"{where}: request", "Put the file back as it was written")
     return replace(request, sampling="draw") if manifest["schema"] == 1 else request
 
 
@@ -77,9 +78,9 @@ def check(request: Request, task: Task) -> None:
 
 
 def label_of(request: Request) -> str:
-    """What the leaderboard calls it, and the name of its folder."""
-    system = request.system
+    """What the leaderboard calls it, and the name of its folder; without credentials and home folders."""
+    system = replace(request.system, options=redacted(request.system.options))
     if ".py:" in system.name:
         system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
-    label = request.label or str(system)
+    label = redacted(request.label or str(system))
     return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from clara_bench.identity import plain
 from clara_bench.log import RecordLog
 from clara_bench.manifest import Manifest, read_manifest, write_manifest
 from clara_bench.provenance import provenance
+from clara_bench.redaction import redacted
 from clara_bench.registry import plugin_errors
 from clara_bench.request import Request, label_of
 from clara_bench.results import Run
@@ -205,4 +207,5 @@ def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], sec
                 f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
             )
     ranks = scoring.answer_ranks(answer, example.gold, corpus)
-    return Record(example.question.id, scoring.with_status(answer), ranks, seconds)
+    told = replace(scoring.with_status(answer), error=redacted(answer.error))
+    return Record(example.question.id, told, ranks, seconds)

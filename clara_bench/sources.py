@@ -40,6 +40,12 @@ class Source:
     """Of the hub data set; None for the one the task pins."""
     world: Mapping[str, str] = field(default_factory=dict)
     """Options of the world generator: seed, questions, passages, ..."""
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the data are fetched."""
+        return self.data.partition(":")[0] == "hub"
+
     chunk: Mapping[str, str] = field(default_factory=dict)
     """How the documents of a folder are cut: tokens, overlap, tokenizer."""
 
@@ -131,13 +137,9 @@ def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: boo
 def _find(task: Task, source: Source) -> _Found:
     if source.data == "worlds" and (task.sources.worlds or not task.data):
         return _from_world(task, source)
-    if _is_hub(source):
+    if source.on_hub:
         return _from_hub(task, source)
     return _from_files(task, source)
-
-
-def _is_hub(source: Source) -> bool:
-    return source.data.partition(":")[0] == "hub"
 
 
 def _refuse_contradictions(task: Task, source: Source) -> None:
@@ -146,7 +148,7 @@ def _refuse_contradictions(task: Task, source: Source) -> None:
     if source.world and (source.data != "worlds" or not task.sources.worlds):
         data = source.data if task.sources.worlds else task.data
         raise ConfigError(f"--world sets options of a made-up world, but the data are '{data}'. Leave one out")
-    if source.revision and not _is_hub(source):
+    if source.revision and not source.on_hub:
         raise ConfigError(f"--revision is a revision of --data hub, but the data are '{source.data}'. Leave one out")
 
 

@@ -63,6 +63,11 @@ def _write(stream: Any, text: str) -> None:
         stream.flush()
 
 
+def somebody_is_there() -> bool:
+    """Whether a question can be answered."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def console(width: int = WIDE) -> Console:
     """The terminal on standard output, of so many columns where there is none; nothing is read as markup."""
     from rich.console import Console

@@ -82,7 +82,7 @@ def test_published_runs_score_to_the_last_digit(runs: Path, tmp_path: Path) -> N
 
 def test_a_run_repeats_from_its_manifest_and_refuses_other_data(runs: Path, capitals: Path, tmp_path: Path) -> None:
     whole = next(run for run in results.find_runs(runs) if run.manifest["system"]["label"] == "whole")
-    again = ["run", "--manifest", str(whole.path / "manifest.json"), "--out", str(tmp_path / "again")]
+    again = ["run", "--manifest", str(whole.path), "--trust", "--out", str(tmp_path / "again")]
     done = CliRunner().invoke(main, again)
     assert done.exit_code == 0, done.output
     [repeated] = results.find_runs(tmp_path / "again")

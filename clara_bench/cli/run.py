@@ -26,6 +26,7 @@ if TYPE_CHECKING:
               help="Option of the system, such as k=5 or retriever.model=PATH; repeatable.")  # fmt: skip
 @click.option("--suite", metavar="SUITE", help="A suite's name or TOML file, in place of --task and --system.")
 @click.option("--manifest", metavar="FILE", help="Repeat the run that wrote this manifest.json.")
+@click.option("--trust", is_flag=True, help="With --manifest: run, fetch and send what it names without asking.")
 @click.option("--setting", metavar="SETTING",
               help="closed, gold, distractor, injected, retrieved or corpus; by default the task's own.")  # fmt: skip
 @click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
@@ -50,7 +51,7 @@ def run(
       clara-bench run --suite quick
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
-      clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq
+      clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq --trust
     """
     expected = None
     if manifest is not None:
@@ -70,6 +71,8 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
     from clara_bench.registry import Component
     from clara_bench.request import Request
 
+    if given["trust"]:
+        raise ConfigError("--trust is for --manifest; what you name yourself is run as you say")
     if not given["tasks"] or not given["systems"]:
         raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
     source = source_from(given)
@@ -120,12 +123,39 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
     from clara_bench.manifest import read_manifest
     from clara_bench.request import as_request
+    from clara_bench.trust import refuse_hidden, refuse_other_code
 
-    refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases"}, "--manifest")
+    refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust"}, "--manifest")
     found = read_manifest(path / "manifest.json" if path.is_dir() else path)
     request = as_request(found, str(path))
     places = {key: given[key] for key in ("data", "corpus", "aliases") if key in changed(ctx)}
-    return replace(request, source=replace(request.source, **places)), found
+    request = replace(request, source=replace(request.source, **places))
+    refuse_hidden(request)
+    refuse_other_code(request, found)
+    if not given["trust"]:
+        _ask(request, path)
+    return request, found
+
+
+def _ask(request: Request, path: Path) -> None:
+    """Let the person who runs this see what a manifest would do, and say whether it may.
+
+    Raises:
+        ConfigError: it may not, or nobody is there to ask.
+    """
+    from clara_bench.terminal import note, somebody_is_there
+    from clara_bench.trust import effects
+
+    found = effects(request)
+    if not found:
+        return
+    note(f"{path}: repeating this run")
+    for line in found:
+        note(f"  {line}")
+    if not somebody_is_there():
+        raise ConfigError(f"{path}: nobody is there to say whether it may ({'; '.join(found)}). Add --trust if it may")
+    if not click.confirm("Go on?", err=True):
+        raise ConfigError(f"{path}: not repeated, as you said")
 
 
 def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
