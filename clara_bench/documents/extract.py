@@ -85,17 +85,35 @@ def _markdown(data: bytes, path: Path) -> Document:
     body = text.replace("\r\n", "\n")[matter.end() :] if matter else text
     named = re.search(r"^title:\s*(.+?)\s*$", matter[1], flags=re.M) if matter else None
     with _errors(path, "Markdown"):
-        page = _html(MarkdownIt("commonmark").enable("table").render(body).encode(), path)
+        html = MarkdownIt("commonmark").enable("table").render(body)
+    page = _page(html, path)
     return Document(named[1].strip("\"'") if named else page.title, page.text)
 
 
 def _html(data: bytes, path: Path) -> Document:
     try:
+        from bs4.dammit import EncodingDetector
+    except ImportError as error:
+        raise MissingDependency("reading HTML and Markdown", "beautifulsoup4", "documents") from error
+    body, named = EncodingDetector.strip_byte_order_mark(data)
+    name = named or EncodingDetector.find_declared_encoding(body, is_html=True, search_entire_document=True) or "utf-8"
+    try:  # as browsers do, who take Latin-1 for Windows-1252; a guess would garble names in silence
+        return _page(body.decode("cp1252" if name.lower() in LATIN_1 else name), path)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(f"{path}: not in the encoding '{name}'. Save the file as UTF-8") from error
+
+
+LATIN_1 = ("iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "ascii")
+
+
+def _page(text: str, path: Path) -> Document:
+    """HTML as its title and what is seen of it."""
+    try:
         from bs4 import BeautifulSoup
     except ImportError as error:
         raise MissingDependency("reading HTML and Markdown", "beautifulsoup4", "documents") from error
     with _errors(path, "HTML"), warnings.catch_warnings(action="ignore"):
-        page = BeautifulSoup(data, "html.parser")
+        page = BeautifulSoup(text, "html.parser")
         named = page.title or page.h1
         title = named.get_text(" ") if named else ""
         for element in page(INVISIBLE):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import datetime
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clara_bench.documents.tables import text_of
 from clara_bench.errors import DataError
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -62,7 +61,9 @@ def _texts(cell: Any, where: str) -> list[str]:
         cell = _listed(cell.strip()) or [cell]
     if isinstance(cell, list | tuple):
         return [text for item in cell for text in _texts(item, where)]
-    text = _text(cell, where)
+    text = text_of(cell)
+    if text is None:
+        raise DataError(f"{where}: expected text, got {type(cell).__name__}")
     return [text] if text else []
 
 
@@ -73,15 +74,3 @@ def _listed(cell: str) -> list[Any] | None:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
     return found if isinstance(found, list) else None
-
-
-def _text(cell: Any, where: str) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
-        return cell.date().isoformat()
-    if isinstance(cell, str | int | float | datetime.date | datetime.time):
-        return str(cell).strip()
-    raise DataError(f"{where}: expected text, got {type(cell).__name__}")

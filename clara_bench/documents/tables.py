@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
+import math
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -51,6 +53,26 @@ def refuse_bomb(archive: zipfile.ZipFile, size: int) -> None:
     """
     if sum(info.file_size for info in archive.infolist()) > max(UNPACKED, RATIO * size):
         raise ValueError("it holds far more than its size lets expect")
+
+
+def text_of(cell: Any) -> str | None:
+    """What a cell says, numbers and dates as a person would write them; None where it holds no single value.
+
+    >>> text_of(1984.0), text_of(datetime.datetime(2020, 5, 1)), text_of(None)
+    ('1984', '2020-05-01', '')
+    """
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
+        return cell.date().isoformat()
+    return str(cell).strip() if isinstance(cell, str | int | float | datetime.date | datetime.time) else None
+
+
+def texts_of(cells: dict[str, Any]) -> dict[str, Any]:
+    """A row with single values as texts and empty cells as None."""
+    return {name: cell if text_of(cell) is None else text_of(cell) or None for name, cell in cells.items()}
 
 
 def _by_head(rows: list[list[Any]], path: Path) -> list[dict[str, Any]]:

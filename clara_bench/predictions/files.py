@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clara_bench.documents.tables import delimiter_of, read_table, refuse_bomb, texts_of
 from clara_bench.errors import DataError
-from clara_bench.opening import RATIO, UNPACKED, read_bytes
+from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode, decode_lines
 
 EXPECTED = "Expected predictions, such as JSON lines of id and answer; docs/predictions.md shows every form"
 
-DELIMITERS = "\t,;|"
+SHEETS = (".xlsx", ".parquet")
 
 
 class Row(NamedTuple):
@@ -51,6 +52,9 @@ def read_content(path: Path) -> Content:
     Raises:
         DataError: it cannot be read, holds nothing, or is broken.
     """
+    if path.suffix.lower() in SHEETS:
+        rows = enumerate(read_table(path), 2)
+        return Content(path, tuple(Row(f"{path}: row {number}", texts_of(cells)) for number, cells in rows))
     data = read_bytes(path, EXPECTED)
     if data.startswith(b"PK\x03\x04"):
         return Content(path, tuple(_archived(path, data)))
@@ -90,7 +94,7 @@ def _table(path: Path, text: str) -> Iterator[Row]:
     """Rows of delimited text by the names in its first line; none where the first line has no delimiter."""
     text = text.lstrip()
     head = text.partition("\n")[0]
-    delimiter = max(DELIMITERS, key=head.count)
+    delimiter = delimiter_of(head)
     if delimiter in head:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         keys = next(reader)
@@ -112,12 +116,11 @@ def _archived(path: Path, data: bytes) -> Iterator[Row]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [info for info in archive.infolist() if _is_sample(info.filename)]
-            if sum(info.file_size for info in members) > max(UNPACKED, RATIO * len(data)):
-                raise DataError(f"{path}: it holds far more than its size lets expect. Unpack it, and name one file")
+            refuse_bomb(archive, len(data))
             for info in members:
                 where = f"{path}: {info.filename}"
                 yield Row(where, decode(archive.read(info), dict[str, Any], where, EXPECTED))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise DataError(
             f"{path}: an archive that cannot be read: {error}. Turn a log of inspect into JSON with: "
             "inspect log convert --to json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_pdf_is_read_page_by_page_and_kept(tmp_path: Path, monkeypatch: pytest.M
         ("a.pdf", b"", "a.pdf: PDF that cannot be read"),
         ("a.md", b"\xff\xfe", "a.md: not UTF-8"),
         ("a.txt", "Zürich".encode("cp1252"), "a.txt: not UTF-8 (byte 0xfc). Save the file as UTF-8"),
+        ("a.html", b"<p>Z\xfcrich", "a.html: not in the encoding 'utf-8'. Save the file as UTF-8"),
+        ("a.html", b'<meta charset="klingon"><p>x', "a.html: not in the encoding 'klingon'"),
     ],
 )
 def test_a_broken_document_is_named(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -99,6 +102,27 @@ def test_a_broken_document_is_named(name: str, content: bytes, message: str, tmp
     with pytest.raises(DataError) as raised:
         read_document(tmp_path / name)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["harbour.pdf", "notes.md", "page.html"])
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(place=st.floats(0, 1), junk=st.binary(max_size=12), length=st.integers(0, 60))
+def test_a_document_with_broken_bytes_is_read_or_named(name: str, place: float, junk: bytes, length: int) -> None:
+    kinds = {
+        "harbour.pdf": (QUICKSTART / "harbour.pdf").read_bytes(),
+        "notes.md": NOTES.encode(),
+        "page.html": PAGE.encode(),
+    }
+    at = int(place * len(kinds[name]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(kinds[name][:at] + junk + kinds[name][at + length :])
+        try:
+            document = read_document(path)
+        except DataError as error:
+            assert name in str(error)
+        else:
+            assert document.text.encode() is not None and document.title
 
 
 def test_ids_are_paths_and_numbers_and_stay_when_other_documents_come(tmp_path: Path) -> None:
