@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -45,7 +45,7 @@ def key_check(kind: Any) -> Check | None:
     clara_bench.keys.UnknownKey: unknown key 'usagx' at $[0]. Did you mean 'usage'? Known: usage
     """
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
+    if origin in (Annotated, NotRequired):
         return key_check(arguments[0])
     if origin in (Union, UnionType):
         return _any_of([key_check(one) for one in arguments])

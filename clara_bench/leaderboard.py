@@ -134,4 +134,4 @@ def _mean(summary: Summary | None) -> float:
 
 
 def _source(provenance: Mapping[str, Any]) -> str:
-    return str(provenance.get("kind", provenance.get("source", "?")))
+    return str(provenance["source"])

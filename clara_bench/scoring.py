@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from clara_bench import metrics
+from clara_bench import metrics, tasks
 from clara_bench.cache import write_atomic
 from clara_bench.datasets.base import UNANSWERABLE
 from clara_bench.errors import DataError
@@ -48,6 +48,7 @@ def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
     """
     manifest = run.manifest
     task = manifest["task"]
+    _refuse_other_scorer(run)
     return score(
         run.examples,
         run.records(),
@@ -56,6 +57,23 @@ def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
         setting=manifest["setting"],
         seed=seed,
     )
+
+
+def _refuse_other_scorer(run: Run) -> None:
+    """A task that is installed has one scorer in each version, whatever a manifest says.
+
+    Raises:
+        DataError: the manifest says another.
+    """
+    task = run.manifest["task"]
+    if run.manifest["request"]["task"] != task["name"] or task["name"] not in tasks.names():
+        return
+    installed = tasks.load(task["name"])
+    if installed.version == task["version"] and installed.answer_scorer != task["answer_scorer"]:
+        raise DataError(
+            f"{run.path / 'manifest.json'}: task.answer_scorer is '{task['answer_scorer']}', that of version "
+            f"{installed.version} of {task['name']} is '{installed.answer_scorer}'. Put the file back as it was"
+        )
 
 
 def write_scores(run: Run, scores: Scores) -> None:

@@ -27,6 +27,7 @@ from clara_bench import (
 )
 from clara_bench.log import RecordLog
 from clara_bench.manifest import read_manifest, write_manifest
+from clara_bench.scoring import score_run
 from clara_bench.types import Record
 
 FULL = Record(
@@ -49,16 +50,24 @@ QUESTIONS = [Example(Question("q1", "?"), Gold(("a",))), Example(Question("q2", 
 
 def manifest(examples: Sequence[Example]) -> dict[str, Any]:
     """The least that a manifest holds."""
+    system = {"name": "rag", "options": {}}
     task = {"name": "t", "version": 1, "answer_scorer": "squad", "metrics": ["em"], "main_metric": "em"}
+    source = {"data": "worlds", "corpus": None, "aliases": None, "split": "dev", "revision": None, "world": {}}
+    request = {
+        "task": "t.toml", "system": system, "setting": "corpus", "source": source, "label": "", "limit": None,
+        "first_stage": {"retriever": {"name": "bm25", "options": {}}, "depth": 20}, "complete_gold": False,
+        "batch": 32, "seed": 0,
+    }  # fmt: skip
     return {
-        "request": {"seed": 0},
-        "identity": {},
+        "request": request,
+        "identity": {"setting": "corpus", "task": task, "data": {"questions": ""}},
         "task": task,
         "setting": "corpus",
-        "questions": {"count": len(examples), "hash": results.questions_hash(examples)},
-        "data": {"provenance": {}, "corpus_hash": ""},
-        "candidates": {"hash": ""},
-        "system": {"label": "s"},
+        "questions": {"count": len(examples), "of": len(examples), "hash": results.questions_hash(examples)},
+        "data": {"provenance": {"source": "files", "questions": 2, "passages": 0}, "hash": "", "corpus_hash": ""},
+        "candidates": {"hash": "", "passages": 0, "first_stage": None},
+        "system": {**system, "label": "s"},
+        "models": {},
         "traits": {},
         "sessions": [],
     }
@@ -194,9 +203,19 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, content: str, mes
         ("task", None, "expected object at $.task, got null"),
         ("setting", "open", "invalid enum value 'open' at $.setting"),
         ("questions", {"count": "many", "hash": ""}, "expected int at $.questions.count, got str"),
-        ("system", {}, "object missing required field label at $.system"),
+        ("system", {}, "object missing required field name at $.system"),
         ("system", {"label": "../../elsewhere"}, "at $.system.label"),
         ("sessions", {}, "expected array at $.sessions, got object"),
+        ("sessions", [{"questions": -1}], "expected int >= 0 at $.sessions[0].questions"),
+        ("traits", {"backbone": ["x"]}, "traits: expected str at $.backbone, got array"),
+        ("traits", {"bakbone": "x"}, "traits: unknown key 'bakbone'. Did you mean 'backbone'?"),
+        ("settings", "corpus", "unknown key 'settings'. Did you mean 'setting'?"),
+        ("setting", "distractor", "setting and request.setting are not the same"),
+        (
+            "data",
+            {**manifest(QUESTIONS)["data"], "hash": "0"},
+            "data.hash and identity.data.questions are not the same",
+        ),
     ],
 )
 def test_a_manifest_edited_by_hand_is_refused_by_key(tmp_path: Path, key: str, value: object, message: str) -> None:
@@ -211,6 +230,20 @@ def test_a_manifest_without_one_of_its_keys_is_refused(tmp_path: Path, key: str)
     write_manifest(tmp_path / "manifest.json", {k: v for k, v in manifest(QUESTIONS).items() if k != key})
     with pytest.raises(DataError, match=f"missing required field {key}"):
         read_manifest(tmp_path / "manifest.json")
+
+
+def test_a_task_that_is_installed_has_the_scorer_that_it_has(tmp_path: Path) -> None:
+    given = manifest(QUESTIONS)
+    task = {**given["task"], "name": "nq", "answer_scorer": "musique"}
+    given |= {
+        "task": task,
+        "identity": {**given["identity"], "task": task},
+        "request": {**given["request"], "task": "nq"},
+    }
+    results.write_questions(tmp_path, QUESTIONS)
+    write_manifest(tmp_path / "manifest.json", given)
+    with pytest.raises(DataError, match=r"task.answer_scorer is 'musique', that of version 1 of nq is 'squad'"):
+        score_run(results.open_run(tmp_path))
 
 
 @pytest.mark.parametrize(
