@@ -17,6 +17,7 @@ from clara_bench.manifest import Manifest
 from clara_bench.redaction import redacted
 from clara_bench.registry import Built, plugin_errors
 from clara_bench.request import Request, label_of
+from clara_bench.results import offered_hash
 from clara_bench.sources import TaskData
 from clara_bench.types import System, Traits
 
@@ -91,7 +92,12 @@ def manifest(account: Account, data: TaskData, frozen: Frozen) -> dict[str, Any]
             "main_metric": task.main_metric,
         },
         "setting": request.setting,
-        "questions": {"count": len(frozen.examples), "of": len(data.examples), "hash": frozen.questions_hash},
+        "questions": {
+            "count": len(frozen.examples),
+            "of": len(data.examples),
+            "hash": frozen.questions_hash,
+            "offered": offered_hash(frozen.examples),
+        },
         "data": {"provenance": plain(data.provenance), "hash": data.data_hash, "corpus_hash": data.corpus_hash},
         "candidates": {
             "hash": frozen.candidates_hash,

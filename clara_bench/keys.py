@@ -21,21 +21,48 @@ Check = Callable[[Any], None]
 """Raises UnknownKey for a value as JSON or TOML gave it; passes over what is not of the type, which others refuse."""
 
 
-class UnknownKey(ValueError):
-    """A key that the type does not have, and its place."""
+class WrongKey(ValueError):
+    """A key that a table has and should not, or the other way round, and its place."""
 
-    def __init__(self, key: str, known: Iterable[str], at: str = "$") -> None:
-        self.key, self.known, self.at = key, tuple(known), at
-        place = "" if at == "$" else f" at {at}"
-        super().__init__(f"unknown key '{key}'{place}.{did_you_mean(key, self.known)}")
+    said, more = "", ""
 
-    def within(self, step: str) -> UnknownKey:
+    def __init__(self, key: str, at: str = "$") -> None:
+        super().__init__(key)
+        self.key, self.at = key, at
+
+    def __str__(self) -> str:
+        place = "" if self.at == "$" else f" at {self.at}"
+        return f"{self.said} key '{self.key}'{place}{self.more}"
+
+    def within(self, step: str) -> WrongKey:
         """The same, seen from one level above."""
-        return UnknownKey(self.key, self.known, f"${step}{self.at[1:]}")
+        self.at = f"${step}{self.at[1:]}"
+        return self
 
 
-def key_check(kind: Any) -> Check | None:
+class MissingKey(WrongKey):
+    """A key that is not there."""
+
+    said = "missing"
+
+
+class UnknownKey(WrongKey):
+    """A key that the type does not have."""
+
+    said = "unknown"
+
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        super().__init__(key)
+        self.more = f".{did_you_mean(key, known)}"
+
+
+def key_check(kind: Any, whole: bool = False) -> Check | None:
     """What checks the keys of values of a type; None where the type has none.
+
+    Args:
+        kind: the type.
+        whole: refuse a record that lacks a key too, default or not: we wrote them all. A field that came later has
+            `metadata={"later": True}`.
 
     >>> @dataclasses.dataclass
     ... class Cost:
@@ -46,14 +73,14 @@ def key_check(kind: Any) -> Check | None:
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Annotated, NotRequired):
-        return key_check(arguments[0])
+        return key_check(arguments[0], whole)
     if origin in (Union, UnionType):
-        return _any_of([key_check(one) for one in arguments])
+        return _any_of([key_check(one, whole) for one in arguments])
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _inside(dict, key_check(arguments[1]))
+        return _inside(dict, key_check(arguments[1], whole))
     if isinstance(origin, type):
-        return _inside(list, key_check(arguments[0]))  # tuples of several types hold no keys here
-    return _fields_of(kind)
+        return _inside(list, key_check(arguments[0], whole))  # tuples of several types hold no keys here
+    return _fields_of(kind, whole)
 
 
 def _any_of(checks: Sequence[Check | None]) -> Check | None:
@@ -77,24 +104,27 @@ def _inside(container: type, inner: Check | None) -> Check | None:
         for key, one in () if not fits else value.items() if container is dict else enumerate(value):
             try:
                 inside(one)
-            except UnknownKey as error:
+            except WrongKey as error:
                 raise error.within(f".{key}" if container is dict else f"[{key}]") from None
 
     return check
 
 
-def _fields_of(kind: Any) -> Check | None:
+def _fields_of(kind: Any, whole: bool) -> Check | None:
     names = _names(kind)
     if names is None:
         return None
     hints = get_type_hints(kind, include_extras=True)
-    inner = {name: found for field, name in names.items() if (found := key_check(hints[field])) is not None}
+    inner = {name: found for field, name in names.items() if (found := key_check(hints[field], whole)) is not None}
     known = frozenset(names.values())
+    needed = _first_fields(kind) if whole and dataclasses.is_dataclass(kind) else frozenset()
     closed = not issubclass(kind, msgspec.Struct) or kind.__struct_config__.forbid_unknown_fields
 
     def check(value: Any) -> None:
         if not isinstance(value, dict):
             return
+        if needed - value.keys():
+            raise MissingKey(min(needed - value.keys()))
         unknown = value.keys() - known
         for key in sorted(map(str, unknown)):
             if closed or misspelt(key, known - value.keys()):
@@ -103,7 +133,7 @@ def _fields_of(kind: Any) -> Check | None:
             if name in value:
                 try:
                     one(value[name])
-                except UnknownKey as error:
+                except WrongKey as error:
                     raise error.within(f".{name}") from None
 
     return check
@@ -118,6 +148,10 @@ def _names(kind: Any) -> Mapping[str, str] | None:
     if is_typeddict(kind):
         return {name: name for name in kind.__annotations__}
     return None
+
+
+def _first_fields(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind) if not field.metadata.get("later"))
 
 
 def misspelt(key: str, absent: Iterable[str]) -> bool:

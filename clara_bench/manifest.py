@@ -37,6 +37,8 @@ class QuestionsPart(TypedDict):
     count: Count
     of: Count
     hash: str
+    offered: NotRequired[str]
+    """Over which passages each could use; the first runs do not say it."""
 
 
 class FilePart(TypedDict):

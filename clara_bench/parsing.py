@@ -69,14 +69,22 @@ def read_json(
 
 
 def decode_lines(
-    lines: Iterable[bytes], kind: type[T], where: str, mend: str = "", first: int = 1
+    lines: Iterable[bytes], kind: type[T], where: str, mend: str = "", first: int = 1, whole: bool = False
 ) -> Iterator[tuple[int, T]]:
     """JSON lines as values of a type, each with its number; blank lines are passed over.
+
+    Args:
+        lines: the lines, with or without their ends.
+        kind: the type.
+        where: the file, which begins a message.
+        mend: what to do when a line is refused, which ends it.
+        first: number of the first line.
+        whole: refuse records that lack a key (see `key_check`).
 
     Raises:
         DataError: names the line.
     """
-    decoded = decoder(kind)
+    decoded = decoder(kind, whole=whole)
     for number, line in enumerate(lines, first):
         if line and not line.isspace():
             with refusing(f"{where}: line {number}", mend):
@@ -84,17 +92,17 @@ def decode_lines(
             yield number, value
 
 
-def decoder(kind: type[T], strict: bool = True) -> Callable[[bytes | str], T]:
+def decoder(kind: type[T], strict: bool = True, whole: bool = False) -> Callable[[bytes | str], T]:
     """What decodes values of one type; to be called within `refusing`."""
     if key_check(kind) is None:
         return msgspec.json.Decoder(kind, strict=strict).decode
-    plain, converted = msgspec.json.Decoder(), converter(kind, strict)
+    plain, converted = msgspec.json.Decoder(), converter(kind, strict, whole)
     return lambda data: converted(plain.decode(data))
 
 
-def converter(kind: type[T], strict: bool = True) -> Callable[[Any], T]:
+def converter(kind: type[T], strict: bool = True, whole: bool = False) -> Callable[[Any], T]:
     """What makes values out of JSON or TOML ones of one type; to be called within `refusing`."""
-    check = key_check(kind)
+    check = key_check(kind, whole)
 
     def converted(value: Any) -> T:
         if check is not None:

@@ -25,7 +25,7 @@ from clara_bench.errors import BenchError, DataError
 from clara_bench.manifest import Manifest, read_manifest
 from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode_lines
-from clara_bench.recording import check_record
+from clara_bench.recording import check_answer, check_record
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -47,10 +47,12 @@ class Run:
         """
         file = self.path / "questions.jsonl"
         found = read_questions(self.path, self.manifest["setting"])
-        if questions_hash(found) != self.manifest["questions"]["hash"]:
+        asked = self.manifest["questions"]
+        same = questions_hash(found) == asked["hash"] and len(found) == asked["count"]
+        if not same or offered_hash(found) != asked.get("offered", offered_hash(found)):
             raise DataError(
-                f"{file}: not the {self.manifest['questions']['count']} questions that were asked, by the hash in "
-                "manifest.json. Put the file back as it was written, or run again with another --out"
+                f"{file}: not the {asked['count']} questions that were asked, by the hash in manifest.json. "
+                "Put the file back as it was written, or run again with another --out"
             )
         return found
 
@@ -59,14 +61,14 @@ class Run:
 
         Raises:
             DataError: see `read_records`; also an answer to a question that was not asked.
+            ConfigError: an answer contradicts itself or what its question was offered.
         """
-        found = read_records(self.path)
-        foreign = {record.id for record in found} - {example.question.id for example in self.examples}
-        if foreign:
-            raise DataError(
-                f"{self.path / 'records.jsonl'}: an answer to question '{min(foreign)}', which was not asked. "
-                "Take the line out"
-            )
+        file, found = self.path / "records.jsonl", read_records(self.path)
+        asked = {example.question.id: example.question for example in self.examples}
+        for record in found:
+            if record.id not in asked:
+                raise DataError(f"{file}: an answer to question '{record.id}', which was not asked. Take the line out")
+            check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
         return found
 
 
@@ -128,6 +130,11 @@ def questions_hash(examples: Sequence[Example]) -> str:
     """SHA-256 over question ids, texts and golds, candidates left out."""
     encoder = msgspec.json.Encoder(order="deterministic")
     return digest(encoder.encode((example.question.id, example.question.text, example.gold)) for example in examples)
+
+
+def offered_hash(examples: Sequence[Example]) -> str:
+    """SHA-256 over which passages each question could use, in order."""
+    return digest([msgspec.json.encode([(example.question.id, example.question.candidates) for example in examples])])
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -231,4 +238,4 @@ def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False)
     rest = lines.pop()
     if rest and not unfinished_last_line:
         raise DataError(f"{path}: the last line is not finished")
-    return decode_lines(lines, kind, str(path), "Put the file back as it was written, or take the line out")
+    return decode_lines(lines, kind, str(path), "Put the file back as it was written, or take the line out", whole=True)

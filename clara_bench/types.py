@@ -154,7 +154,7 @@ class Answer:
     support: tuple[Fact, ...] | None = None
     """Predicted supporting sentences; None when the system predicts none."""
     evidences: tuple[Triple, ...] | None = None
-    answerable: bool | None = None
+    answerable: bool | None = field(default=None, metadata={"later": True})
     """Whether the passages are held to suffice for an answer (MuSiQue-Full); None when the system does not say."""
 
 

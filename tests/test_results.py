@@ -100,7 +100,11 @@ def test_the_first_runs_are_read_as_what_they_meant(tmp_path: Path) -> None:
     """They wrote [] for the whole corpus as for nothing, and for no search as for one that found nothing."""
     write_run(tmp_path, [Example(Question("q1", "?", ()), Gold(("a",)))])
     assert results.open_run(tmp_path).examples[0].question.candidates is None
-    (tmp_path / "records.jsonl").write_text('{"id":"q1","answer":{"text":"x","retrieved":[]}}\n', encoding="utf-8")
+    log(tmp_path, Record("q1", Answer("x")))
+    file = tmp_path / "records.jsonl"
+    file.write_bytes(
+        file.read_bytes().replace(b'"retrieved":null', b'"retrieved":[]').replace(b',"answerable":null', b"")
+    )
     assert results.open_run(tmp_path).records()[0].answer.retrieved is None
 
 
@@ -169,6 +173,33 @@ def test_a_record_edited_by_hand_is_refused_with_its_line(tmp_path: Path, at: st
     with pytest.raises(BenchError, match=r"records\.jsonl: line 2: ") as caught:
         results.read_records(tmp_path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["status", "usage", "retrieved", "error"])
+def test_a_record_without_one_of_its_keys_is_refused(tmp_path: Path, key: str) -> None:
+    log(tmp_path, FULL)
+    record = json.loads((tmp_path / "records.jsonl").read_bytes())
+    del record["answer"][key]
+    (tmp_path / "records.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(DataError, match=rf"records.jsonl: line 1: missing key '{key}' at \$.answer"):
+        results.read_records(tmp_path)
+
+
+def test_an_answer_that_ranks_what_its_question_was_not_offered_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, [Example(Question("q1", "?", ("p1", "p3")), Gold(("a",)))])
+    log(tmp_path, FULL)
+    with pytest.raises(ConfigError, match="ranks passage 'p2', which is not among the question's candidates"):
+        results.open_run(tmp_path).records()
+
+
+def test_candidates_other_than_those_offered_are_refused(tmp_path: Path) -> None:
+    offered = [Example(Question("q1", "?", ("p1", "p2")), Gold(("a",)))]
+    given = manifest(offered)
+    given["questions"]["offered"] = results.offered_hash(offered)
+    results.write_questions(tmp_path, [replace(offered[0], question=Question("q1", "?", ("p1",)))])
+    write_manifest(tmp_path / "manifest.json", given)
+    with pytest.raises(DataError, match=r"questions.jsonl: not the 1 questions that were asked"):
+        _ = results.open_run(tmp_path).examples
 
 
 def test_a_record_that_contradicts_itself_is_not_written(tmp_path: Path) -> None:

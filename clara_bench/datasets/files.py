@@ -133,7 +133,8 @@ def _topic(line: bytes, where: str) -> dict[str, Any]:
     try:
         question, literal = line.decode().rstrip("\r\n").split("\t")
         answers = ast.literal_eval(literal)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        msgspec.json.encode(answers)  # a literal may hold what is no text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError) as error:
         raise DataError(f"{where}: expected a question, a tab and a Python list of answers") from error
     if not isinstance(answers, list):
         raise DataError(f"{where}: expected a Python list of answers, got {type(answers).__name__}")

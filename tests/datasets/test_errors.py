@@ -111,6 +111,7 @@ def test_rows_of_another_data_set_are_refused_with_the_keys_that_were_found() ->
         ("a.txt", b"question\t__import__('os')", "a.txt: line 1: expected a question, a tab"),
         ("a.tsv", b"question\t['a'", "a.tsv: line 1: expected a question, a tab"),
         ("a.tsv", b"question\t" + b"-" * 100_000 + b"1", "a.tsv: line 1: expected a question, a tab"),
+        ("a.tsv", b"question\t['\\ud800']", "a.tsv: line 1: expected a question, a tab"),
         ("a.tsv", b"question\t{'a', 'b'}", "a.tsv: line 1: expected a Python list of answers, got set"),
     ],
 )
