@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from itertools import pairwise
-from typing import Any, SupportsFloat
+from operator import index
+from typing import Any, SupportsFloat, SupportsIndex
 
 from clara_bench.errors import ConfigError
-from clara_bench.types import Question, Ranked, Reading
+from clara_bench.types import Question, Ranked, Reading, Usage
 
 
 def rankings(
@@ -91,13 +92,28 @@ def readings(found: Any, questions: Sequence[Question], who: str) -> list[Readin
     """A reader's readings, one a question.
 
     Raises:
-        ConfigError: another number, or something other than a Reading.
+        ConfigError: another number, or something other than a Reading with its text and usage.
     """
     given = one_each(found, questions, "Reading", who)
     for question, reading in zip(questions, given, strict=True):
-        if not isinstance(reading, Reading):
-            raise ConfigError(f"question '{question.id}': {who} returned {reading!r:.100}, expected a Reading")
+        match reading:
+            case Reading(text=str(), usage=Usage()):
+                continue
+        raise ConfigError(f"question '{question.id}': {who} returned {reading!r:.100}, expected a Reading")
     return given
+
+
+def counts(found: Any, questions: Sequence[Question], who: str) -> list[int]:
+    """A reader's numbers of tokens, one a question.
+
+    Raises:
+        ConfigError: another number of them, or something other than a whole number from 0.
+    """
+    given = one_each(found, questions, "number", who)
+    for question, count in zip(questions, given, strict=True):
+        if not isinstance(count, SupportsIndex) or index(count) < 0:
+            raise ConfigError(f"question '{question.id}': {who} counts {count!r:.100} tokens, expected a whole number")
+    return [index(count) for count in given]
 
 
 def one_each(found: Any, questions: Sequence[Question], noun: str, who: str) -> list[Any]:

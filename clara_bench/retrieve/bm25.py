@@ -22,7 +22,8 @@ from clara_bench.cache import cache_dir, digest
 from clara_bench.errors import MissingDependency
 from clara_bench.retrieve.index import Array, Rows, check_k, corpus_digest, ensure, folder_bytes, searchable_text
 from clara_bench.retrieve.progress import progress
-from clara_bench.retrieve.words import Analyzer, Words, analyzer_for
+from clara_bench.retrieve.words import TWO_LETTERS, Words, analyzer_for
+from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 
 try:
@@ -66,11 +67,12 @@ class BM25:
             if self.stemmer is not None and self.stemmer not in Stemmer.algorithms():
                 raise ValueError(f"unknown stemmer '{self.stemmer}'. Known: {', '.join(Stemmer.algorithms())}, none")
             bm25s.tokenize([""], stopwords=self.stopwords, show_progress=False)  # ValueError for an unknown list
-            Words("latin", self.token_pattern)  # likewise
+            Words(self.token_pattern or TWO_LETTERS)  # likewise
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._words = Words("latin")
+        self._words: Words | None = None
+        """None where bm25s cuts texts itself."""
         self._stemmer = None if options.stemmer is None else Stemmer.Stemmer(options.stemmer)
         self._rows = Rows({})
         self._engine: Any = None
@@ -85,7 +87,7 @@ class BM25:
         start = time.perf_counter()
         collection = getattr(corpus, "collection", corpus) if corpus else {}
         self._rows = Rows(collection, corpus)
-        self._words = Words(self._analyzer(collection), self.options.token_pattern)
+        self._words = self._cutting(collection)
         folder = cache_dir("index", "bm25") / self._key(collection)
         cached = ensure(folder, lambda scratch: self._build(collection, scratch))
         self._engine = _load(folder)
@@ -108,10 +110,13 @@ class BM25:
         asked = self._tokenize((question.text for question in questions), return_ids=False)
         return [self._ranking(question, own, k) for question, own in zip(questions, asked, strict=True)]
 
-    def _analyzer(self, corpus: Mapping[str, Passage]) -> Analyzer:
-        if self.options.analyzer != "auto":
-            return self.options.analyzer
-        return analyzer_for(searchable_text(passage, self.options.title) for passage in corpus.values())
+    def _cutting(self, corpus: Mapping[str, Passage]) -> Words | None:
+        analyzer, pattern = self.options.analyzer, self.options.token_pattern
+        if analyzer == "auto":
+            analyzer = analyzer_for(searchable_text(passage, self.options.title) for passage in corpus.values())
+        if analyzer == "latin" and pattern is None:
+            return None
+        return Words(pattern or TWO_LETTERS, pairs=analyzer == "unicode")
 
     def _warn(self, message: str) -> None:
         if not self._warned:
@@ -124,8 +129,8 @@ class BM25:
         ranking = self._matching(known, rows, k) if known else []
         if not ranking and len(self._rows if rows is None else rows):
             self._warn(
-                f"question '{question.id}' shares no word with any passage, so nothing is found for it. Of others like "
-                "it nothing is said. See the options analyzer, token_pattern, stopwords and stemmer"
+                f"what is asked for question '{question.id}' shares no word with any passage, so nothing is found for "
+                "it. Of others like it nothing is said. See the options analyzer, token_pattern, stopwords and stemmer"
             )
         return ranking
 
@@ -141,16 +146,12 @@ class BM25:
         return 0.0 if lifted is None else float(lifted[known].sum())
 
     def _tokenize(self, texts: Iterable[str], return_ids: bool) -> Any:
-        lines = ("\n".join(self._words(text)) for text in texts)
-        return bm25s.tokenize(
-            lines,
-            lower=False,
-            token_pattern=r"[^\n]+",
-            stopwords=self.options.stopwords,
-            stemmer=self._stemmer,
-            return_ids=return_ids,
-            show_progress=False,
-        )
+        options, cut = self.options, self._words
+        given: dict[str, Any] = {"stopwords": options.stopwords, "stemmer": self._stemmer, "return_ids": return_ids}
+        if cut is None:
+            return bm25s.tokenize(map(composed, texts), **given, show_progress=False)
+        lines = ("\n".join(cut(text)) for text in texts)
+        return bm25s.tokenize(lines, lower=False, token_pattern=r"[^\n]+", **given, show_progress=False)
 
     def _build(self, corpus: Mapping[str, Passage], folder: Path) -> None:
         counted = self._tokenize(self._texts(corpus), return_ids=True)

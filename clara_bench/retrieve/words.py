@@ -1,8 +1,8 @@
-"""The words of a text as BM25 counts them: letters composed (Unicode NFC), in lower case, cut by one of two analyzers.
+"""The words of a text, where BM25 does not cut it as English is cut.
 
-- latin: runs of two letters or digits at least, as scikit-learn and bm25s cut English; other marks part words
-- unicode: the same with the marks that belong to letters; scripts that are written without blanks are cut into
-  overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese and Japanese
+Letters are composed (Unicode NFC) and in lower case. The marks that belong to letters are part of words, and scripts
+that are written without blanks are cut into overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese
+and Japanese.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from clara_bench.text import composed
 
 Analyzer = Literal["latin", "unicode"]
 
-PATTERNS: dict[Analyzer, str] = {"latin": r"[\p{L}\p{N}_]{2,}", "unicode": r"[\p{L}\p{M}\p{N}_]{2,}"}
-"""What a word is."""
+TWO_LETTERS = r"[\p{L}\p{M}\p{N}_]{2,}"
+"""What a word is: letters, with their marks, and digits, two at least."""
 WITHOUT_BLANKS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts, with the marks and digits that belong to them."""
 OTHER_SHARE = 0.1
@@ -32,30 +32,30 @@ _OTHER = regex.compile(r"(?V1)[\p{L}--[\p{Latin}\p{Greek}\p{Cyrillic}]]")
 class Words:
     r"""Cuts texts into words.
 
-    >>> Words("latin")("Vitamin C and the Ko\u0301smos")
-    ['vitamin', 'and', 'the', 'kósmos']
-    >>> Words("unicode", r"\w+")("iPhone手机价格 C")
-    ['iphone', '手机', '机价', '价格', 'c']
+    >>> Words()("iPhone手机价格 C")
+    ['iphone', '手机', '机价', '价格']
+    >>> Words(r"\w+", pairs=False)("iPhone手机价格 C, Ko\u0301smos")
+    ['iphone手机价格', 'c', 'kósmos']
     """
 
-    def __init__(self, analyzer: Analyzer, pattern: str | None = None) -> None:
-        """Take an analyzer, or a pattern in the place of its own, in the dialect of the library `regex`.
+    def __init__(self, pattern: str = TWO_LETTERS, pairs: bool = True) -> None:
+        """Take a pattern, in the dialect of the library `regex`; without pairs it cuts every script.
 
         Raises:
             ValueError: the pattern is no regular expression, or one with groups.
         """
         try:
-            self._pattern = regex.compile(pattern or PATTERNS[analyzer])
+            self._pattern = regex.compile(pattern)
         except regex.error as error:
             raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
         if self._pattern.groups:
             raise ValueError(f"'{pattern}' has groups. Write (?:...) in the place of (...)")
-        self._pairs = analyzer == "unicode"
+        self._in_pairs = pairs
 
     def __call__(self, text: str) -> list[str]:
         """The words in their order."""
         text = composed(text).lower()
-        parts = [text] if text.isascii() or not self._pairs else _RUN.split(text)
+        parts = [text] if text.isascii() or not self._in_pairs else _RUN.split(text)
         cut = (self._spaced, _pairs)  # by turns: what lies between two runs, and a run
         return [word for place, part in enumerate(parts) for word in cut[place % 2](part)]
 

@@ -86,7 +86,7 @@ class Rag:
         contexts, compress_seconds = self._contexts(questions, chosen)
         who = f"reader '{self.options.reader.name}'"
         readings = returned.readings(self.reader.read(questions, contexts), questions, who)
-        originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(chosen)
+        originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(questions, chosen, who)
         return [
             _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
             for reading, ranking, compressing, original in zip(
@@ -112,8 +112,11 @@ class Rag:
             contexts.append(returned.texts(found, f"question '{question.id}': compressor '{self.options.compressor}'"))
         return contexts, seconds
 
-    def _whole_tokens(self, chosen: Sequence[Sequence[Passage]]) -> Sequence[int | None]:
-        return self.reader.context_tokens([tuple(map(passage_text, passages)) for passages in chosen])
+    def _whole_tokens(
+        self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]], who: str
+    ) -> Sequence[int | None]:
+        texts = [tuple(map(passage_text, passages)) for passages in chosen]
+        return returned.counts(self.reader.context_tokens(texts), questions, who)
 
 
 def _answer(

@@ -56,7 +56,7 @@ def test_a_question_that_shares_no_word_with_any_passage_gets_none_and_the_first
     corpus: Corpus, text: str
 ) -> None:
     retriever = _indexed(corpus)
-    with pytest.warns(UserWarning, match="retriever 'bm25': question 'q' shares no word with any passage"):
+    with pytest.warns(UserWarning, match="retriever 'bm25': what is asked for question 'q' shares no word"):
         assert _ids(retriever, text, 4) == []
     assert _ids(retriever, text, 4, ("tagus", "oslo")) == []
 

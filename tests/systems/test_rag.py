@@ -149,10 +149,17 @@ def test_a_compressor_that_returns_no_text_stops_the_run(tmp_path: Path, parts: 
 
 
 @pytest.mark.parametrize(
-    ("said", "message"), [("['Oslo']", "returned 'Oslo', expected a Reading"), ("[]", "returned 0 Readings for 1")]
+    ("said", "message"),
+    [
+        ("['Oslo']", "returned 'Oslo', expected a Reading"),
+        ("[Reading(b'Oslo', Usage())]", r"returned Reading\(text=b'Oslo'.*, expected a Reading"),
+        ("[Reading('Oslo', None)]", r"returned Reading\(text='Oslo', usage=None.*, expected a Reading"),
+        ("[]", "returned 0 Readings for 1"),
+    ],
 )
 def test_a_reader_that_returns_no_reading_stops_the_run(tmp_path: Path, said: str, message: str) -> None:
-    code = f"class Bad:\n    def read(self, questions, contexts):\n        return {said}\n"
+    code = "from clara_bench import Reading, Usage\n\n\nclass Bad:\n"
+    code += f"    def read(self, questions, contexts):\n        return {said}\n"
     (tmp_path / "bad.py").write_text(code, encoding="utf-8")
     for name in ("rag", "closed-book"):
         system: System = create("system", Component(name, {"reader": f"{tmp_path / 'bad.py'}:Bad"}))
@@ -214,3 +221,15 @@ def test_the_backbone_on_the_leaderboard_is_the_readers_model(parts: str) -> Non
 def test_k_below_one_is_refused(parts: str) -> None:
     with pytest.raises(ConfigError, match="k and depth must be at least 1, got k=0"):
         rag(parts, k="0")
+
+
+@pytest.mark.parametrize("said", ["[1.5]", "[-1]", "['7']", "[1, 2]", "None"])
+def test_a_reader_that_counts_no_tokens_stops_the_run(tmp_path: Path, parts: str, said: str) -> None:
+    code = f"{PARTS}\n\nclass Miscounting(Quoter):\n    def context_tokens(self, contexts):\n        return {said}\n\n"
+    code = code.replace("tokens = self.context_tokens(contexts)", "tokens = [1 for _ in contexts]")
+    (tmp_path / "miscounting.py").write_text(code, encoding="utf-8")
+    given = {"reader": f"{tmp_path / 'miscounting.py'}:Miscounting", "compressor": f"{parts}:Cutter"}
+    system: System = create("system", Component("rag", given))
+    system.index(CORPUS)
+    with pytest.raises(ConfigError, match=r"reader '.*miscounting.py:Miscounting' (counts|returned)"):
+        system.answer([NORWAY])
