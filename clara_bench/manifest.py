@@ -163,6 +163,7 @@ class SessionPart(TypedDict):
     python: str
     packages: dict[str, str]
     hardware: HardwarePart
+    digest: NotRequired[str]
 
 
 class Manifest(TypedDict):
@@ -197,14 +198,14 @@ def read_manifest(file: Path) -> Manifest:
         raise DataError(
             f"{file}: schema {found!r:.20}, expected {SCHEMA}. It was written by another version of clara-bench"
         )
-    if found == SCHEMA and manifest.get("digest") != digest_of(manifest):
-        raise DataError(
-            f"{file}: its digest is not that of its content: it was edited or damaged. Put the file back as it was "
-            "written, or run again with another --out"
-        )
     convert(manifest, Manifest, str(file), MEND)
     convert(manifest["traits"], Traits, f"{file}: traits", MEND)
     _refuse_contradictions(manifest, file)
+    if found == SCHEMA and _sealed(manifest) != manifest:
+        raise DataError(
+            f"{file}: its digest is not that of its content: it was edited or damaged. {MEND}, or run again with "
+            "another --out"
+        )
     return cast(Manifest, manifest)
 
 
@@ -241,14 +242,21 @@ def _at(manifest: Any, place: str) -> Any:
 
 def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
     """Write a manifest whole or not at all, with a digest over itself."""
-    content = {**manifest, "schema": SCHEMA}
-    write_atomic(file, json_bytes({**content, "digest": digest_of(content)}))
+    write_atomic(file, json_bytes(_sealed({**manifest, "schema": SCHEMA})))
 
 
-def digest_of(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) over everything in a manifest but this digest."""
-    content = {key: value for key, value in manifest.items() if key != "digest"}
-    return digest([msgspec.json.encode(content, order="deterministic")])
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with a digest over all but its sessions, and in each session one that covers those before it too."""
+    content = {key: value for key, value in manifest.items() if key not in ("digest", "sessions")}
+    sessions: list[dict[str, Any]] = []
+    for session in manifest["sessions"]:
+        told = {key: value for key, value in session.items() if key != "digest"}
+        sessions.append({**told, "digest": _digest([*(one["digest"] for one in sessions), told])})
+    return {**content, "digest": _digest(content), "sessions": sessions}
+
+
+def _digest(value: Any) -> str:
+    return digest([msgspec.json.encode(value, order="deterministic")])
 
 
 def json_bytes(value: Any) -> bytes:

@@ -251,14 +251,15 @@ def test_a_manifest_of_another_kind_is_refused(tmp_path: Path, content: str, mes
 )
 def test_a_manifest_edited_by_hand_is_refused_by_key(tmp_path: Path, key: str, value: object, message: str) -> None:
     file = tmp_path / "manifest.json"
-    write_manifest(file, {**manifest(QUESTIONS), key: value})
+    file.write_text(json.dumps({"schema": 2, **manifest(QUESTIONS), key: value}))
     with pytest.raises(DataError, match=re.escape(message)):
         read_manifest(file)
 
 
 @pytest.mark.parametrize("key", manifest(QUESTIONS))
 def test_a_manifest_without_one_of_its_keys_is_refused(tmp_path: Path, key: str) -> None:
-    write_manifest(tmp_path / "manifest.json", {k: v for k, v in manifest(QUESTIONS).items() if k != key})
+    content = {k: v for k, v in manifest(QUESTIONS).items() if k != key}
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 2, **content}))
     with pytest.raises(DataError, match=f"missing required field {key}"):
         read_manifest(tmp_path / "manifest.json")
 

@@ -46,7 +46,10 @@ def edit(manifest: Path, tmp_path: Path) -> Edit:
 
     def change(**request: Any) -> Path:
         found: dict[str, Any] = dict(read_manifest(manifest))
-        found["request"] = {**found["request"], **request}
+        asked = found["request"]
+        request["source"] = {**asked["source"], **request.get("source", {})}
+        found["request"] = {**asked, **request}
+        found["system"] = {**found["system"], "name": found["request"]["system"]["name"]}
         write_manifest(tmp_path / "theirs.json", found)
         return tmp_path / "theirs.json"
 
@@ -146,10 +149,10 @@ def test_a_run_of_what_is_installed_over_a_made_up_world_needs_no_word(edit: Edi
     assert effects(as_request(read_manifest(path), "")) == []
 
 
-def test_inspecting_a_run_of_the_hub_asks_no_server(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: dict[str, Any] = dict(read_manifest(manifest))
-    found["request"] = {**found["request"], "source": {"data": "hub"}}
-    write_manifest(manifest, found)
+def test_inspecting_a_run_of_the_hub_asks_no_server(
+    manifest: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(source={"data": "hub"}).replace(manifest)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("asked a server")
@@ -172,8 +175,12 @@ def test_trust_is_said_of_a_manifest_alone() -> None:
         lambda found: found["task"].update(answer_scorer="hotpotqa"),
         lambda found: found.update(setting="gold"),
         lambda found: found["questions"].update(count=1),
+        lambda found: found["traits"].update(backbone="GPT-5"),
         lambda found: found.pop("digest"),
+        lambda found: found.update(schema=1),
         lambda found: found.update(more="x"),
+        lambda found: found["sessions"][0]["index"].update(bytes=1),
+        lambda found: found["sessions"].append(found["sessions"][0]),
     ],
 )
 def test_a_manifest_edited_by_hand_is_refused_with_the_way_out(manifest: Path, change: Callable[[Any], None]) -> None:
@@ -183,8 +190,15 @@ def test_a_manifest_edited_by_hand_is_refused_with_the_way_out(manifest: Path, c
     for command in (("score", str(manifest.parent)), ("run", "--manifest", str(manifest))):
         code, said = invoke(*command)
         assert code == 2
-        assert "its digest is not that of its content: it was edited or damaged" in said
-        assert "Put the file back as it was written, or run again with another --out" in said
+        assert "Put the file back as it was written" in said
+
+
+def test_a_manifest_whose_keys_agree_is_still_held_to_its_digest(manifest: Path) -> None:
+    manifest.write_text(manifest.read_text().replace('"backbone": "Said"', '"backbone": "GPT-5"'))
+    code, said = invoke("score", str(manifest.parent))
+    assert code == 2
+    assert "its digest is not that of its content: it was edited or damaged" in said
+    assert "or run again with another --out" in said
 
 
 def test_a_manifest_written_otherwise_but_saying_the_same_is_read(manifest: Path) -> None:

@@ -17,6 +17,9 @@ from clara_bench.registry import OPERATIONAL
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 
+DECIMALS = 5
+"""Digits kept of a cosine, so that equal sentences score equal wherever they stand in a batch."""
+
 
 class RecompExtractive:
     """Keeps the sentences of the highest cosine with the question, in the order of the text.
@@ -74,7 +77,7 @@ class RecompExtractive:
         if not texts:
             return ()
         vectors = self._encoder.passages(texts)  # (sentences, dimension)
-        cosines = (vectors @ self._encoder.questions([question.text])[0]).tolist()
+        cosines = (vectors @ self._encoder.questions([question.text])[0]).round(DECIMALS).tolist()
         if self.rate is not None:
             return best(found, cosines, budget(total_words(found), self.rate))
         nearest = set(sorted(range(len(texts)), key=lambda place: -cosines[place])[: self.options.sentences])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from clara_bench.errors import BackendError, MissingDependency
@@ -98,8 +99,14 @@ class OpenAIReader:
             "model": self.options.model,
             "base_url": self.options.base_url,
             "prompt": f"{self.prompt.name}@{self.prompt.version}",
-            "tokenizer": self.options.tokenizer or self.options.model,
+            "tokenizer": self._told_tokenizer,
         }
+
+    @property
+    def _told_tokenizer(self) -> str:
+        """The fingerprint of one that lies on this disk; else the name, for it may not be needed and is not fetched."""
+        name = self.options.tokenizer or self.options.model
+        return find(name, weights=False).fingerprint if Path(name).expanduser().exists() else name
 
     @cached_property
     def tokenizer(self) -> Any:

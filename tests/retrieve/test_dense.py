@@ -134,6 +134,17 @@ def test_only_what_changes_a_vector_makes_another_store(corpus: Corpus, options:
     assert _stats(corpus, replace(options, index="hnsw")).cached
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_rankings_do_not_depend_on_how_many_passages_are_encoded_at_once(
+    corpus: Corpus, options: Dense.Options, batch_size: int, cache: Path
+) -> None:
+    (expected,) = _indexed(corpus, options).retrieve([NORWAY], 13)
+    shutil.rmtree(cache / "index")
+    (found,) = _indexed(corpus, replace(options, batch_size=batch_size)).retrieve([NORWAY], 13)
+    assert [ranked.passage_id for ranked in found] == [ranked.passage_id for ranked in expected]
+    assert dict(found) == pytest.approx(dict(expected), abs=2e-6)
+
+
 def test_other_weights_are_another_store(corpus: Corpus, options: Dense.Options, tmp_path: Path) -> None:
     _stats(corpus, options)
     copy = shutil.copytree(options.model, tmp_path / "copy")

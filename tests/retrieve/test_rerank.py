@@ -63,6 +63,17 @@ def test_only_the_first_retrievers_best_are_ranked_anew(
     assert {ranked.passage_id for ranked in four} == {"bee", "oslo", "fram", "tagus"}
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_rankings_do_not_depend_on_how_many_pairs_are_scored_at_once(
+    corpus: Corpus, options: Rerank.Options, batch_size: int
+) -> None:
+    (expected,) = _indexed(corpus, options).retrieve([QUESTION], 13)
+    (found,) = _indexed(corpus, replace(options, batch_size=batch_size)).retrieve([QUESTION], 13)
+    assert len(found) > 2
+    assert [ranked.passage_id for ranked in found] == [ranked.passage_id for ranked in expected]
+    assert dict(found) == pytest.approx(dict(expected), abs=2e-5)
+
+
 def test_equal_passages_are_ordered_by_id(corpus: Corpus, options: Rerank.Options) -> None:
     copies = {name: replace(corpus["ibsen"], id=name) for name in ("c", "a", "d", "b")}
     (ranking,) = _indexed({**copies, "oslo": corpus["oslo"]}, options).retrieve([QUESTION], 5)
