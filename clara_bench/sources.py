@@ -40,14 +40,13 @@ class Source:
     """Of the hub data set; None for the one the task pins."""
     world: Mapping[str, str] = field(default_factory=dict)
     """Options of the world generator: seed, questions, passages, ..."""
+    chunk: Mapping[str, str] = field(default_factory=dict)
+    """How the documents of a folder are cut: tokens, overlap, tokenizer."""
 
     @property
     def on_hub(self) -> bool:
         """Whether the data are fetched."""
         return self.data.partition(":")[0] == "hub"
-
-    chunk: Mapping[str, str] = field(default_factory=dict)
-    """How the documents of a folder are cut: tokens, overlap, tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def effects(request: Request) -> list[str]:
     found = [*_of_component("system", request.system), *_of_component("retriever", request.first_stage.retriever)]
     if request.source.on_hub:
         found.append(f"fetches the data set '{request.source.data}' from the Hugging Face hub")
+    found += _of_option("tokenizer", request.source.chunk.get("tokenizer", ""), given=True)
     return list(dict.fromkeys(found))
 
 

@@ -56,8 +56,9 @@ def _passages(run: Run, data: str | None) -> Any:
     from clara_bench.request import as_request
 
     request = as_request(run.manifest, str(run.path))
-    if data is None and request.source.on_hub:
-        note("passages are not shown: they come from the hub, which is not asked unasked. Fetch them with --data hub")
+    if data is None and (request.source.on_hub or request.source.chunk.get("tokenizer")):
+        what = "they come" if request.source.on_hub else "the tokenizer that cut them may come"
+        note(f"passages are not shown: {what} from the hub, which is not asked unasked. Fetch them with --data SOURCE")
         return {}
     source = request.source if data is None else replace(request.source, data=data)
     try:

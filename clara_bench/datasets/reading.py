@@ -98,6 +98,6 @@ def _check(examples: Sequence[Example], where: str, may_be_missing: bool) -> Non
             raise DataError(f"{where}: row {number}: there is no answer")
         if question.id in seen:
             raise DataError(
-                f"{where}: rows {seen[question.id]} and {number} have the same id '{question.id}'. Remove one of them"
+                f"{where}: rows {seen[question.id]} and {number} have the same id '{question.id}'. Give each its own"
             )
         seen[question.id] = number
