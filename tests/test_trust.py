@@ -132,7 +132,6 @@ def test_no_variable_is_sent_to_an_address_that_a_manifest_names(
     [
         ({"source": {"data": "hub"}}, "fetches the data set 'hub' from the Hugging Face hub"),
         ({"source": {"data": "hub:a/b"}}, "fetches the data set 'hub:a/b'"),
-        ({"source": {"corpus": "docs", "chunk": {"tokenizer": "a/b"}}}, "fetches 'a/b' from the Hugging Face hub"),
         ({"system": {"name": "rag", "options": {"reader.model": "a/b"}}}, "fetches 'a/b' from the Hugging Face hub"),
         ({"system": {"name": "rag", "options": {"reader.trust_remote_code": "true"}}}, "runs the Python code that"),
         ({"system": {"name": "rag", "options": {"compressor": "provence", "compressor.model": "./here",

@@ -14,6 +14,10 @@ from clara_bench.documents import Chunks, read_folder
 from clara_bench.documents.chunks import _TOKEN, cut
 from clara_bench.documents.extract import read_document
 from clara_bench.errors import DataError
+from clara_bench.registry import Component
+from clara_bench.request import Request
+from clara_bench.sources import Source
+from clara_bench.trust import effects
 
 pytest.importorskip("pypdf")
 pytest.importorskip("bs4")
@@ -184,6 +188,11 @@ def test_nothing_is_lost_and_no_passage_is_too_long(text: str, tokens: int, over
 
 def test_scripts_without_blanks_are_cut_too() -> None:
     assert cut("東京は日本の首都です。", Chunks(4, 1)) == ["東京は日", "日本の首", "首都です", "す。"]
+
+
+def test_a_tokenizer_that_a_manifest_names_is_told_before_it_is_fetched() -> None:
+    request = Request("mine.toml", Component("closed-book"), "corpus", Source(chunk={"tokenizer": "a/b"}))
+    assert effects(request) == ["fetches 'a/b' from the Hugging Face hub, unless it is in the cache"]
 
 
 @pytest.mark.model
