@@ -128,7 +128,7 @@ def test_bad_options_are_refused_before_anything_is_loaded(classifier: Path) -> 
         ("llmlingua", {"segment": "0"}, "segment must be at least 1, got 0"),
         ("llmlingua", {"coarse": "nan"}, "'coarse': expected a finite number"),
         ("longllmlingua", {"spread": "-1"}, "spread must lie between 0 and 1"),
-        ("selective-context", {"unit": "page"}, "Invalid enum value 'page'"),
+        ("selective-context", {"unit": "page"}, "invalid enum value 'page'"),
     ):
         with pytest.raises(ConfigError, match=said):
             create("compressor", Component(name, options))
