@@ -7,6 +7,7 @@ never run, and no key is lost in silence (see keys.py).
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import re
 import tomllib
@@ -122,6 +123,24 @@ def convert(
     """
     with refusing(where, mend, error):
         return converter(kind, strict)(value)
+
+
+def refuse_repeated_keys(data: bytes, where: str) -> None:
+    """Refuse JSON with an object that has a key twice, of which decoders keep the last in silence.
+
+    Raises:
+        DataError: names the key.
+    """
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        once = dict(found)
+        if len(once) < len(found):
+            names = [name for name, _ in found]
+            raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' comes twice")
+        return once
+
+    with refusing(where, "Keep one of them"):
+        json.loads(data, object_pairs_hook=pairs)
 
 
 def read_toml(path: Path, mend: str = "Check the path", error: type[BenchError] = ConfigError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from clara_bench.documents.tables import delimiter_of, read_table, refuse_bomb, texts_of
 from clara_bench.errors import DataError
 from clara_bench.opening import read_bytes
-from clara_bench.parsing import decode, decode_lines
+from clara_bench.parsing import decode, decode_lines, refuse_repeated_keys
 
 EXPECTED = "Expected predictions, such as JSON lines of id and answer; docs/predictions.md shows every form"
 
@@ -74,6 +74,7 @@ def _json(path: Path, data: bytes) -> Content:
         return Content(path, tuple(Row(f"{path}: row {number}", value) for number, value in rows))
     where = f"{path}: row 1" if len(lines) == 1 else str(path)
     whole = decode(data, dict[str, Any], where, EXPECTED)
+    refuse_repeated_keys(data, where)
     return Content(path, (Row(where, whole),), whole)
 
 
@@ -103,12 +104,17 @@ def _table(path: Path, text: str) -> Iterator[Row]:
                 yield Row(f"{path}: row {number}", dict(zip(keys, cells, strict=False)) | _odd(keys, cells))
 
 
-ODD = "\x00fields"
-"""Key of the number of cells of a row that has others than the head names; no head holds it."""
+ODD = "\x00odd"
+"""Key, in a table's row, of why it does not fit the head; no head holds it."""
 
 
 def _odd(keys: list[str], cells: list[str]) -> dict[str, Any]:
-    return {} if len(keys) == len(cells) else {ODD: len(cells)}
+    twice = [key for key in keys if key and keys.count(key) > 1]
+    if twice:
+        return {ODD: f"the head names '{twice[0]}' twice. Give each column its own name"}
+    if len(keys) != len(cells):
+        return {ODD: f"{len(cells)} fields, the head names {len(keys)}. Quote fields that hold a delimiter"}
+    return {}
 
 
 def _archived(path: Path, data: bytes) -> Iterator[Row]:

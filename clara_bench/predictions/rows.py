@@ -28,9 +28,7 @@ def read_rows(rows: Sequence[Row]) -> Reading:
         if not isinstance(value, dict):
             raise DataError(f"{where}: expected an object, got {type(value).__name__}. {EXPECTED}")
         if ODD in value:
-            raise DataError(
-                f"{where}: {value[ODD]} fields, the head names {len(value) - 1}. Quote fields that hold a delimiter"
-            )
+            raise DataError(f"{where}: {value[ODD]}")
     found = dict.fromkeys(key for _, value in rows for key in value)
     own = [key for key in found if any(_are_marked(value.get(key)) for _, value in rows)]
     keys = checked(keys_of(found, own), rows[0].where)
