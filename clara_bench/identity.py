@@ -29,6 +29,7 @@ def of(built: Built) -> dict[str, Any]:
     identity = {
         **own(built.component, built.options, parts),
         "models": _decisive(described(built.instance)),
+        "found": list(built.models),
         "parts": [of(part) for part in parts],  # those that no option names
     }
     if ".py:" not in built.chosen.name:

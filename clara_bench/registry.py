@@ -217,10 +217,13 @@ class Built:
     instance: Any
     """None for one that is chosen and not built."""
     parts: tuple[Built, ...] = ()
+    models: tuple[str, ...] = ()
+    """Fingerprints of the models that it found while it was built."""
 
 
 _shared: ContextVar[tuple[frozenset[str], dict[str, Built]] | None] = ContextVar("shared", default=None)
 _parts: ContextVar[list[Built] | None] = ContextVar("parts", default=None)
+_models: ContextVar[list[str] | None] = ContextVar("models", default=None)
 
 
 @contextlib.contextmanager
@@ -265,13 +268,22 @@ def build(kind: Kind, chosen: Component) -> Built:
 def _build(kind: Kind, chosen: Component) -> Built:
     blank = unbuilt(kind, chosen)
     parts: list[Built] = []
-    token = _parts.set(parts)
+    models: list[str] = []
+    tokens = _parts.set(parts), _models.set(models)
     try:
         with plugin_errors(f"{kind} '{chosen.name}' cannot be made"):
             instance = blank.component() if blank.options is None else blank.component(blank.options)
     finally:
-        _parts.reset(token)
-    return dataclasses.replace(blank, instance=instance, parts=tuple(parts))
+        _parts.reset(tokens[0])
+        _models.reset(tokens[1])
+    return dataclasses.replace(blank, instance=instance, parts=tuple(parts), models=tuple(models))
+
+
+def found_model(fingerprint: str) -> None:
+    """Take note that the component which is being built uses this model, whether or not it says so itself."""
+    models = _models.get()
+    if models is not None:
+        models.append(fingerprint)
 
 
 def unbuilt(kind: Kind, chosen: Component) -> Built:

@@ -22,10 +22,11 @@ import msgspec
 
 from clara_bench.cache import digest, write_atomic
 from clara_bench.errors import BenchError, DataError
-from clara_bench.manifest import Manifest, read_manifest
+from clara_bench.manifest import Manifest, json_bytes, read_manifest
 from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode_lines
 from clara_bench.recording import check_answer, check_record
+from clara_bench.redaction import redacted
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -191,8 +192,11 @@ def publish(run: Run, root: Path) -> Path:
         raise DataError(f"{target} holds a run that is not published. Choose another folder with --to")
     for name in ("questions.jsonl", "records.jsonl"):
         write_atomic(target / f"{name}.gz", gzip.compress(content(run.path / name), mtime=0))
-    for name in ("scores.json", "manifest.json"):  # the manifest last: it makes the folder a run
-        write_atomic(target / name, (run.path / name).read_bytes())
+    write_atomic(target / "scores.json", (run.path / "scores.json").read_bytes())
+    told = (run.path / "manifest.json").read_bytes()
+    if run.manifest["schema"] == 1:  # which was written with whatever was given
+        told = json_bytes(redacted(run.manifest))
+    write_atomic(target / "manifest.json", told)  # last: it makes the folder a run
     return target
 
 

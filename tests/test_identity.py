@@ -223,6 +223,20 @@ def test_questions_computed_together_count_only_where_they_can_change_an_answer(
     assert together(6)
 
 
+def test_a_model_that_a_plugin_finds_counts_though_it_says_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / "model" / name).write_text("{}")
+    (tmp_path / "mine.py").write_text(
+        "from clara_bench.read.models import find\n"
+        f"class Mine:\n    def __init__(self):\n        self.model = find({str(tmp_path / 'model')!r})\n"
+    )
+    before = key("reader", f"{tmp_path / 'mine.py'}:Mine")
+    assert key("reader", f"{tmp_path / 'mine.py'}:Mine") == before
+    (tmp_path / "model" / "model.safetensors").write_text("other weights")
+    assert key("reader", f"{tmp_path / 'mine.py'}:Mine") != before
+
+
 @pytest.mark.model
 @pytest.mark.parametrize(
     ("kind", "name"),

@@ -136,6 +136,24 @@ def test_a_run_that_was_given_a_secret_is_not_repeated_without_it(told: Any) -> 
     assert "does not tell the option reader.api_key, which was secret" in done.output
 
 
+def test_a_run_of_the_first_version_is_published_without_them(told: Any, tmp_path: Path) -> None:
+    manifest = next(path for path in told()[1] if path.name == "manifest.json")
+    found = json.loads(manifest.read_text())
+    given = {"reader.base_url": "https://someone:hunter2@host", "x": f"{tmp_path}/y"}
+    found["request"]["system"] = {"name": "closed-book", "options": given}
+    found |= {"schema": 1, "models": {}, "system": {**found["system"], "options": {}}, "identity": {
+        "task": "capitals", "version": 1, "seed": 0, "setting": "closed", "questions": found["questions"]["hash"],
+        "candidates": found["candidates"]["hash"], "system": "closed-book", "options": {}, "models": {},
+    }}  # fmt: skip
+    del found["digest"], found["sessions"][0]["digest"]
+    manifest.write_text(json.dumps(found))
+    done = CliRunner().invoke(main, ["publish", str(manifest.parent), "--to", str(tmp_path / "results")])
+    assert done.exit_code == 0, done.output
+    [published] = (tmp_path / "results").rglob("manifest.json")
+    options = json.loads(published.read_text())["request"]["system"]["options"]
+    assert options == {"reader.base_url": "https://host", "x": "~/y"}
+
+
 def test_the_home_folder_of_whoever_repeats_a_run_is_theirs(
     capitals: Path, tmp_path: Path, oracle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 @click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
               help="First stage of the settings retrieved and injected.")  # fmt: skip
 @click.option("--depth", default=20, show_default=True, help="Candidates a question in retrieved and injected.")
-@click.option("--limit", type=int, metavar="N", help="A seeded sample of N questions a task.")
+@click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    help="The first N questions of a seeded order; a larger N later adds to the same run.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the intervals.")
 @click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
 @click.option("--label", default="", help="The system's name on the leaderboard.")

@@ -23,6 +23,7 @@ from clara_bench.bars import without_bars
 from clara_bench.cache import building, cache_dir, digest, file_digest
 from clara_bench.errors import BackendError
 from clara_bench.parsing import read_json
+from clara_bench.registry import found_model
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0
@@ -60,12 +61,13 @@ def find(name: str, revision: str | None = None, code: bool = False, weights: bo
     """
     model = _find(name, revision, code, weights)
     base = _base(model) if weights else None
-    if base is None:
-        return model
-    below = _find(base.base_model_name_or_path, base.revision, code, weights)
-    if _base(below) is not None:
-        raise BackendError(f"model '{name}' is an adapter of '{below.name}', which is one too. Merge one of them")
-    return replace(model, fingerprint=f"{model.fingerprint}+{below.fingerprint}")
+    if base is not None:
+        below = _find(base.base_model_name_or_path, base.revision, code, weights)
+        if _base(below) is not None:
+            raise BackendError(f"model '{name}' is an adapter of '{below.name}', which is one too. Merge one of them")
+        model = replace(model, fingerprint=f"{model.fingerprint}+{below.fingerprint}")
+    found_model(model.fingerprint)
+    return model
 
 
 class AdapterConfig(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,40 @@ def test_a_folder_is_known_by_its_content(tiny_folder: Path, copied: Path) -> No
     assert find(str(copied)).fingerprint == original.fingerprint
     (copied / "generation_config.json").write_text("{}")
     assert find(str(copied)).fingerprint != original.fingerprint
+
+
+@pytest.fixture
+def adapter(copied: Path, tmp_path: Path) -> Path:
+    """A folder as PEFT writes it, with the base that it names."""
+    folder = Path(shutil.copytree(copied, tmp_path / "adapter"))
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(copied), "revision": None}))
+    return folder
+
+
+def test_an_adapter_is_known_by_its_base_too(adapter: Path, copied: Path) -> None:
+    before = find(str(adapter)).fingerprint
+    assert find(str(adapter)).fingerprint == before
+    (copied / "generation_config.json").write_text("{}")
+    assert find(str(adapter)).fingerprint != before
+
+
+def test_an_adapter_of_an_adapter_and_one_without_its_base_are_refused(adapter: Path, copied: Path) -> None:
+    shutil.copy(adapter / "adapter_config.json", copied)
+    with pytest.raises(BackendError, match=r"is an adapter of .* which is one too"):
+        find(str(adapter))
+    shutil.rmtree(copied)
+    with pytest.raises(BackendError, match="no such file or folder"):
+        find(str(adapter))
+
+
+def test_code_that_comes_with_a_model_counts_where_it_may_run(copied: Path) -> None:
+    (copied / "parts").mkdir()
+    (copied / "parts" / "layers.py").write_text("one")
+    before = find(str(copied), code=True).fingerprint, find(str(copied)).fingerprint
+    (copied / "parts" / "layers.py").write_text("two")
+    after = find(str(copied), code=True).fingerprint, find(str(copied)).fingerprint
+    assert after[0] != before[0] and after[1] == before[1]
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "nowhere", "a/b/c", "x/model.gguf", "~/nowhere"])
