@@ -74,14 +74,14 @@ def test_a_foreign_name_does_not_change_how_an_english_corpus_is_cut() -> None:
         assert (len(ranking), len(told)) == (found, 1 - found)
 
 
-@pytest.mark.parametrize(("asked", "found"), [("Beyoncé", "b"), ("Beyonce\u0301", "b")], ids=["composed", "decomposed"])
-def test_a_name_is_found_however_its_accents_are_spelled(asked: str, found: str) -> None:
+@pytest.mark.parametrize("asked", ["Beyoncé", "Beyonce\u0301"], ids=["composed", "decomposed"])
+def test_a_name_is_found_however_its_accents_are_spelled(asked: str) -> None:
     for spelled in ("NFC", "NFD"):
         retriever = BM25(BM25.Options())
         name = unicodedata.normalize(spelled, "Beyoncé sings")
         retriever.index({"a": Passage("a", "", "Rihanna sings"), "b": Passage("b", "", name)})
         [ranking] = retriever.retrieve([Question("q", asked)], 5)
-        assert [ranked.passage_id for ranked in ranking] == [found]
+        assert [ranked.passage_id for ranked in ranking] == ["b"]
 
 
 def test_words_of_one_letter_count_where_the_pattern_says_so() -> None:
