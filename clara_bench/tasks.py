@@ -171,5 +171,9 @@ def _refuse_contradictions(task: Task, where: str) -> None:
         raise ConfigError(f"{where}: main_metric '{task.main_metric}' is not among metrics: {', '.join(task.metrics)}")
     if task.default_setting not in task.settings:
         raise ConfigError(f"{where}: default_setting '{task.default_setting}' is not among settings")
+    known = {*task.sources.local.splits, *(task.sources.hub.splits if task.sources.hub else ()), "dev"}
+    for split in task.counts:
+        if split not in known:
+            raise UnknownName("split", split, known, where=f"{where}: counts")
     if task.sha256 and not task.data:
         raise ConfigError(f"{where}: sha256 is the checksum of 'data', which is not given")

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
+from clara_bench.escaping import shortened
 from reference import backbone as backbones
 from reference.backbone import Loaded
 from reference.config import Adapters
@@ -123,8 +124,9 @@ def _tokenizer(folder: Path) -> Any:
 
     try:
         return PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / 'tokenizer'}: no tokenizer can be read: {error}") from error
+    except Exception as error:  # a damaged file makes the libraries raise whatever they stumble over
+        said = shortened(" ".join(str(error).split()), 300)
+        raise DataError(f"{folder / 'tokenizer'}: no tokenizer can be read: {said}. Copy it again") from error
 
 
 def load(

@@ -345,6 +345,8 @@ def plan(
     from reference import plan as library
 
     names = list(stages) or list(chosen.stages)
+    if not names:
+        raise ConfigError(f"{config}: it has no stages. Expected [stages.NAME]")
     plans = [library.plan(chosen, name, gpus, nodes, architecture) for name in names]
     columns = [one.column() for one in plans]
     print_table(["stage", *names], [[label, *(column[label] for column in columns)] for label in columns[0]])

@@ -41,6 +41,11 @@ class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     start: Literal["plain", "identity", "lexical"] = "lexical"
     """How attention begins: as the library does it, near the identity, or as a match of rare words (start.py)."""
 
+    def __post_init__(self) -> None:
+        """Refuse heads that do not come out even; rotary positions turn pairs of numbers."""
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size is {self.hidden_size}, expected a multiple of twice its {self.heads} heads")
+
 
 class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The causal language model that plays every role."""

@@ -11,13 +11,15 @@ Shapes: B rows, T tokens, H hidden, V vocabulary.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from clara_bench import DataError
+from clara_bench import ConfigError, DataError
+from clara_bench.escaping import shortened
 from reference.config import Adapters
 
 
@@ -140,7 +142,11 @@ def lora_config(adapters: Adapters) -> Any:
 def _adapted(model: Any, adapters: Adapters) -> Any:
     from peft import inject_adapter_in_model
 
-    model = inject_adapter_in_model(lora_config(adapters), model).train(model.training)
+    try:
+        model = inject_adapter_in_model(lora_config(adapters), model).train(model.training)
+    except (ValueError, TypeError, re.error) as error:  # `targets` may be a regular expression
+        said = shortened(" ".join(str(error).split()), 200)
+        raise ConfigError(f"model.adapters.targets is {adapters.targets!r}, which fits no layer: {said}") from error
     for name, parameter in model.named_parameters():
         if "lora_" in name:  # float32 whatever the backbone has, as PEFT itself does
             parameter.data = parameter.data.float()

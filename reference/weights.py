@@ -42,7 +42,7 @@ def read(path: Path, sha256: str | None) -> dict[str, Tensor]:
     """The tensors in a file, those in int8 as float32.
 
     Raises:
-        DataError: there is no such file, or it is not the one with this SHA-256.
+        DataError: there is no such file, it is not the one with this SHA-256, or a number in it is none.
     """
     try:
         if digest(path) != sha256:
@@ -51,7 +51,13 @@ def read(path: Path, sha256: str | None) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     scales = {name.removesuffix(_SCALE): tensors.pop(name) for name in list(tensors) if name.endswith(_SCALE)}
-    return tensors | {name: tensors[name].float() * scale for name, scale in scales.items()}
+    if scales.keys() - tensors.keys():
+        raise DataError(f"{path}: a scale without its tensor: '{min(scales.keys() - tensors.keys())}'. Copy it again")
+    whole = tensors | {name: tensors[name].float() * scale for name, scale in scales.items()}
+    for name, tensor in whole.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(f"{path}: tensor '{name}' holds a number that is not finite. Copy it, or train again")
+    return whole
 
 
 def digest(path: Path) -> str:

@@ -113,6 +113,7 @@ def test_a_message_is_one_line_of_a_length_that_can_be_read() -> None:
     [
         ["leaderboard", "\udcff"],
         ["leaderboard", "a\x1b[31m"],
+        ["publish", "--to", ""],
         ["\x1b[31m"],
         ["run", "-t", "nq", "-s", "rag", "--label", "x\x00"],
         ["run", "--limit", "\x9b1"],
@@ -121,7 +122,7 @@ def test_a_message_is_one_line_of_a_length_that_can_be_read() -> None:
 def test_an_argument_that_is_no_text_is_refused_at_the_door(arguments: list[str]) -> None:
     code, text = invoke(*arguments)
     assert code == 2
-    assert re.search(rf"Error: argument {len(arguments)} (is not UTF-8|holds a control character): '", text)
+    assert re.search(rf"Error: argument {len(arguments)} (is not UTF-8|holds a control character|is empty)", text)
     assert not RAW.search(text)
 
 

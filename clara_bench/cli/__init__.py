@@ -76,11 +76,13 @@ class Commands(click.Group):
 
 
 def refuse_strange(argument: str, where: str) -> None:
-    """Refuse an argument that is no text: bytes that are not UTF-8, or control characters.
+    """Refuse an argument that is no text: bytes that are not UTF-8, control characters, or nothing at all.
 
     Raises:
         BadInput: with the argument as far as it can be shown.
     """
+    if not argument:
+        raise BadInput(f"{where} is empty, as from a variable that is not set. Give a value, or leave it out")
     strange = [character for character in argument if category(character) in _STRANGE and character not in "\n\t"]
     if strange:
         kind = "is not UTF-8" if category(strange[0]) == "Cs" else "holds a control character"

@@ -193,7 +193,7 @@ def _from_gguf(name: str, path: Path) -> Model:
         return Model(name, path.parent, path.name, fingerprint)
     folder = cache_dir("models") / f"{path.stem}-{weights[:16]}"
     if not folder.is_dir():
-        with building(folder) as scratch:
+        with building(folder) as scratch, without_bars():
             _unpack(Model(name, path.parent, path.name, fingerprint), scratch)
     return Model(name, folder, None, fingerprint)
 

@@ -130,6 +130,21 @@ def test_a_damaged_or_missing_file_is_named(tiny, tmp_path, name):
         checkpoint.load(tmp_path / "c")
 
 
+def test_weights_that_are_no_numbers_are_named(tmp_path):
+    sha256 = weights.write({"a": torch.ones(3), "b": torch.tensor([1.0, float("nan")])}, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match=r"w.safetensors: tensor 'b' holds a number that is not finite"):
+        weights.read(tmp_path / "w.safetensors", sha256)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_named(tiny, tmp_path):
+    checkpoint.save(make(tiny), tmp_path / "c")
+    file = tmp_path / "c" / "tokenizer" / "tokenizer.json"
+    for content in (b"[" * 100_000, file.read_bytes().replace(b"vocab", b"vocap", 1)):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"tokenizer: no tokenizer can be read: .{1,400}Copy it again"):
+            checkpoint.load(tmp_path / "c")
+
+
 def test_half_precision_halves_the_files_and_keeps_the_model(model, tmp_path):
     for name, dtype in (("whole", None), ("half", "float16")):
         checkpoint.save(model, tmp_path / name, dtype=dtype)

@@ -216,6 +216,19 @@ def test_an_architecture_is_read_from_a_file_or_refused(tmp_path: Path):
         plan(shipped("tiny"), "text", file=file)
 
 
+@pytest.mark.parametrize("targets", ["x", "", "(", ("nq",), ()])
+def test_adapters_that_fit_no_layer_are_refused(targets: Any):
+    over = {"model": {"adapters": {"kind": "lora", "targets": targets}}}
+    with pytest.raises(ConfigError, match=r"model.adapters.targets is .*, which fits no layer"):
+        plan(load(config_file("debug"), over), "text")
+
+
+def test_a_config_without_stages_is_no_plan(tmp_path: Path):
+    (tmp_path / "none.toml").write_text('description = "nothing"')
+    said = CliRunner().invoke(main, ["plan", str(tmp_path / "none.toml")])
+    assert said.exit_code == 2 and "it has no stages" in said.output
+
+
 def test_a_plan_is_shown_and_a_batch_that_does_not_divide_is_refused():
     done = CliRunner().invoke(main, ["plan", "mistral-7b", "--stage", "pretrain", "--gpus", "8", "--nodes", "2"])
     assert done.exit_code == 0 and "7,241,732,096" in done.output and "128 = 2 x 4 x 16" in done.output

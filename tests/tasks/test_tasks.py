@@ -70,6 +70,7 @@ def test_a_task_of_ones_own_needs_five_lines(tmp_path: Path) -> None:
         ("title = 3", "expected str at $.title, got int"),
         ('main_metric = "recall@5"', "main_metric 'recall@5' is not among metrics: em, f1"),
         ('settings = ["gold"]', "default_setting 'corpus' is not among settings"),
+        ("[counts]\ndef = [7405]", "counts: unknown split 'def'. Did you mean 'dev'?"),
         ("[counts]\ndev = 7405", "expected array at $.counts[...], got int"),
         ("= 3", "task.toml: not TOML"),
     ],
