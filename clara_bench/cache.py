@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -94,3 +95,40 @@ def building(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.exists():  # else another process was first, with the same content
                 raise
+
+
+def lock(file: int, folder: Path) -> None:
+    """Hold an open file for this process alone until it is closed; a warning where the system or the disk cannot.
+
+    Raises:
+        BackendError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        warnings.warn(f"this system cannot lock {folder}: let no other process write to it", stacklevel=3)
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            said = f"another process is writing to {folder}. Wait for it or choose another --out"
+            raise BackendError(said) from None
+        warnings.warn(f"{folder} cannot be locked ({error.strerror}): let no other process write to it", stacklevel=3)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """In the block no other process that asks so writes to a folder, which is made if it is not there.
+
+    Raises:
+        BackendError: another process does, or the folder cannot be written to.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        lock(file, folder)
+        yield
+    finally:
+        os.close(file)

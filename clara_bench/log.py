@@ -6,15 +6,13 @@ a run that was killed, or whose disk was full, is gone on with by the same comma
 
 from __future__ import annotations
 
-import errno
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from clara_bench.cache import disk_errors
+from clara_bench.cache import disk_errors, lock
 from clara_bench.errors import BackendError
 from clara_bench.recording import check_record
 from clara_bench.results import packed
@@ -41,7 +39,7 @@ class RecordLog:
         with disk_errors(self.path):
             self._file = os.open(self.path, flags, 0o644)
         try:
-            _lock(self._file, folder)
+            lock(self._file, folder)
             with disk_errors(self.path):
                 os.ftruncate(self._file, _whole(self._file))
         except BaseException:
@@ -78,21 +76,6 @@ class RecordLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _lock(file: int, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        warnings.warn(f"this system cannot lock {folder}: let no other process write to it", stacklevel=2)
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            said = f"another process is writing to {folder}. Wait for it or choose another --out"
-            raise BackendError(said) from None
-        warnings.warn(f"{folder} cannot be locked ({error.strerror}): let no other process write to it", stacklevel=2)
 
 
 def _whole(file: int) -> int:

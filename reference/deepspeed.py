@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from clara_bench import ConfigError
+from clara_bench import BackendError, ConfigError
 from reference.config import Optimiser, Parallel, TrainConfig
 
 LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -137,8 +137,16 @@ def connect() -> Process:
 
     Raises:
         ConfigError: a launcher told this process only half of what it needs to know.
+        BackendError: no connection can be made.
     """
     _on_cpu_if_no_gpu()
+    try:
+        return _joined()
+    except (OSError, RuntimeError) as error:
+        raise BackendError(f"the processes cannot be connected: {' '.join(str(error).split())[:300]}") from error
+
+
+def _joined() -> Process:
     if torch.distributed.is_initialized():
         os.environ.setdefault("LOCAL_RANK", "0")
     elif not launched(os.environ):

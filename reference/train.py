@@ -1,5 +1,6 @@
 """The training loop: one for every stage, on one process or many, that goes on where it was stopped.
 
+    OUT/lock            held while a process trains here
     OUT/stage.json      what is trained, from what, and on what; another run is refused
     OUT/log.jsonl       a line a step, and one an evaluation
     OUT/tensorboard/    the same to look at
@@ -24,6 +25,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from clara_bench import BenchError, ConfigError
+from clara_bench.cache import locked
 from reference import deepspeed as parallel
 from reference.candidates import Remembered
 from reference.config import RETRIEVING, Config, TrainConfig
@@ -86,14 +88,16 @@ def train(
     with parallel.quiet():
         process = parallel.connect()
         _check(settings, process, remembered)
-        stage = Stage(set_out(model, settings) if model else begin(config, name), settings, remembered)
-        stage.centre(rows)
-        state = open_run(out, stage, name, process, resume, data)
-        if not state.finished:
-            said = {"data": dict(data or {}), **(notes or {})}
-            run = _start(stage, name, rows, out, process, state, evaluate, said)
-            with nullcontext() if process.rank else Record(out, name, state.step, settings.steps, progress) as record:
-                _loop(run, state, record)
+        with nullcontext() if process.rank else locked(out):
+            stage = Stage(set_out(model, settings) if model else begin(config, name), settings, remembered)
+            stage.centre(rows)
+            state = open_run(out, stage, name, process, resume, data)
+            if not state.finished:
+                said = {"data": dict(data or {}), **(notes or {})}
+                run = _start(stage, name, rows, out, process, state, evaluate, said)
+                log = nullcontext() if process.rank else Record(out, name, state.step, settings.steps, progress)
+                with log as record:
+                    _loop(run, state, record)
     return out / "best"
 
 

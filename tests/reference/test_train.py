@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from clara_bench import BackendError, BenchError, ConfigError, DataError
+from clara_bench.cache import locked
 from reference import checkpoint
 from reference.data import Row, Turn
 from reference.manifest import read_manifest
@@ -336,6 +337,13 @@ def test_27_a_universal_checkpoint_keeps_rates_and_moments_of_both_groups_under_
     before, after = logged(tmp_path / "whole"), logged(tmp_path / "moved")
     for one, other in zip(before, after, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_two_trainings_never_write_to_one_folder(tmp_path):
+    with locked(tmp_path / "run"), pytest.raises(BackendError, match="another process is writing to"):
+        run(tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["lock"]
+    run(tmp_path / "run", steps=1)
 
 
 def test_evaluations_do_not_change_what_is_learned(tmp_path):
