@@ -297,7 +297,7 @@ def test_published_weights_run_from_end_to_end_under_their_own_name(released, fo
     system = create("system", Component("clara", options))
     assert (system.traits.compressor, system.traits.weights) == (released.method, "official, unverified")
     system.index({"a": Passage("a", "Oslo", "Oslo is the capital."), "b": Passage("b", "Rome", "Rome is old.")})
-    [answer] = system.answer([Question("q", "What is the capital?")])
+    [answer] = system.answer([Question("q", "What is the old capital?")])
     assert answer.usage.context_positions == sum(len(memory) + 1 for memory in load(folder).compress(
         ["Oslo\nOslo is the capital.", "Rome\nRome is old."]
     ))  # fmt: skip
