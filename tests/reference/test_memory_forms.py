@@ -147,7 +147,7 @@ def test_the_last_vectors_depend_on_the_first_segment_through_its_vectors_alone(
 @pytest.mark.parametrize(("settings", "message"), [
     ({"model": {"memory": {"form": "recurrent", "layout": "padded"}}}, "layout 'padded' knows no segments"),
     ({"model": {"memory": {"form": "recurrent"}}, "stages": {"text": {"parallel": {"zero": 3}}}}, "zero is 3"),
-    ({"model": {"memory": {"form": "recurrent", "segment_tokens": 0}}}, "Expected `int` >= 1"),
+    ({"model": {"memory": {"form": "recurrent", "segment_tokens": 0}}}, "expected int >= 1"),
 ])  # fmt: skip
 def test_settings_that_segments_cannot_have_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):

@@ -328,7 +328,7 @@ def test_a_folder_without_a_store_is_an_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         Store(tmp_path)
     (tmp_path / "store.json").write_text('{"schema": 2}')
-    with pytest.raises(DataError, match="not the description of a store"):
+    with pytest.raises(DataError, match=r"store\.json: .* Build the store first"):
         Store(tmp_path)
 
 
