@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -12,8 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from clara_bench import ConfigError, results, runner, sources, tasks
+from clara_bench.cache import file_digest
+from clara_bench.cli import main
 from clara_bench.errors import BackendError
 from clara_bench.first_stage import FirstStage
 from clara_bench.log import RecordLog
@@ -70,6 +74,18 @@ def test_the_same_run_started_again_asks_nothing(go: Go, tmp_path: Path) -> None
 @pytest.mark.parametrize("change", [{"seed": 1}, {"complete_gold": True}, {"setting": "distractor"}])
 def test_another_request_is_another_directory(go: Go, change: dict[str, object]) -> None:
     assert go(**change).path != go().path
+
+
+def test_another_batch_is_the_same_run_and_goes_on(go: Go, tmp_path: Path) -> None:
+    calls = {"calls": str(tmp_path / "calls.txt")}
+    run = go(calls, batch=3)
+    lines = (run.path / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (run.path / "records.jsonl").write_bytes(b"".join(lines[:4]))
+    (tmp_path / "calls.txt").unlink()
+    again = go(calls, batch=7)
+    assert again.path == run.path
+    assert (tmp_path / "calls.txt").read_text().split() == [f"q{n}" for n in range(4, 10)]
+    assert [record.id for record in again.records()] == [f"q{n}" for n in range(10)]
 
 
 def test_another_option_is_another_directory(go: Go) -> None:
@@ -341,3 +357,31 @@ def test_a_full_disk_is_said_so_and_loses_no_record(go: Go, monkeypatch: pytest.
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     assert (run.path / "records.jsonl").read_bytes() == b"".join(kept[:3])
+
+
+def test_a_run_of_the_first_version_is_repeated_with_the_sample_that_it_drew(
+    go: Go, tmp_path: Path, capitals: Path
+) -> None:
+    drawn = go(limit=4, sampling="draw")
+    expected = random.Random(0).sample(range(10), 4)
+    assert asked(drawn) == [f"q{n}" for n in sorted(expected)] != asked(go(limit=4))
+    assert go(limit=5, sampling="draw").path != drawn.path
+    found = dict(drawn.manifest)
+    request = {key: value for key, value in found["request"].items() if key != "sampling"}
+    file = Path(found["system"]["name"].rpartition(":")[0])
+    then = {
+        "task": "capitals", "version": 1, "setting": "corpus", "seed": 0, "questions": found["questions"]["hash"],
+        "candidates": found["candidates"]["hash"], "system": found["system"]["name"], "models": found["models"],
+        "options": found["system"]["options"], "plugin": file_digest(file),
+    }  # fmt: skip
+    sessions = [{key: value for key, value in one.items() if key != "digest"} for one in found["sessions"]]
+    old = {**found, "schema": 1, "request": request, "identity": then, "sessions": sessions}
+    del old["digest"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    again = ["run", "--manifest", str(tmp_path / "old.json"), "--trust", "--out", str(tmp_path / "again")]
+    done = CliRunner().invoke(main, again)
+    assert done.exit_code == 0, done.output
+    [repeated] = results.find_runs(tmp_path / "again")
+    assert asked(repeated) == asked(drawn)
+    file.write_text(file.read_text() + "# edited")
+    assert "It was not run" in CliRunner().invoke(main, again).output
