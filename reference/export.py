@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clara_bench import ConfigError
+from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode
 from reference import checkpoint
 from reference.manifest import MANIFEST, read_manifest
@@ -93,7 +94,7 @@ def lineage(folder: Path) -> Iterator[Trained]:
 
 
 def _log(*places: Path) -> str:
-    return next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
+    return next((read_bytes(place).decode(errors="replace") for place in places if place.is_file()), "")
 
 
 def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import IO, TypeVar
 import msgspec
 
 from clara_bench import ConfigError, DataError
+from clara_bench.opening import read_bytes
 from clara_bench.parsing import decode, decode_lines
 from reference.assignments import VERSION
 from reference.teacher import Written
@@ -59,7 +60,7 @@ def begun(path: Path, header: msgspec.Struct, line: type[Line]) -> list[Line]:
         ConfigError: it was begun with other settings.
         DataError: it is no journal.
     """
-    whole, _, broken = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    whole, _, broken = read_bytes(path).rpartition(b"\n") if path.exists() else (b"", b"", b"")
     if not whole:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as journal:

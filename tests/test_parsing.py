@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,21 @@ def test_a_misspelt_key_of_a_row_is_refused_and_another_one_passed_over(key: str
     assert convert({"text": "a", "title": "b", "titles": "c"}, Row, "row 1") == Row("a", "b")
     with pytest.raises(DataError, match=r"row 1: unknown key 'tit.*Did you mean 'title'|row 1: unknown key 'Title'"):
         decode(msgspec.json.encode({"text": "a", key: "b"}), Row, "row 1")
+
+
+OWN = {
+    "clara_bench/codebase.py": "source code, which is parsed and not decoded",
+    "clara_bench/provenance.py": "/proc/cpuinfo",
+    "clara_bench/results.py": "copied byte by byte",
+    "clara_bench/scoring.py": "compared byte by byte",
+    "clara_bench/suites.py": "a resource of the package",
+    "clara_bench/tasks.py": "a resource of a package",
+}
+
+
+def test_files_are_read_through_the_door_and_nowhere_else() -> None:
+    root = Path(opening.__file__).parents[1]
+    files = [file for package in ("clara_bench", "reference") for file in (root / package).rglob("*.py")]
+    assert len(files) > 100
+    around = {str(file.relative_to(root)) for file in files if re.search(r"\.read_(text|bytes)\(", file.read_text())}
+    assert around <= OWN.keys(), "read by clara_bench.opening, or say here why not"
