@@ -475,7 +475,7 @@ def test_what_cannot_be_trained_here_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         run(tmp_path, parallel={"precision": "fp16", "micro_batch": 4})
     (tmp_path / "file").touch()
-    with pytest.raises(BackendError, match="Choose another folder"):
+    with pytest.raises(BackendError, match="choose another folder"):
         run(tmp_path / "file")
 
 
