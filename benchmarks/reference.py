@@ -30,14 +30,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from clara_bench.read.models import DEFAULT_MODEL
 from clara_bench.worlds import WorldConfig, generate
-from reference import backbone
-from reference.config import Adapters, Backbone, Memory, ModelConfig, TrainConfig
-from reference.data import Row, Turn
-from reference.model import Clara
-from reference.prompts import memory_block
-from reference.similarity import cosine
-from reference.stages import Stage
-from reference.store import Store
+from reference.data.row import Row, Turn
+from reference.memory.store import Store
+from reference.model import backbone
+from reference.model.clara import Clara
+from reference.model.prompts import memory_block
+from reference.objectives.stages import Stage
+from reference.selection.similarity import cosine
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, TrainConfig
 
 BLOCK = 200
 """Passages that each way of compressing takes in turn."""

@@ -14,8 +14,8 @@ import click
 from clara_bench import ConfigError, __version__
 from clara_bench.cli import Commands
 from clara_bench.terminal import note, print_table, say
-from reference.config import Config, load
-from reference.overrides import read_overrides
+from reference.settings.config import Config, load
+from reference.settings.overrides import read_overrides
 
 FOLDER = click.Path(path_type=Path)
 ROLES = click.Choice(["compressor", "reasoner", "generator"])
@@ -71,8 +71,8 @@ def train(
     if start is not None:
         tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
     chosen = _config(config, tables)
-    from reference.launch import run_stage
-    from reference.manifest import read_manifest
+    from reference.training.launch import run_stage
+    from reference.weights.manifest import read_manifest
 
     best = run_stage(chosen, stage, out, store, resume)
     if _first_process():
@@ -96,7 +96,7 @@ def rows(recipe: str, data: Path, out: Path) -> None:
     """
     from reference.rows import build
     from reference.rows.recipe import load as load_recipe
-    from reference.shipped import recipe_file
+    from reference.settings.shipped import recipe_file
 
     chosen = load_recipe(recipe_file(recipe))
     built = build.build(chosen, data, out, note)
@@ -122,7 +122,7 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
       clara-reference encode runs/tiny/joint/best corpus.jsonl --store memories
       clara-bench run -t hotpotqa -s clara -o checkpoint=runs/tiny/joint/best -o store=memories
     """
-    from reference.encode import fill
+    from reference.systems.encode import fill
 
     filled, built = fill(checkpoint, documents, store, precision, _part(part), device)
     for name in built.rebuilt:
@@ -155,7 +155,7 @@ def lens(
     Example:
       clara-reference lens runs/tiny/joint/best --questions 500 --picture lens.png
     """
-    from reference.lens_report import check_picture, look, questions_of
+    from reference.lens.report import check_picture, look, questions_of
 
     if picture is not None:
         check_picture(picture)
@@ -198,12 +198,13 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
     from itertools import islice
 
     from clara_bench.retrieve.progress import progress
-    from reference import synthesize as library
-    from reference.assignments import KINDS
-    from reference.teacher import Settings
+    from reference.data.documents import read_documents
+    from reference.synthesis import synthesize as library
+    from reference.synthesis.prompts import KINDS
+    from reference.synthesis.teacher import Settings
 
     settings = Settings(kinds=tuple(kinds) or KINDS, **given)
-    held = list(islice(library.read_documents(documents), limit))
+    held = list(islice(read_documents(documents), limit))
     with progress("writing", len(held) * len(settings.kinds), "answers") as advance:
         statistics = library.synthesize(held, out, settings, lambda _: advance(1))
     say(library.table(statistics))
@@ -232,7 +233,7 @@ def teach(
       clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000
     """
     chosen = _config(config, read_overrides(overrides, stage))
-    from reference import teach as library
+    from reference.synthesis import distillation as library
 
     done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device)
     say(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
@@ -252,7 +253,7 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
       clara-reference export runs/tiny/joint-8x/best shipped/tiny-8x
       clara-reference export runs/tiny/text/best shipped/tiny-text --role generator
     """
-    from reference import export as library
+    from reference.weights import export as library
 
     size = library.export(checkpoint, out, roles, dtype)
     say(f"{out}: {size / 1e6:.1f} MB")
@@ -272,7 +273,7 @@ def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
       clara-reference adapter runs/reader/text/last runs/reader/adapter
       clara-bench run -t nq -s rag -o reader.adapter=runs/reader/adapter --setting distractor --limit 5
     """
-    from reference.adapter import write_adapter
+    from reference.weights.adapter import write_adapter
 
     size = write_adapter(checkpoint, role, out, dtype)
     say(f"{out}: {size / 1e6:.1f} MB")
@@ -294,7 +295,7 @@ def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Seq
       clara-reference import mistral-7b CLaRa-7B-E2E/compression-16 runs/apple-16 --unpickle
       clara-bench run -t hotpotqa -s clara -o checkpoint=runs/apple-16 --setting distractor
     """
-    from reference import published as library
+    from reference.published import convert as library
 
     roles = library.convert(_config(config, read_overrides(overrides)), folder, out, unpickle)
     say(f"{out}: {', '.join(roles)}; official weights, unverified")
@@ -316,7 +317,7 @@ def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bo
       clara-reference import-naver naver/cocom-v1-16-mistral-7b runs/cocom-16
       clara-bench run -t hotpotqa -s clara -o checkpoint=runs/pisco -o retriever=bm25
     """
-    from reference import published as library
+    from reference.published import convert as library
 
     roles = library.convert_naver(source, out, backbone, dtype, unpickle)
     say(f"{out}: {', '.join(roles)}; official weights, unverified")
@@ -342,7 +343,7 @@ def plan(
     if gpus < 1 or nodes < 1:
         raise ConfigError(f"--gpus is {gpus} and --nodes {nodes}, expected at least 1")
     chosen = _config(config, read_overrides(overrides, *stages))
-    from reference import plan as library
+    from reference.training import plan as library
 
     names = list(stages) or list(chosen.stages)
     if not names:
@@ -353,7 +354,7 @@ def plan(
 
 
 def _config(name: str, overrides: dict[str, Any]) -> Config:
-    from reference.shipped import config_file
+    from reference.settings.shipped import config_file
 
     return load(config_file(name), overrides)
 

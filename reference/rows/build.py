@@ -1,4 +1,4 @@
-"""A file of rows from a recipe: drafts of every kind, nothing that is held out, distractors beside what is needed."""
+"""A file of rows from a recipe: examples of every kind, nothing that is held out, distractors beside what is needed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 
 from clara_bench import Component, DataError, Passage, Question, create
 from clara_bench.cache import file_digest, write_atomic
-from reference.data import Row, Turn
-from reference.rowfiles import write_instruct
-from reference.rows import cloze, found, hops, sources
+from reference.data.row import Row, Turn
+from reference.data.row_files import write_instruct
+from reference.rows import cloze, open_questions, single_hops, sources
 from reference.rows.comparisons import Comparisons
-from reference.rows.draft import Draft, PassageText, split, words
-from reference.rows.leaks import Held
+from reference.rows.example import Example, PassageText, split, words
+from reference.rows.held_out import Held
 from reference.rows.recipe import Entry, Recipe
 
 UNANSWERABLE = "unanswerable"
@@ -33,7 +33,7 @@ class Built(NamedTuple):
     by_source: dict[str, int]
     """Questions, by the entry that they are from."""
     left_out: dict[str, int]
-    """Drafts by the reason for which they were left out."""
+    """Examples by the reason for which they were left out."""
 
 
 def build(recipe: Recipe, folder: Path, out: Path, tell: Callable[[str], None] = lambda _: None) -> Built:
@@ -52,20 +52,20 @@ def build(recipe: Recipe, folder: Path, out: Path, tell: Callable[[str], None] =
     held = _held(recipe, folder)
     pool = [text for text in sources.passages(folder, recipe.passages, recipe.longest) if not held.holds(text)]
     left_out: Counter[str] = Counter()
-    rounds: list[list[Draft]] = [[] for _ in range(max(entry.copies for entry in recipe.entries))]
+    rounds: list[list[Example]] = [[] for _ in range(max(entry.copies for entry in recipe.entries))]
     for entry in recipe.entries:
         tell(entry.name)
-        kept = _checked(_drafts(recipe, entry, folder, pool, held), recipe, held, left_out)
-        drafts = list(kept)[: entry.most]
+        kept = _checked(_examples(recipe, entry, folder, pool, held), recipe, held, left_out)
+        examples = list(kept)[: entry.most]
         for copy in range(entry.copies):
-            rounds[copy] += drafts
+            rounds[copy] += examples
     if not rounds[0]:
         raise DataError(f"{folder}: the recipe gives no rows")
     tell("putting distractors beside them")
     mixed = _Mixed(recipe, rounds, pool)
     rows = list(mixed)
     write_instruct(rows, out)
-    asked = Counter(draft.source for group in mixed.groups for draft in group)
+    asked = Counter(example.source for group in mixed.groups for example in group)
     built = Built(len(rows), dict(asked), dict(left_out))
     write_atomic(out.with_name(out.name + ".json"), _manifest(recipe, folder, out, built))
     return built
@@ -78,127 +78,134 @@ def _held(recipe: Recipe, folder: Path) -> Held:
     return Held(questions, (text for row in answered for text in sources.gold_of(row)))
 
 
-def _drafts(recipe: Recipe, entry: Entry, folder: Path, pool: Sequence[PassageText], held: Held) -> Iterable[Draft]:
+def _examples(recipe: Recipe, entry: Entry, folder: Path, pool: Sequence[PassageText], held: Held) -> Iterable[Example]:
     rows = sources.raw_rows(folder, entry.path) if entry.path else []
     seed = recipe.seed + int.from_bytes(entry.name.encode()[:4], "big")
     if entry.kind == "questions":
         return sources.whole_questions(entry.name, rows)
     if entry.kind == "steps":
-        steps = hops.musique_steps if "question_decomposition" in rows[0] else hops.triple_steps
+        steps = single_hops.musique_steps if "question_decomposition" in rows[0] else single_hops.triple_steps
         return steps(entry.name, rows)
     if entry.kind == "studies":
         return sources.studies(entry.name, rows)
     if entry.kind == "listed":
         more = sources.passages(folder, recipe.searched, recipe.longest)
         searched = [text for text in dict.fromkeys([*pool, *more]) if not held.holds(text)]
-        return found.drafts(entry.name, sources.listed(rows), searched)
+        return open_questions.examples(entry.name, sources.listed(rows), searched)
     if entry.kind == "comparisons":
-        return Comparisons(entry.name, pool, seed).drafts(entry.most or len(pool))
-    return cloze.drafts(entry.name, pool, seed)
+        return Comparisons(entry.name, pool, seed).examples(entry.most or len(pool))
+    return cloze.examples(entry.name, pool, seed)
 
 
-def _checked(drafts: Iterable[Draft], recipe: Recipe, held: Held, left_out: Counter[str]) -> Iterator[Draft]:
+def _checked(examples: Iterable[Example], recipe: Recipe, held: Held, left_out: Counter[str]) -> Iterator[Example]:
     """Those that may be trained on."""
     seen: set[tuple[str, tuple[PassageText, ...]]] = set()
-    for draft in drafts:
-        reason = _unfit(draft, recipe, held)
-        if not reason and (draft.question, draft.gold) in seen:
+    for example in examples:
+        reason = _unfit(example, recipe, held)
+        if not reason and (example.question, example.gold) in seen:
             reason = "twice"
         if reason:
-            left_out[f"{draft.source}: {reason}"] += 1
+            left_out[f"{example.source}: {reason}"] += 1
         else:
-            seen.add((draft.question, draft.gold))
-            yield draft
+            seen.add((example.question, example.gold))
+            yield example
 
 
-def _unfit(draft: Draft, recipe: Recipe, held: Held) -> str:
-    """Why a draft may not be trained on; "" if it may."""
-    if not draft.question.strip() or not draft.answer.strip():
+def _unfit(example: Example, recipe: Recipe, held: Held) -> str:
+    """Why an example may not be trained on; "" if it may."""
+    if not example.question.strip() or not example.answer.strip():
         return "empty"
-    if held.asks_alike(draft.question):
+    if held.asks_alike(example.question):
         return "asks what is held out"
-    if any(map(held.holds, draft.gold)):
+    if any(map(held.holds, example.gold)):
         return "its passage is held out"
-    if any(words(text) > recipe.longest for text in draft.gold) or len(draft.gold) > recipe.most_passages:
+    if any(words(text) > recipe.longest for text in example.gold) or len(example.gold) > recipe.most_passages:
         return "too long"
     return ""
 
 
 class _Mixed:
-    """Rows of drafts in a random order, each group with its passages."""
+    """Rows of examples in a random order, each group with its passages."""
 
-    def __init__(self, recipe: Recipe, rounds: Sequence[Sequence[Draft]], pool: Sequence[PassageText]) -> None:
+    def __init__(self, recipe: Recipe, rounds: Sequence[Sequence[Example]], pool: Sequence[PassageText]) -> None:
         self.recipe, self.chance, self.pool = recipe, random.Random(recipe.seed), pool
-        self.groups = [group for drafts in rounds for group in _grouped(drafts, recipe.most_passages)]
+        self.groups = [group for examples in rounds for group in _grouped(examples, recipe.most_passages)]
         self.chance.shuffle(self.groups)
-        self.beside = _neighbours([draft for group in self.groups for draft in group if not draft.distractors], pool)
+        self.beside = _neighbours(
+            [example for group in self.groups for example in group if not example.distractors], pool
+        )
 
     def __iter__(self) -> Iterator[Row]:
         for number, group in enumerate(self.groups):
             yield self._row(group, number)
 
-    def _row(self, group: Sequence[Draft], number: int) -> Row:
+    def _row(self, group: Sequence[Example], number: int) -> Row:
         """A group with distractors; the number makes its id unique among copies."""
         chance = self.chance
         order = chance.sample(group, min(len(group), self.recipe.most_turns))
-        gold = list(dict.fromkeys(text for draft in order for text in draft.gold))
+        gold = list(dict.fromkeys(text for example in order for text in example.gold))
         others = self._distractors(order, gold)
         missing = self._missing(order, gold, others)
         documents = [*(text for text in gold if text != missing), *others]
         chance.shuffle(documents)
         turns = tuple(
-            Turn(self._worded(draft), UNANSWERABLE if missing in draft.gold else draft.answer) for draft in order
+            Turn(self._worded(example), UNANSWERABLE if missing in example.gold else example.answer)
+            for example in order
         )
         positives = tuple(sorted(documents.index(text) for text in gold if text != missing))
         return Row(f"{order[0].id}#{number}", tuple(documents), turns, positives=positives)
 
-    def _missing(self, group: Sequence[Draft], gold: Sequence[str], others: Sequence[str]) -> PassageText | None:
+    def _missing(self, group: Sequence[Example], gold: Sequence[str], others: Sequence[str]) -> PassageText | None:
         """Now and then a passage that is taken away, if no answer that needs it stands in what is left."""
         if self.chance.random() >= self.recipe.unanswerable or not others:
             return None
         missing = self.chance.choice(gold)
         left = "\n".join(text for text in (*gold, *others) if text != missing).lower()
-        lost = [draft.answer.lower() for draft in group if missing in draft.gold]
+        lost = [example.answer.lower() for example in group if missing in example.gold]
         return None if any(answer in left for answer in lost) else missing
 
-    def _distractors(self, group: Sequence[Draft], gold: Sequence[PassageText]) -> list[PassageText]:
+    def _distractors(self, group: Sequence[Example], gold: Sequence[PassageText]) -> list[PassageText]:
         room = self.recipe.most_passages - len(gold)
         if room < 1 or self.chance.random() < self.recipe.alone:
             return []
-        offered = [text for draft in group for text in draft.distractors or self.beside.get(draft.id, ())]
+        offered = [text for example in group for text in example.distractors or self.beside.get(example.id, ())]
         fit = [text for text in dict.fromkeys(offered) if words(text) <= self.recipe.longest and text not in gold]
         wanted = self.chance.randint(1, room)
         chosen = self.chance.sample(fit, min(wanted, len(fit)))
         return chosen or self.chance.sample(self.pool, 1)
 
-    def _worded(self, draft: Draft) -> str:
-        by_rule = draft.source.startswith("cloze") and "____" not in draft.question
-        return cloze.casual(draft.question) if by_rule and self.chance.random() < self.recipe.casual else draft.question
+    def _worded(self, example: Example) -> str:
+        by_rule = example.source.startswith("cloze") and "____" not in example.question
+        return (
+            cloze.casual(example.question)
+            if by_rule and self.chance.random() < self.recipe.casual
+            else example.question
+        )
 
 
-def _grouped(drafts: Sequence[Draft], most: int) -> Iterator[list[Draft]]:
-    """Drafts asked together; one whose passages do not fit beside the others' is asked alone."""
-    groups: dict[str, list[Draft]] = {}
-    for draft in drafts:
-        group = groups.setdefault(draft.group or draft.id, [])
-        together = {text for one in (*group, draft) for text in one.gold}
+def _grouped(examples: Sequence[Example], most: int) -> Iterator[list[Example]]:
+    """Examples asked together; one whose passages do not fit beside the others' is asked alone."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        group = groups.setdefault(example.group or example.id, [])
+        together = {text for one in (*group, example) for text in one.gold}
         if len(together) > most:
-            yield [draft]
+            yield [example]
         else:
-            group.append(draft)
+            group.append(example)
     yield from groups.values()
 
 
-def _neighbours(drafts: Sequence[Draft], pool: Sequence[PassageText]) -> dict[str, tuple[PassageText, ...]]:
-    """For each draft the passages that a search for its question finds, without those that hold its answer."""
-    once = list({draft.id: draft for draft in drafts}.values())
+def _neighbours(examples: Sequence[Example], pool: Sequence[PassageText]) -> dict[str, tuple[PassageText, ...]]:
+    """For each example the passages that a search for its question finds, without those that hold its answer."""
+    once = list({example.id: example for example in examples}.values())
     retriever = create("retriever", Component("bm25"))
     retriever.index({str(place): Passage(str(place), *split(text)) for place, text in enumerate(pool)})
-    rankings = retriever.retrieve([Question(draft.id, draft.question) for draft in once], NEIGHBOURS)
+    rankings = retriever.retrieve([Question(example.id, example.question) for example in once], NEIGHBOURS)
     beside = {}
-    for draft, ranking in zip(once, rankings, strict=True):
+    for example, ranking in zip(once, rankings, strict=True):
         texts = [pool[int(ranked.passage_id)] for ranked in ranking]
-        beside[draft.id] = tuple(text for text in texts if draft.answer.lower() not in text.lower())
+        beside[example.id] = tuple(text for text in texts if example.answer.lower() not in text.lower())
     return beside
 
 

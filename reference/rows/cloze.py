@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from clara_bench.compress.sentences import split as sentences
-from reference.rows.draft import Draft, PassageText, split
+from reference.rows.example import Example, PassageText, split
 from reference.rows.facts import DATE, MONTHS, bare
 
 _MONTH_YEAR = rf"(?:{MONTHS}) \d{{4}}"
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     answer: str
 
 
-def drafts(source: str, passages: Sequence[PassageText], seed: int, together: int = 4) -> Iterator[Draft]:
+def examples(source: str, passages: Sequence[PassageText], seed: int, together: int = 4) -> Iterator[Example]:
     """Questions about passages in a random order, at most so many of each, which form a group."""
     chance = random.Random(seed)
     order = list(range(len(passages)))
@@ -62,7 +62,7 @@ def drafts(source: str, passages: Sequence[PassageText], seed: int, together: in
     for place in order:
         for turn, (question, answer) in enumerate(about(passages[place], chance)[:together], 1):
             name = f"{place:06d}"
-            yield Draft(source, f"{name}/{turn}", question, answer, (passages[place],), group=f"{source}/{name}")
+            yield Example(source, f"{name}/{turn}", question, answer, (passages[place],), group=f"{source}/{name}")
 
 
 def about(text: PassageText, chance: random.Random) -> list[Asked]:

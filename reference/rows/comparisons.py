@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from reference.rows.draft import Draft, PassageText
+from reference.rows.example import Example, PassageText
 from reference.rows.facts import Film, Person, film, person
 
 YOUNGER = ("Who is younger, {} or {}?", "Who was born later, {} or {}?")
@@ -71,7 +71,7 @@ class Comparisons:
         known = {found.name: found for found in self.people}
         self.directed = [(found, known[found.director]) for found in self.films if found.director in known]
 
-    def drafts(self, number: int) -> Iterator[Draft]:
+    def examples(self, number: int) -> Iterator[Example]:
         """So many questions, in groups over four or five passages: people, films, or films and their directors."""
         made = block = 0
         while made < number and block < number and len(self.people) >= PASSAGES:
@@ -79,7 +79,7 @@ class Comparisons:
             block += 1
             for place, (question, answer, gold) in enumerate(asked, 1):
                 name = f"{block:05d}"
-                yield Draft(self.source, f"{name}/{place}", question, answer, gold, group=f"{self.source}/{name}")
+                yield Example(self.source, f"{name}/{place}", question, answer, gold, group=f"{self.source}/{name}")
             made += len(asked)
 
     def _block(self, block: int) -> Iterator[_Asked]:

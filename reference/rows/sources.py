@@ -8,8 +8,8 @@ from typing import Any
 
 from clara_bench import DataError
 from clara_bench.datasets import read_rows
-from reference.rows.draft import Draft, PassageText, passage, words
-from reference.rows.hops import as_question
+from reference.rows.example import Example, PassageText, passage, words
+from reference.rows.single_hops import as_question
 
 Raw = Mapping[str, Any]
 SHORT = 6
@@ -82,17 +82,17 @@ def gold_of(row: Raw) -> Iterator[PassageText]:
             yield passage(one["title"], one["paragraph_text"])
 
 
-def whole_questions(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
+def whole_questions(source: str, rows: Iterable[Raw]) -> Iterator[Example]:
     """An official file's questions with their gold and their other passages."""
     for number, row in enumerate(rows):
         gold = tuple(gold_of(row))
         others = tuple(text for text in passages_of(row, source) if text not in gold)
         key = str(row.get("id") or row.get("_id") or number)
         if gold:
-            yield Draft(source, key, row["question"], row["answer"], gold, others, key)
+            yield Example(source, key, row["question"], row["answer"], gold, others, key)
 
 
-def studies(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
+def studies(source: str, rows: Iterable[Raw]) -> Iterator[Example]:
     """The short answers of a pretraining file (CLaRa's), each with its document."""
     for number, row in enumerate(rows):
         if row.get("data_type", "qa") == "qa":
@@ -101,7 +101,7 @@ def studies(source: str, rows: Iterable[Raw]) -> Iterator[Draft]:
             for turn, (question, answer) in enumerate(pairs, 1):
                 key, short = f"{number}/{turn}", answer.rstrip(".")
                 if words(answer) <= SHORT:
-                    yield Draft(source, key, question, short, (document,), group=f"{source}/{number}")
+                    yield Example(source, key, question, short, (document,), group=f"{source}/{number}")
 
 
 def listed(rows: Iterable[Raw]) -> list[tuple[str, list[str]]]:

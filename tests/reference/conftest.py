@@ -15,15 +15,15 @@ def world_texts():
 
 @pytest.fixture(scope="session")
 def tokenizer(world_texts):
-    from reference.backbone import train_tokenizer
+    from reference.model.backbone import train_tokenizer
 
     return train_tokenizer([*world_texts, "Question: Answer: ; yes no"], 1200)
 
 
 @pytest.fixture
 def tiny(tokenizer):
-    from reference.backbone import load
-    from reference.config import Backbone, Scratch
+    from reference.model.backbone import load
+    from reference.settings.config import Backbone, Scratch
 
     shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
     return load(Backbone(scratch=shape), seed=0, tokenizer=tokenizer)

@@ -10,12 +10,12 @@ from transformers import LlamaForCausalLM
 
 from clara_bench import ConfigError, Question
 from clara_bench.read.hf import HFReader
-from reference import checkpoint
-from reference.adapter import write_adapter
-from reference.backbone import architecture, load
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
-from reference.model import Clara
-from reference.prompts import Prompter
+from reference.model.backbone import architecture, load
+from reference.model.clara import Clara
+from reference.model.prompts import Prompter
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.weights import checkpoint
+from reference.weights.adapter import write_adapter
 
 TEMPLATE = (
     "{% for m in messages %}<end>{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}"

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from clara_bench import ConfigError, DataError
-from reference.apple import import_apple, read_apple
-from reference.backbone import Loaded
-from reference.config import Adapters, Memory, ModelConfig
-from reference.prompts import memory_block
+from reference.model.backbone import Loaded
+from reference.model.prompts import memory_block
+from reference.published.apple import import_apple, read_apple
+from reference.settings.config import Adapters, Memory, ModelConfig
 
 ADAPTERS = ("encoder_adapter", "decoder_adapter", "query_reasoner_adapter")
 CONFIG = ModelConfig(adapters=Adapters(rank=2, alpha=4), memory=Memory(rate=8, document_tokens=32))

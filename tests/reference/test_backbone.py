@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference.backbone import load
-from reference.config import Backbone, Scratch
-from reference.layout import visible
-from reference.start import GLANCES
+from reference.model.attention_init import GLANCES
+from reference.model.backbone import load
+from reference.model.layout import visible
+from reference.settings.config import Backbone, Scratch
 
 
 def attention(model, rows, layer=0, **settings):

@@ -15,17 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clara_bench import Component, ConfigError, Passage, Question, create
-from reference import checkpoint, layout
-from reference.blocks import with_memories
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
-from reference.data import Row, Turn
-from reference.layout import PADDING, SEPARATOR, visible
-from reference.manifest import read_manifest
-from reference.model import Clara
-from reference.passes import filled, sight
-from reference.prompts import Encoded, memory_block
-from reference.serving import document
-from reference.train import train
+from reference.data.row import Row, Turn
+from reference.model import layout
+from reference.model.clara import Clara
+from reference.model.layout import PADDING, SEPARATOR, visible
+from reference.model.passes import filled, sight
+from reference.model.prompts import Encoded, memory_block
+from reference.objectives.memory_slots import with_memories
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.systems.serving import document
+from reference.training.loop import train
+from reference.weights import checkpoint
+from reference.weights.manifest import read_manifest
 from tests.reference.test_model import FAMILIES, random_backbone
 from tests.reference.trainee import Pairs, config, documents_of, losses, new_model, settings_of_model
 

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from clara_bench import ConfigError, DataError
-from reference import checkpoint, weights
-from reference.backbone import Loaded
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
-from reference.manifest import read_manifest
-from reference.model import Clara
-from reference.prompts import Encoded, memory_block
-from reference.shipped import checkpoint_folder
+from reference.model.backbone import Loaded
+from reference.model.clara import Clara
+from reference.model.prompts import Encoded, memory_block
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.settings.shipped import checkpoint_folder
+from reference.weights import checkpoint, tensors
+from reference.weights.manifest import read_manifest
 
 ROLES = ("compressor", "reasoner", "generator")
 SHAPE = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")  # that of `tiny`
@@ -131,9 +131,9 @@ def test_a_damaged_or_missing_file_is_named(tiny, tmp_path, name):
 
 
 def test_weights_that_are_no_numbers_are_named(tmp_path):
-    sha256 = weights.write({"a": torch.ones(3), "b": torch.tensor([1.0, float("nan")])}, tmp_path / "w.safetensors")
+    sha256 = tensors.write({"a": torch.ones(3), "b": torch.tensor([1.0, float("nan")])}, tmp_path / "w.safetensors")
     with pytest.raises(DataError, match=r"w.safetensors: tensor 'b' holds a number that is not finite"):
-        weights.read(tmp_path / "w.safetensors", sha256)
+        tensors.read(tmp_path / "w.safetensors", sha256)
 
 
 def test_a_tokenizer_that_cannot_be_read_is_named(tiny, tmp_path):
@@ -159,8 +159,8 @@ def test_half_precision_halves_the_files_and_keeps_the_model(model, tmp_path):
 def test_whole_numbers_of_8_bits_are_within_half_a_step_of_their_row(tmp_path):
     rows = torch.randn(5, 33, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1e-4], [1], [3], [0], [50]])
     kept = {"matrix": rows, "norm": torch.ones(33)}
-    sha256 = weights.write(kept, tmp_path / "w.safetensors", "int8")
-    again = weights.read(tmp_path / "w.safetensors", sha256)
+    sha256 = tensors.write(kept, tmp_path / "w.safetensors", "int8")
+    again = tensors.read(tmp_path / "w.safetensors", sha256)
     assert again.keys() == kept.keys()
     assert torch.equal(again["norm"].float(), kept["norm"])
     step = rows.abs().amax(1, keepdim=True) / 127

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from clara_bench.worlds import WorldConfig, generate
 from reference.cli import main
-from reference.shipped import CONFIGS, checkpoint_folder
+from reference.settings.shipped import CONFIGS, checkpoint_folder
 from tests.reference.scholar import Scholar, serving
 
 STAGES = ("text", "pretrain", "instruct", "joint")

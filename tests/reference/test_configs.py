@@ -13,17 +13,17 @@ from click.testing import CliRunner
 from clara_bench import ConfigError
 from clara_bench.suites import load as load_suite
 from reference.cli import main
-from reference.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
-from reference.deepspeed import count_parameters
-from reference.handover import set_out
-from reference.launch import run_stage
-from reference.lessons import open_source
-from reference.manifest import read_manifest
-from reference.model import Clara
-from reference.plan import empty_backbone, plan
-from reference.readiness import data_options
-from reference.shipped import checkpoint_folder, config_file, configs
-from reference.stages import Stage
+from reference.data.sources import open_source
+from reference.model.clara import Clara
+from reference.objectives.stages import Stage
+from reference.settings.config import Config, Memory, ModelConfig, StageName, TrainConfig, load
+from reference.settings.shipped import checkpoint_folder, config_file, configs
+from reference.training.checks import data_options
+from reference.training.deepspeed import count_parameters
+from reference.training.launch import run_stage
+from reference.training.plan import empty_backbone, plan
+from reference.weights.initialization import set_out
+from reference.weights.manifest import read_manifest
 
 STAGES = get_args(StageName)
 

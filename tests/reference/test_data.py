@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError, DataError
-from reference.data import Row, Turn
-from reference.rowfiles import (
+from reference.data.row import Row, Turn
+from reference.data.row_files import (
     Lines,
     read_instruct,
     read_joint,
@@ -19,7 +19,7 @@ from reference.rowfiles import (
     write_joint,
     write_pretrain,
 )
-from reference.stream import Held, Stream
+from reference.data.stream import Held, Stream
 
 STUDIES = [
     Row("a", ("Ann Lee\nAnn Lee, born in 1960, ...",), (Turn("When?", "1960"), Turn("Who?", "Ann Lee", "a chain"))),

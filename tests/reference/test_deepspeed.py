@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference import deepspeed
-from reference.config import Optimiser, Parallel, TrainConfig
-from reference.deepspeed import Counts, accumulation, engine_dict, memory_estimate, rate_share
+from reference.settings.config import Optimiser, Parallel, TrainConfig
+from reference.training import deepspeed
+from reference.training.deepspeed import Counts, accumulation, engine_dict, memory_estimate, rate_share
 
 
 def settings(batch: int = 16, micro: int = 4, **parallel) -> TrainConfig:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from reference import layout, stages
-from reference.config import RETRIEVING
-from reference.data import Row, Turn
-from reference.stages import LEARNING, Stage
+from reference.data.row import Row, Turn
+from reference.model import layout
+from reference.objectives import stages
+from reference.objectives.stages import LEARNING, Stage
+from reference.settings.config import RETRIEVING
 from tests.reference.test_model import ROLES, TEXTS, make, random_backbone
 from tests.reference.test_stages import rows_of, stage_of, total_of
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference import checkpoint
-from reference.config import RETRIEVING, ROLES
-from reference.handover import NEEDS, begin, set_out
-from reference.roles import state
-from reference.train import train
+from reference.model.roles import state
+from reference.settings.config import RETRIEVING, ROLES
+from reference.training.loop import train
+from reference.weights import checkpoint
+from reference.weights.initialization import NEEDS, begin, set_out
 from tests.reference.trainee import Pairs, config, new_model, settings_of_model
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from reference import lens_report
-from reference.backbone import load, train_tokenizer
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
-from reference.lens import Lens, Named, Piece, better, decode, draw, named, normal, pieces_of, render
-from reference.losses import contrastive, cross_entropy_sum
-from reference.model import Clara
-from reference.prompts import Encoded, memory_block
-from reference.similarity import cosine
+from reference.lens import report
+from reference.lens.logit_lens import Lens, Named, Piece, better, decode, draw, named, normal, pieces_of, render
+from reference.model.backbone import load, train_tokenizer
+from reference.model.clara import Clara
+from reference.model.prompts import Encoded, memory_block
+from reference.objectives.losses import contrastive, cross_entropy_sum
+from reference.selection.similarity import cosine
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
 
 SYLLABLES = "ba do ke li mu na po ri sa to vu ze fi go ha je".split()
 ASKED_OF_IN_TRAINING, ASKED_OF_IN_TEST = ("work", "born"), "home"
@@ -231,6 +231,6 @@ def test_the_picture_holds_the_words_in_their_colours(toy, tmp_path):
 
 
 def test_30_memories_of_documents_by_the_weights_that_ship_name_their_words():
-    seen = lens_report.look("tiny-8x", lens_report.questions_of(40, 300))
-    documents = seen.shares[lens_report.DOCUMENTS]
+    seen = report.look("tiny-8x", report.questions_of(40, 300))
+    documents = seen.shares[report.DOCUMENTS]
     assert documents.share > 1.2 * documents.random_share and documents.p_value < 0.01

@@ -11,10 +11,10 @@ import pytest
 
 from clara_bench import ConfigError, DataError
 from clara_bench.worlds import Asked, Told, WorldConfig, generate
-from reference.data import Row, Turn
-from reference.lessons import WorldRows, chain, open_source
-from reference.rowfiles import read_joint, read_pretrain, write_joint, write_pretrain
-from reference.tables import OPTIONS
+from reference.data.row import Row, Turn
+from reference.data.row_files import read_joint, read_pretrain, write_joint, write_pretrain
+from reference.data.sources import WorldRows, chain, open_source
+from reference.settings.tables import OPTIONS
 
 SMALL = {"passages": 400, "rows_per_world": 50}
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference.losses import (
+from reference.objectives.losses import (
     contrastive,
     cross_entropy_sum,
     masked_mean,

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference import checkpoint
-from reference.config import load
-from reference.deepspeed import count_parameters
-from reference.plan import plan
-from reference.recurrent import segments
-from reference.shipped import config_file
-from reference.stages import LEARNING as STAGES
-from reference.stages import Stage
+from reference.model.recurrent import segments
+from reference.objectives.stages import LEARNING as STAGES
+from reference.objectives.stages import Stage
+from reference.settings.config import load
+from reference.settings.shipped import config_file
+from reference.training.deepspeed import count_parameters
+from reference.training.plan import plan
+from reference.weights import checkpoint
 from tests.reference.test_model import TEXTS, make, random_backbone
 from tests.reference.test_stages import moved, rows_of, stage_of, total_of
 
@@ -127,7 +127,7 @@ def test_later_segments_are_read_behind_the_vectors_of_earlier_ones(mistral):
 
 
 def test_memory_places_are_spread_over_their_own_segment(mistral):
-    from reference import layout
+    from reference.model import layout
 
     where = layout.documents([[5] * 4, [5] * 2], [2, 1], 4, spread=True, first=[2, 3])
     placed = [row[at].tolist() for row, at in zip(where.positions_BT, where.memory_BT, strict=True)]
@@ -225,8 +225,8 @@ def test_a_projector_is_optimised_planned_and_counted(kind):
 @pytest.mark.parametrize("memory", [{"form": "projected", "rate": 128}, {"form": "recurrent"}, {"form": "pooled"}])
 @pytest.mark.parametrize("stage", ["pretrain", "joint"])
 def test_a_plan_counts_what_a_form_would_train(tiny, memory, stage):
-    from reference.handover import set_out
-    from reference.model import Clara
+    from reference.model.clara import Clara
+    from reference.weights.initialization import set_out
 
     backbone = {"scratch": {"vocabulary": len(tiny.tokenizer)}}
     config = load(config_file("debug"), {"model": {"backbone": backbone, "memory": memory}})

@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
-from reference import layout, passes
-from reference.backbone import Loaded
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Selection
-from reference.data import Row, Turn
-from reference.model import Clara
-from reference.prompts import MEMORY, memory_block
-from reference.roles import copy_role, state
-from reference.similarity import cosine
-from reference.topk import gather, select
+from reference.data.row import Row, Turn
+from reference.model import layout, passes
+from reference.model.backbone import Loaded
+from reference.model.clara import Clara
+from reference.model.prompts import MEMORY, memory_block
+from reference.model.roles import copy_role, state
+from reference.selection.similarity import cosine
+from reference.selection.topk import gather, select
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Selection
 
 FAMILIES = {"llama": "Llama", "mistral": "Mistral", "phi": "Phi3", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 ROLES = ("compressor", "reasoner", "generator")

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from clara_bench import BackendError, Component, ConfigError, DataError, Passage, Question, create
 from clara_bench.cli import main as bench
-from reference.answering import latent_prompt
 from reference.cli import main
-from reference.naver import read_naver
-from reference.published import convert_naver
-from reference.serving import Weights
-from reference.templates import PISCO_SYSTEM as SYSTEM
+from reference.model.templates import PISCO_SYSTEM as SYSTEM
+from reference.published.convert import convert_naver
+from reference.published.naver import read_naver
+from reference.systems.answering import latent_prompt
+from reference.systems.serving import Weights
 
 NO_SYSTEM = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not "

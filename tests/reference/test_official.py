@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench import DataError
-from reference.lessons import open_source
-from reference.official import read_official
+from reference.data.official_files import read_official
+from reference.data.sources import open_source
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = {

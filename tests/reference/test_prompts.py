@@ -8,8 +8,8 @@ import pytest
 from tokenizers import pre_tokenizers
 
 from clara_bench import ConfigError
-from reference.data import Row, Turn
-from reference.prompts import MEMORY, SEPARATOR, Prompter, final, memory_block
+from reference.data.row import Row, Turn
+from reference.model.prompts import MEMORY, SEPARATOR, Prompter, final, memory_block
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from clara_bench import Component, ConfigError, Passage, Question, create
-from reference import checkpoint
-from reference.config import Adapters, Backbone, ModelConfig, Scratch
-from reference.model import Clara
+from reference.model.clara import Clara
+from reference.settings.config import Adapters, Backbone, ModelConfig, Scratch
+from reference.weights import checkpoint
 
 CORPUS: Mapping[str, Passage] = {
     str(n): Passage(str(n), name, f"{name} was born in {city}.")

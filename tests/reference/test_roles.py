@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from clara_bench import DataError
-from reference.config import Adapters
-from reference.roles import copy_role, load_state, make_role, make_roles, state
+from reference.model.roles import copy_role, load_state, make_role, make_roles, state
+from reference.settings.config import Adapters
 
 NAMES = ("compressor", "reasoner", "generator")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError, DataError
-from reference.rowfiles import Lines
-from reference.rows import build, cloze, found, hops, recipe
+from reference.data.row_files import Lines
+from reference.rows import build, cloze, open_questions, recipe, single_hops
 from reference.rows.comparisons import Comparisons
-from reference.rows.draft import Draft
+from reference.rows.example import Example
 from reference.rows.facts import film, person
-from reference.rows.leaks import Held
-from reference.shipped import recipe_file
+from reference.rows.held_out import Held
+from reference.settings.shipped import recipe_file
 
 PEOPLE = [
     (
@@ -161,7 +161,7 @@ def test_musique_steps_name_the_answers_of_earlier_steps():
         {"question": "Who is the mother of #1 ?", "answer": "Melissa Stribling", "paragraph_support_idx": 1},
     ]
     row = {"id": "2hop__1_2", "paragraphs": paragraphs, "question_decomposition": steps}
-    first, second = hops.musique_steps("m", [row])
+    first, second = single_hops.musique_steps("m", [row])
     assert first.question == "What is the director of Rogue Trader?"
     assert (second.question, second.gold) == ("Who is the mother of James Dearden?", ("B\ny",))
     assert first.distractors == second.distractors == ("C\nz",)
@@ -171,9 +171,9 @@ def test_a_triple_is_asked_only_where_its_passage_states_it():
     row = raw_question(1, "When was the director born?", "March 7, 1953")
     row["evidences"] = [["Bo Nyberg", "date of birth", "March 7, 1953"], ["Bo Nyberg", "date of birth", "1 May 1900"],
                         ["Bo Nyberg", "shoe size", "Swedish"]]  # fmt: skip
-    [draft] = hops.triple_steps("t", [row])
-    assert draft.answer == "March 7, 1953"
-    assert draft.question in [wording.format("Bo Nyberg") for wording in hops.ASKED["date of birth"]]
+    [example] = single_hops.triple_steps("t", [row])
+    assert example.answer == "March 7, 1953"
+    assert example.question in [wording.format("Bo Nyberg") for wording in single_hops.ASKED["date of birth"]]
 
 
 def test_openings_say_who_lived_when_and_which_film_is_by_whom():
@@ -185,22 +185,22 @@ def test_openings_say_who_lived_when_and_which_film_is_by_whom():
 
 
 def test_comparisons_are_right_by_the_dates_that_the_passages_state():
-    drafts = list(Comparisons("c", PASSAGES, 0).drafts(200))
+    examples = list(Comparisons("c", PASSAGES, 0).examples(200))
     born = {"Ann Lee": 1940, "Bo Nyberg": 1953, "Cy Young": 1960, "Di Rossi": 1971, "Ed Moss": 1931}
     checked = 0
-    for draft in drafts:
-        named = [name for name in born if name in draft.question]
-        if len(named) == 2 and ("older" in draft.question or "younger" in draft.question):
-            pick = min if "older" in draft.question else max
-            assert draft.answer == pick(named, key=born.__getitem__), draft
+    for example in examples:
+        named = [name for name in born if name in example.question]
+        if len(named) == 2 and ("older" in example.question or "younger" in example.question):
+            pick = min if "older" in example.question else max
+            assert example.answer == pick(named, key=born.__getitem__), example
             checked += 1
     assert checked >= 5
-    same = [draft for draft in drafts if "nationality" in draft.question and "Ann Lee" in draft.question]
-    assert {draft.answer for draft in same if "Cy Young" in draft.question} <= {"yes"}
+    same = [example for example in examples if "nationality" in example.question and "Ann Lee" in example.question]
+    assert {example.answer for example in same if "Cy Young" in example.question} <= {"yes"}
 
 
 def test_too_few_people_and_films_make_no_comparisons():
-    assert list(Comparisons("c", PASSAGES[:2], 0).drafts(5)) == []
+    assert list(Comparisons("c", PASSAGES[:2], 0).examples(5)) == []
 
 
 def test_a_sentence_becomes_a_question_whose_answer_is_in_the_passage():
@@ -219,10 +219,10 @@ def test_a_pronoun_at_the_head_of_a_sentence_becomes_the_title():
 
 def test_a_listed_question_comes_with_a_passage_that_answers_it_or_not_at_all():
     questions = [("who directed the red kite", ["Bo Nyberg"]), ("who shot jr in dallas", ["Kristin Shepard"])]
-    [draft] = found.drafts("nq", questions, PASSAGES)
-    assert draft.answer == "Bo Nyberg"
-    assert draft.gold == (PASSAGES[5],)
-    assert isinstance(draft, Draft)
+    [example] = open_questions.examples("nq", questions, PASSAGES)
+    assert example.answer == "Bo Nyberg"
+    assert example.gold == (PASSAGES[5],)
+    assert isinstance(example, Example)
 
 
 @pytest.mark.parametrize(

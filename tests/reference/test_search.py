@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from clara_bench import ConfigError, DataError
-from reference.config import Memory, ModelConfig
-from reference.model import Clara
-from reference.search import Reduction, Searcher
-from reference.store import Store
+from reference.memory.search import Reduction, Searcher
+from reference.memory.store import Store
+from reference.model.clara import Clara
+from reference.settings.config import Memory, ModelConfig
 
 KINDS = ("mean", "random", "pca")
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from clara_bench import ConfigError, DataError
-from reference import stages
-from reference.candidates import Kept
-from reference.config import RETRIEVING
-from reference.data import Row, Turn
-from reference.handover import set_out
-from reference.losses import share_of_batch
-from reference.passes import Predictions
-from reference.similarity import cosine
-from reference.stages import LEARNING, Stage
-from reference.topk import Selected
+from reference.data.row import Row, Turn
+from reference.model.passes import Predictions
+from reference.objectives import stages
+from reference.objectives.candidates import Kept
+from reference.objectives.losses import share_of_batch
+from reference.objectives.stages import LEARNING, Stage
+from reference.selection.similarity import cosine
+from reference.selection.topk import Selected
+from reference.settings.config import RETRIEVING
+from reference.weights.initialization import set_out
 from tests.reference.trainee import Pairs, config, documents_of, new_model, settings_of_model
 
 

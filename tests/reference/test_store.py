@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from clara_bench import BackendError, ConfigError, DataError
-from reference.config import ROLES, Adapters, Memory, ModelConfig, Selection, TrainConfig
-from reference.data import Row, Turn
-from reference.keys import Identity, Index
-from reference.model import Clara
-from reference.prompts import memory_block
-from reference.stages import Stage
-from reference.store import Store
+from reference.data.row import Row, Turn
+from reference.memory.lookup import Identity, Index
+from reference.memory.store import Store
+from reference.model.clara import Clara
+from reference.model.prompts import memory_block
+from reference.objectives.stages import Stage
+from reference.settings.config import ROLES, Adapters, Memory, ModelConfig, Selection, TrainConfig
 
 SHARD, DOCUMENTS = 16, 50
 
@@ -29,10 +29,10 @@ BUILDER = """
 import os, signal, sys
 import msgspec
 from transformers import AutoTokenizer
-from reference.backbone import load
-from reference.config import Backbone, Memory, ModelConfig, Scratch
-from reference.model import Clara
-from reference.store import Store
+from reference.model.backbone import load
+from reference.settings.config import Backbone, Memory, ModelConfig, Scratch
+from reference.model.clara import Clara
+from reference.memory.store import Store
 
 shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
 backbone = load(Backbone(scratch=shape), 0, AutoTokenizer.from_pretrained("tokenizer"))

@@ -17,11 +17,12 @@ import pytest
 
 from clara_bench import BackendError, ConfigError, DataError
 from clara_bench.worlds import World, WorldConfig, generate
-from reference.assignments import BadReply, read_list, read_verdict
-from reference.data import Row
-from reference.rowfiles import read_pretrain
-from reference.synthesize import Statistics, read_documents, synthesize, table, words
-from reference.teacher import Settings, Teacher, Written
+from reference.data.documents import read_documents
+from reference.data.row import Row
+from reference.data.row_files import read_pretrain
+from reference.synthesis.prompts import BadReply, read_list, read_verdict
+from reference.synthesis.synthesize import Statistics, synthesize, table, words
+from reference.synthesis.teacher import Settings, Teacher, Written
 from tests.reference.scholar import Scholar, serving
 
 COUNT = 4
@@ -119,8 +120,8 @@ def test_a_run_that_the_server_broke_off_goes_on_to_the_same_rows(scholar: Schol
 def test_a_killed_run_goes_on_to_the_same_rows(scholar: Scholar, tmp_path: Path) -> None:
     (tmp_path / "documents.json").write_text(json.dumps(scholar.documents))
     script = (
-        "import json, sys; from pathlib import Path; from reference.synthesize import synthesize\n"
-        "from reference.teacher import Settings; folder, url = Path(sys.argv[1]), sys.argv[2]\n"
+        "import json, sys; from pathlib import Path; from reference.synthesis.synthesize import synthesize\n"
+        "from reference.synthesis.teacher import Settings; folder, url = Path(sys.argv[1]), sys.argv[2]\n"
         "documents = json.loads((folder / 'documents.json').read_text())\n"
         "synthesize(documents, folder / 'killed', Settings(model='m', base_url=url, concurrency=2))\n"
     )

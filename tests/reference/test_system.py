@@ -14,14 +14,14 @@ from click.testing import CliRunner
 
 from clara_bench import Component, ConfigError, DataError, Passage, Question, create
 from clara_bench.cli import main
-from reference import checkpoint
-from reference.config import Adapters, Backbone, Memory, ModelConfig, Scratch
-from reference.data import Row, Turn
-from reference.losses import cross_entropy_sum
-from reference.model import Clara
-from reference.serving import document
-from reference.system import ClaraSystem
-from reference.text_system import TinyText
+from reference.data.row import Row, Turn
+from reference.model.clara import Clara
+from reference.objectives.losses import cross_entropy_sum
+from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.systems.clara import ClaraSystem
+from reference.systems.serving import document
+from reference.systems.text import TinyText
+from reference.weights import checkpoint
 
 ROLES = ("compressor", "reasoner", "generator")
 SLOTS, K = 4, 3

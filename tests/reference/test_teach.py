@@ -10,18 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench import ConfigError
-from reference import teach
 from reference.cli import main
-from reference.config import Config, load
-from reference.data import Row, Turn
-from reference.launch import run_stage
-from reference.lessons import open_source
-from reference.manifest import read_manifest
-from reference.readiness import data_options
-from reference.rowfiles import Lines, read_instruct, write_instruct
-from reference.serving import Weights
-from reference.shipped import config_file
-from reference.text_system import text_prompt
+from reference.data.row import Row, Turn
+from reference.data.row_files import Lines, read_instruct, write_instruct
+from reference.data.sources import open_source
+from reference.settings.config import Config, load
+from reference.settings.shipped import config_file
+from reference.synthesis import distillation
+from reference.systems.serving import Weights
+from reference.systems.text import text_prompt
+from reference.training.checks import data_options
+from reference.training.launch import run_stage
+from reference.weights.manifest import read_manifest
 
 CONFIG = {"data": {"instruct": {"documents": [1, 1]}}}
 
@@ -33,12 +33,12 @@ def debug() -> Config:
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teach, "CHUNK", 2)
+    monkeypatch.setattr(distillation, "CHUNK", 2)
 
 
 def test_targets_are_the_teachers_words_and_passages_and_questions_the_rows(debug: Config, tmp_path: Path):
     out = tmp_path / "taught.jsonl"
-    done = teach.teach(debug, "instruct", "tiny-text", out, 3)
+    done = distillation.teach(debug, "instruct", "tiny-text", out, 3)
     source, weights = open_source("instruct", data_options(debug, "instruct")), Weights("tiny-text", ("generator",))
     rows, asked = list(read_instruct(out)), [source[number] for number in range(3)]
     assert done.rows == 3 and done.turns == len(rows) and done.turns + done.dropped == sum(len(r.turns) for r in asked)
@@ -57,23 +57,23 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(
     debug: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole, out = tmp_path / "whole.jsonl", tmp_path / "taught.jsonl"
-    teach.teach(debug, "instruct", "tiny-text", whole, 5)
-    answers, calls = teach._answers, count()
+    distillation.teach(debug, "instruct", "tiny-text", whole, 5)
+    answers, calls = distillation._answers, count()
 
     def killed(*arguments):
         if next(calls) == 2:
             raise KeyboardInterrupt
         return answers(*arguments)
 
-    monkeypatch.setattr(teach, "_answers", killed)
+    monkeypatch.setattr(distillation, "_answers", killed)
     with pytest.raises(KeyboardInterrupt):
-        teach.teach(debug, "instruct", "tiny-text", out, 5)
+        distillation.teach(debug, "instruct", "tiny-text", out, 5)
     assert not out.exists()
     journal = out.with_name("taught.jsonl.journal")
     with journal.open("ab") as stream:
         stream.write(b'{"number":2,"said":[["half a li')  # as a kill leaves it
     before = next(calls)
-    teach.teach(debug, "instruct", "tiny-text", out, 5)
+    distillation.teach(debug, "instruct", "tiny-text", out, 5)
     assert next(calls) - before == 2  # one chunk was left
     assert out.read_bytes() == whole.read_bytes()
     assert [json.loads(line)["number"] for line in journal.read_text().splitlines()[1:]] == [0, 1, 2]
@@ -81,14 +81,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(
 
 def test_other_settings_do_not_go_on_with_a_journal(debug: Config, tmp_path: Path):
     out = tmp_path / "taught.jsonl"
-    teach.teach(debug, "instruct", "tiny-text", out, 1)
+    distillation.teach(debug, "instruct", "tiny-text", out, 1)
     with pytest.raises(ConfigError, match="max_new_tokens 64, now 8"):
-        teach.teach(debug, "instruct", "tiny-text", out, 1, max_new_tokens=8)
+        distillation.teach(debug, "instruct", "tiny-text", out, 1, max_new_tokens=8)
 
 
 def test_what_is_taught_trains_a_step(debug: Config, tmp_path: Path):
     out = tmp_path / "taught.jsonl"
-    teach.teach(debug, "instruct", "tiny-text", out, 4)
+    distillation.teach(debug, "instruct", "tiny-text", out, 4)
     taught = load(config_file("debug"), {"stages": {"distil": {"stage": "instruct", "steps": 1, "batch": 2, "parallel":
         {"micro_batch": 2}}}, "data": {"distil": {"path": str(out), "together": True}},
         "evaluation": {"distil": {"tasks": []}}})  # fmt: skip
@@ -98,7 +98,7 @@ def test_what_is_taught_trains_a_step(debug: Config, tmp_path: Path):
 
 def test_an_unfinished_or_empty_answer_is_left_out():
     row = Row("r", ("A\na",), tuple(Turn(question, "gold") for question in "abcd"))
-    kept = teach._taught(row, ["x ; y ; z", None, "x ; ", "w"])
+    kept = distillation._taught(row, ["x ; y ; z", None, "x ; ", "w"])
     assert kept.turns == (Turn("a", "z", "x ; y"), Turn("d", "w"))
 
 

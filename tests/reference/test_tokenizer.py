@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reference.backbone import train_tokenizer
-from reference.data import Row, Turn
-from reference.prompts import Prompter
+from reference.data.row import Row, Turn
+from reference.model.backbone import train_tokenizer
+from reference.model.prompts import Prompter
 
 CHECK = settings(max_examples=40, deadline=None, derandomize=True)
 NAMES = ["Ann Lee", "St. John's", "Österreich", "東京", "The 39 Steps", "Q", "1984", "e.g.", "🎉 Fête"]

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from clara_bench import ConfigError
-from reference.config import Selection
-from reference.losses import reinforce
-from reference.similarity import cosine
-from reference.topk import Selected, gather, select, straight_through_topk
+from reference.objectives.losses import reinforce
+from reference.selection.similarity import cosine
+from reference.selection.topk import Selected, gather, select, straight_through_topk
+from reference.settings.config import Selection
 
 CHECK = settings(max_examples=60, deadline=None, derandomize=True)
 ESTIMATORS = ("straight-through", "gumbel", "soft", "reinforce")

@@ -14,12 +14,12 @@ import torch
 
 from clara_bench import BackendError, BenchError, ConfigError, DataError
 from clara_bench.cache import locked
-from reference import checkpoint
-from reference.data import Row, Turn
-from reference.manifest import read_manifest
-from reference.resume import State
-from reference.stages import LEARNING
-from reference.train import Diverged, train
+from reference.data.row import Row, Turn
+from reference.objectives.stages import LEARNING
+from reference.training.loop import Diverged, train
+from reference.training.resume import State
+from reference.weights import checkpoint
+from reference.weights.manifest import read_manifest
 from tests.reference.trainee import (
     KEYS,
     VALUES,

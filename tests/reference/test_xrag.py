@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clara_bench import BackendError, Component, ConfigError, DataError, Passage, Question, create
-from reference.bridge import DOCUMENT_TOKENS, TOKEN, Encoder
-from reference.xrag import READING, Xrag
+from reference.published.xrag import DOCUMENT_TOKENS, TOKEN, Encoder
+from reference.systems.xrag import READING, Xrag
 
 CORPUS = {
     "p0": Passage("p0", "Oslo", "Oslo is the capital of Norway."),

@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 import torch
 
-from reference import backbone
-from reference.config import Adapters, Backbone, Config, Memory, ModelConfig, Scratch, TrainConfig
-from reference.data import Row, Turn
-from reference.model import Clara
+from reference.data.row import Row, Turn
+from reference.model import backbone
+from reference.model.clara import Clara
+from reference.settings.config import Adapters, Backbone, Config, Memory, ModelConfig, Scratch, TrainConfig
 
 KEYS, VALUES = "abcdefgh", "01234567"
 SHAPE = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
@@ -115,7 +115,7 @@ def main(task: dict) -> None:
         task: out, stage, kind and dropout of the model, changes of the settings, and maybe a signal that comes
             when the first rank asks for the first row of a step.
     """
-    from reference.train import train
+    from reference.training.loop import train
 
     torch.set_num_threads(1)
     model = settings_of_model(task["kind"], task["dropout"])

@@ -1,0 +1,277 @@
+"""Finding documents by their memories among millions: short vectors first, then the exact score of what they found.
+
+A memory laid end to end is too long for an index of nearest neighbours (32,768 numbers for a 7B model at 32x). So
+every document also gets a short vector: the mean of its memory vectors, their coordinates along the directions that
+hold most of all documents' memories, or a random projection (inner products survive it: Johnson and Lindenstrauss
+1984) with the direction that all documents share set apart, whose noise would drown what documents differ in.
+FAISS finds `depth` documents by these; the k best of them by the cosine of the full memories are the result.
+
+Shapes: B questions, N documents, E numbers in a document's memory laid end to end, D in a short vector, K found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from clara_bench import ConfigError, DataError, MissingDependency
+from clara_bench.cache import write_atomic
+from clara_bench.parsing import read_json
+from reference.memory.lookup import Identity
+from reference.memory.shards import Precision
+from reference.memory.store import Store
+
+try:
+    import faiss
+except ModuleNotFoundError as error:
+    raise MissingDependency("searching memories", "faiss-cpu", "reference") from error
+
+BLOCK = 512
+"""Documents taken from the store at once."""
+
+
+class Reduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How memories become short vectors, and how these are indexed."""
+
+    kind: Literal["mean", "random", "pca"] = "pca"
+    dimension: int = 256
+    """Numbers in a short vector; `mean` always has the width of a memory vector."""
+    sample: int = 2048
+    """Documents from whose directions short vectors are made, and with which FAISS trains an index that needs it."""
+    seed: int = 0
+    index: str = "Flat"
+    """As FAISS's index factory spells it: Flat, HNSW32, IVF4096,PQ64, ..."""
+    width: int = 64
+    """How far an approximate index looks at least: cells of an IVF, candidates of an HNSW."""
+
+
+class Found(NamedTuple):
+    """The documents found for one question, best first."""
+
+    rows_K: np.ndarray
+    """Positions in the texts that were indexed, int64."""
+    scores_K: np.ndarray
+    """Cosines of the full memories, float32."""
+
+
+class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What decides every number of an index; one that says anything else is made anew."""
+
+    schema: Literal[2]
+    identity: Identity
+    precision: Precision
+    """Of the memories in the store."""
+    similarity: str
+    centre: str
+    """Digest of the mean that a similarity leaves out of documents; "" where it leaves out none."""
+    reduction: Reduction
+    documents: str
+    """Digest of the documents' texts, in order."""
+
+
+class Searcher:
+    """Searches documents that lie in a store."""
+
+    def __init__(
+        self,
+        model: Any,
+        store: Store,
+        texts: Sequence[str],
+        reduction: Reduction | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Index documents.
+
+        Args:
+            model: whose memories they are; says by `flatten` what is compared.
+            store: holds every text.
+            texts: the documents; results are positions among them.
+            reduction: the first stage.
+            folder: where the index is kept for next time; an index of the same documents found there is taken.
+
+        Raises:
+            ConfigError: the store is another model's, FAISS knows no such index, or there is no document.
+            DataError: a document is not stored, or its shard is damaged.
+        """
+        self.store, self.reduction = store, reduction or Reduction()
+        self._flatten, self._score = model.flatten, model.score
+        self._slots, self._similarity = store.identity.slots, model.config.memory.similarity
+        if not texts:
+            raise ConfigError("there is no document to search")
+        store.require(model)
+        self._rows_N = store.rows(texts)
+        manifest = _described(model, store, self.reduction, texts)
+        if folder is not None and _kept(folder) == manifest:
+            self._projection_ED, self._index = _load(folder)
+            return
+        self._projection_ED = self._projection()
+        self._index = self._indexed()
+        if folder is not None:
+            _save(folder, manifest, self._projection_ED, self._index)
+
+    def __len__(self) -> int:
+        return len(self._rows_N)
+
+    def search(self, queries_BE: Tensor, k: int, depth: int = 100) -> list[Found]:
+        """The k best of the `depth` documents that the short vectors find, by the cosine of their full memories.
+
+        Args:
+            queries_BE: what `model.flatten` makes of questions.
+            k: documents a question; fewer come back where there are fewer, or an approximate index finds fewer.
+            depth: at least k; with `len(self)` and a Flat index the result is that of `exact`.
+
+        Raises:
+            ConfigError: k is below 1.
+            DataError: a shard is damaged.
+        """
+        queries_BE = queries_BE.detach().cpu()
+        if k < 1:
+            raise ConfigError(f"k is {k}, expected at least 1")
+        depth = min(max(k, depth), len(self))
+        _widen(self._index, max(self.reduction.width, depth))
+        _, near_BC = self._index.search(self._reduced(queries_BE), depth)  # -1 where an approximate index ran out
+        near = [np.unique(near_C[near_C >= 0]) for near_C in near_BC]
+        return [self._best(query_E, near_C, k) for query_E, near_C in zip(queries_BE, near, strict=True)]
+
+    def exact(self, queries_BE: Tensor, k: int) -> list[Found]:
+        """The k best of all documents, by reading every memory."""
+        queries_BE = queries_BE.detach().cpu()
+        blocks = [
+            torch.stack([self._scores(query_E, block_NE) for query_E in queries_BE]) for block_NE in self._blocks()
+        ]
+        places_N = np.arange(len(self))
+        return [_ranked(scores_N, places_N, k) for scores_N in torch.cat(blocks, dim=1)]
+
+    def _best(self, query_E: Tensor, places_C: np.ndarray, k: int) -> Found:
+        return _ranked(self._scores(query_E, self._memories(places_C)), places_C, k)
+
+    def _scores(self, query_E: Tensor, memories_CE: Tensor) -> Tensor:
+        """How near (C,); in float64, so that a score does not depend on what else is scored with it."""
+        return self._score(query_E[None].double(), memories_CE[None].double())[0].float()
+
+    def _memories(self, places_N: np.ndarray) -> Tensor:
+        return self._flatten(self.store.read(self._rows_N[places_N], torch.float32))
+
+    def _blocks(self, places_N: np.ndarray | None = None) -> Iterator[Tensor]:
+        places_N = np.arange(len(self)) if places_N is None else places_N
+        for start in range(0, len(places_N), BLOCK):
+            yield self._memories(places_N[start : start + BLOCK])
+
+    def _sample(self) -> np.ndarray:
+        count = min(self.reduction.sample, len(self))
+        return np.sort(np.random.default_rng(self.reduction.seed).choice(len(self), count, replace=False))
+
+    def _projection(self) -> Tensor | None:
+        """What memories of length 1 are multiplied by (E, D); None for their mean, and where any may meet any."""
+        if self.reduction.kind == "mean" or self._similarity == "late":
+            return None
+        unit_NE = _unit(torch.cat(list(self._blocks(self._sample()))))
+        dimension = min(self.reduction.dimension, unit_NE.shape[1])
+        if self.reduction.kind == "pca":
+            return _directions(unit_NE, min(dimension, len(unit_NE)))
+        shared_E = _unit(unit_NE.sum(0)[None])[0]
+        noise_ED = torch.randn(
+            len(shared_E), dimension - 1, generator=torch.Generator().manual_seed(self.reduction.seed)
+        )
+        rest_ED = (noise_ED - torch.outer(shared_E, shared_E @ noise_ED)) / max(1, dimension - 1) ** 0.5
+        return torch.cat([shared_E[:, None], rest_ED], dim=1)
+
+    def _reduced(self, memories_NE: Tensor) -> np.ndarray:
+        if self._projection_ED is not None:
+            return (_unit(memories_NE.float()) @ self._projection_ED).numpy()
+        slots = 1 if self._similarity == "mean" else self._slots
+        return _unit(memories_NE.float().unflatten(1, (slots, -1)).sum(1)).numpy()
+
+    def _indexed(self) -> Any:
+        index = None
+        for block_NE in self._blocks():
+            short_ND = self._reduced(block_NE)
+            index = self._empty(short_ND.shape[1]) if index is None else index
+            index.add(short_ND)
+        return index
+
+    def _empty(self, dimension: int) -> Any:
+        try:
+            index = faiss.index_factory(dimension, self.reduction.index, faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ConfigError(f"index '{self.reduction.index}' is none that FAISS can make: {reason}") from error
+        if not index.is_trained:
+            index.train(np.concatenate([self._reduced(block_NE) for block_NE in self._blocks(self._sample())]))
+        return index
+
+
+def _ranked(scores_C: Tensor, places_C: np.ndarray, k: int) -> Found:
+    """The k highest scores; equal ones in the order of the documents."""
+    order_K = np.argsort(-scores_C.numpy(), kind="stable")[:k]
+    return Found(places_C[order_K], scores_C.numpy()[order_K])
+
+
+def _widen(index: Any, width: int) -> None:
+    index = faiss.downcast_index(index)
+    if hasattr(index, "hnsw"):
+        index.hnsw.efSearch = width
+    if hasattr(index, "nprobe"):
+        index.nprobe = min(width, index.nlist)
+
+
+def _unit(vectors_NE: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors_NE, dim=1)
+
+
+def _directions(vectors_NE: Tensor, dimension: int) -> Tensor:
+    """The (E, D) directions that hold most of the vectors' squared length, by way of their (N, N) products."""
+    weights_N, mixes_NN = torch.linalg.eigh((vectors_NE @ vectors_NE.T).double())  # ascending
+    kept_N = (weights_N > 1e-6 * weights_N[-1]) & (torch.arange(len(weights_N)) >= len(weights_N) - dimension)
+    return _unit(mixes_NN[:, kept_N].T.float() @ vectors_NE).T.contiguous()
+
+
+def _described(model: Any, store: Store, reduction: Reduction, texts: Sequence[str]) -> _Manifest:
+    similarity, centre = model.config.memory.similarity, ""
+    if model.config.memory.centred:
+        centre = hashlib.sha256(model.centres[0].cpu().numpy().tobytes()).hexdigest()
+    return _Manifest(2, store.identity, store.precision, similarity, centre, reduction, _digest(texts))
+
+
+def _digest(texts: Sequence[str]) -> str:
+    state = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()
+
+
+def _kept(folder: Path) -> _Manifest | None:
+    """What index lies in a folder; None for none, or none that this version wrote."""
+    try:
+        return read_json(folder / "search.json", _Manifest)
+    except DataError:
+        return None
+
+
+def _save(folder: Path, manifest: _Manifest, projection_ED: Tensor | None, index: Any) -> None:
+    from safetensors.torch import save
+
+    (folder / "search.json").unlink(missing_ok=True)
+    tensors = {} if projection_ED is None else {"projection": projection_ED}
+    write_atomic(folder / "projection.safetensors", save(tensors))
+    write_atomic(folder / "index.faiss", faiss.serialize_index(index).tobytes())
+    write_atomic(folder / "search.json", msgspec.json.encode(manifest))  # last: what it names is whole
+
+
+def _load(folder: Path) -> tuple[Tensor | None, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        projection_ED = load_file(folder / "projection.safetensors").get("projection")
+        return projection_ED, faiss.read_index(str(folder / "index.faiss"))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{folder}: the index is damaged. Delete the folder to have it made anew") from error

@@ -1,0 +1,27 @@
+"""The network that makes one memory vector of what a document's states are on average (xRAG's modality bridge).
+
+Two layers as in xRAG (Cheng et al., NeurIPS 2024, section 3.2), over the mean final state of a frozen compressor on the
+same backbone in the place of a sentence embedding.
+
+Shapes: B rows, H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from reference.model.passes import Memories
+
+
+def make_projector(width: int, seed: int) -> nn.Sequential:
+    """A projector from vectors of this width to as wide ones; the seed draws its weights, float32."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+
+def projected(memories: Memories, projector: nn.Sequential) -> Memories:
+    """Memories whose one vector is the projected mean of the document's own states, in the number format of those."""
+    mean_BH = memories.summary_BH.to(next(projector.parameters()).dtype)
+    return memories._replace(states_BMH=projector(mean_BH)[:, None].to(memories.states_BMH.dtype))

@@ -1,0 +1,263 @@
+"""Every prompt of training and answering, as token ids with places for memory vectors.
+
+Readers of text and of memories get the same words; only the blocks between them differ: a document's tokens, or
+MEMORY times its number of vectors and one SEPARATOR. The words are those of templates.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+from reference.model.layout import IGNORED, MEMORY, SEPARATOR
+from reference.model.templates import PARAPHRASES, QUESTION, Frame, Templates
+from reference.settings.config import Template
+
+__all__ = ["MEMORY", "SEPARATOR", "Encoded", "Prompt", "Prompter", "memory_block"]
+
+CHAIN = " ; "
+"""Between the reasoning that a target may open with and its answer."""
+
+
+class _Turn(Protocol):
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+    @property
+    def chain(self) -> str: ...
+
+
+class _Row(Protocol):
+    @property
+    def turns(self) -> Sequence[_Turn]: ...
+    @property
+    def kind(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a reader is given; two lists of one length."""
+
+    ids: list[int]
+    """Token ids, MEMORY or SEPARATOR."""
+    segments: list[int]
+    """0 before the blocks, n in the nth block, -1 behind them; see `layout.visible`."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt and its target; four lists of one length."""
+
+    ids: list[int]
+    """Token ids, MEMORY or SEPARATOR."""
+    segments: list[int]
+    """0 before the blocks, n in the nth block, -n in the nth question with its answer."""
+    labels: list[int]
+    """The id itself where it is a target, else -100; position t is predicted from what lies before t."""
+    weights: list[float]
+    """Of each target in the loss; 0 elsewhere."""
+
+
+class _Span(NamedTuple):
+    text: str
+    weight: float
+
+
+def memory_block(count: int) -> list[int]:
+    """The ids that stand for one document's memory."""
+    return [MEMORY] * count + [SEPARATOR]
+
+
+class Prompter:
+    """Turns questions, rows and blocks into ids for one tokenizer and template.
+
+    Raises:
+        ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
+    """
+
+    def __init__(self, tokenizer: Any, template: Template = "plain") -> None:
+        self.tokenizer = tokenizer
+        self.template = template
+        bos = tokenizer.bos_token_id
+        self.start: list[int] = [] if bos is None else [bos]
+        """What opens a text of its own: the tokenizer's bos, if it has one."""
+        self._templates = Templates(tokenizer, template)
+        self._gap = self._between(self._templates.separator)
+
+    @property
+    def end(self) -> int:
+        """The token that closes an answer."""
+        return self._templates.end
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end an answer when they are generated."""
+        return frozenset({self.end, self.tokenizer.eos_token_id} - {None})
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 of the tokenizer's vocabulary and rules."""
+        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+    def document(self, text: str) -> list[int]:
+        """Ids of one document (title, line break, text), no specials added; one spelt out in it is plain text."""
+        return self.documents([text])[0]
+
+    def documents(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `document`, many at once."""
+        if not texts:
+            return []
+        settings = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+        return [list(ids) for ids in self.tokenizer(list(texts), **settings)["input_ids"]]
+
+    def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> Prompt:
+        """The prompt that a reader answers: blocks and the question; without blocks, the question alone."""
+        frame = self._templates.frame("question", bool(blocks))
+        return _followed(self._opened(frame, blocks), self._ids(frame.middle.replace(QUESTION, question)))
+
+    def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> Prompt:
+        """A prompt for the blocks in other words; the seed picks one of several wordings."""
+        frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
+        return _followed(self._opened(frame, blocks), self._ids(frame.middle))
+
+    def encode(
+        self,
+        row: _Row,
+        blocks: Sequence[Sequence[int]],
+        stage: str,
+        question_weight: float = 1.0,
+        seed: int = 0,
+    ) -> Encoded:
+        """A training row as prompt and target.
+
+        In `pretrain` the questions are part of the target (paper, section 3.1): in a chat the model writes the list of
+        questions and answers, in the plain template its text simply holds them, in the stage `text` too. Everywhere
+        else questions are given, and those of one row follow each other as in a conversation.
+
+        Args:
+            row: turns; for a paraphrase the answer of the first.
+            blocks: what stands for the row's documents.
+            stage: name of the training stage.
+            question_weight: of question tokens that are part of the target; 0 makes them no target.
+            seed: picks the wording of paraphrase prompts.
+        """
+        if row.kind == "paraphrase":
+            frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
+            return self._joined(self._opened(frame, blocks), frame, [_Span(row.turns[0].answer, 1.0)])
+        if self._templates.chat and stage == "pretrain":
+            frame = self._templates.frame("cover", True)
+            return self._joined(self._opened(frame, blocks), frame, _listed(row.turns, question_weight))
+        covering = self.template == "plain" and stage in ("text", "pretrain")
+        return self._packed(row.turns, blocks, question_weight if covering else 0.0)
+
+    def _packed(self, turns: Sequence[_Turn], blocks: Sequence[Sequence[int]], question_weight: float) -> Encoded:
+        frame = self._templates.frame("question", bool(blocks))
+        opened = self._opened(frame, blocks)
+        ids, segments, weights = opened.ids, opened.segments, [0.0] * len(opened)
+        asked = [(frame.again if n else frame.middle).replace(QUESTION, turn.question) for n, turn in enumerate(turns)]
+        for number, (given, target) in enumerate(self._continued(asked, frame.lead, turns), 1):
+            ids += [*given, *target, self.end]
+            segments += [-number] * (len(given) + len(target) + 1)
+            weights += [question_weight] * len(given) + [1.0] * (len(target) + 1)
+        return _encoded(Prompt(ids, segments), weights)
+
+    def _continued(self, asked: Sequence[str], lead: str, turns: Sequence[_Turn]) -> list[tuple[list[int], list[int]]]:
+        """Ids of prompts, and of their answers as they continue them."""
+        answers = [_target(turn) for turn in turns]
+        given = self._many(asked)
+        whole = self._many([text + lead + answer for text, answer in zip(asked, answers, strict=True)])
+        return [
+            (prompt, joint[len(prompt) :] if joint[: len(prompt)] == prompt else self._ids(answer))
+            for prompt, joint, answer in zip(given, whole, answers, strict=True)
+        ]
+
+    def _joined(self, start: Prompt, frame: Frame, spans: Sequence[_Span]) -> Encoded:
+        """Prompt and target when the target is one text of several spans of different weight."""
+        given = self._ids(frame.middle)
+        text = frame.middle + frame.lead
+        edges = []
+        for span in spans:
+            text += span.text
+            edges.append(len(text))
+        ids, places = self._placed(text)
+        if ids[: len(given)] != given:  # answer and prompt merge at the border: take the target by itself
+            shift = len(frame.middle + frame.lead)
+            ids, places = self._placed(text[shift:])
+            ids, places = given + ids, [0] * len(given) + [place + shift for place in places]
+        weights = [0.0] * (len(start) + len(given))
+        for place in places[len(given) :]:
+            weights.append(next((span.weight for span, edge in zip(spans, edges, strict=True) if place < edge), 1.0))
+        return _encoded(_followed(start, [*ids, self.end]), [*weights, 1.0])
+
+    def _opened(self, frame: Frame, blocks: Sequence[Sequence[int]]) -> Prompt:
+        """All up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
+        ids = [] if self._templates.chat else list(self.start)
+        ids += self._ids(frame.head) if frame.head else []
+        segments = [0] * len(ids)
+        for number, block in enumerate(blocks, 1):
+            ids += block if block and block[-1] == SEPARATOR else [*block, *self._gap]
+            segments += [number] * (len(ids) - len(segments))
+        return Prompt(ids, segments)
+
+    def _between(self, separator: str) -> list[int]:
+        """The ids of a separator as it is cut where words stand around it."""
+        joint, before, after = self._many([f"a{separator}b", "a", "b"])
+        inside = joint[len(before) : len(joint) - len(after)]
+        return inside if [*before, *inside, *after] == joint else self._ids(separator)
+
+    def _ids(self, text: str) -> list[int]:
+        return self._many([text])[0]
+
+    def _many(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def _placed(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids, and where in the text each one begins."""
+        out = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return list(out["input_ids"]), [end - 1 for _, end in out["offset_mapping"]]
+
+
+def final(text: str) -> str:
+    """The answer without the reasoning that it may open with.
+
+    >>> final("Ada Lovelace ; London")
+    'London'
+    """
+    return text.rpartition(CHAIN)[2]
+
+
+def before_final(text: str) -> str:
+    """The reasoning alone; the answer where there is none.
+
+    >>> before_final("Ada Lovelace ; London"), before_final("London")
+    ('Ada Lovelace', 'London')
+    """
+    return text.rpartition(CHAIN)[0] or text
+
+
+def _target(turn: _Turn) -> str:
+    return f"{turn.chain}{CHAIN}{turn.answer}" if turn.chain else turn.answer
+
+
+def _listed(turns: Sequence[_Turn], question_weight: float) -> list[_Span]:
+    spans = []
+    for number, turn in enumerate(turns):
+        spans += [_Span("\n" * bool(number) + f"Question: {turn.question}\nAnswer: ", question_weight)]
+        spans += [_Span(_target(turn), 1.0)]
+    return spans
+
+
+def _followed(opened: Prompt, ids: Sequence[int]) -> Prompt:
+    return Prompt([*opened.ids, *ids], [*opened.segments, *[-1] * len(ids)])
+
+
+def _encoded(prompt: Prompt, weights: list[float]) -> Encoded:
+    labels = [token if weight else IGNORED for token, weight in zip(prompt.ids, weights, strict=True)]
+    return Encoded(prompt.ids, prompt.segments, labels, weights)

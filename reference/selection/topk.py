@@ -1,0 +1,176 @@
+"""Choosing k of N documents so that the answer's loss teaches the query: scores, estimators, the chosen memories.
+
+The forward pass reads the k best documents and nothing else; the backward pass pretends that each of the k slots had
+read a softmax mixture of all that were left (CLaRa, arXiv 2511.18659, algorithm 1), so every candidate learns whether
+it would have helped. Three other estimators stand behind the same call.
+
+Shapes: B questions, N candidates, K chosen, E numbers in a document's memory (vectors laid end to end).
+Scores, weights and their gradients are fp32 whatever the memories' type, also under autocast; fp64 stays fp64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from clara_bench import ConfigError
+from reference.selection.inner_products import exact, mixed
+from reference.settings.config import Selection
+
+LEAK = math.log(1e-8)
+"""What the released code adds to the logit of a taken document: not minus infinity, so a clear leader leaks back in."""
+
+
+class Selected(NamedTuple):
+    """The documents chosen for each question, best first."""
+
+    weights_BKN: Tensor
+    """What each slot reads of each candidate, fp32: exactly one-hot, unless `hard` is False. Carries the gradient."""
+    indices_BK: Tensor
+    """Position of each slot's document among the candidates, int64; of a mixture, the document taken out after it."""
+    log_prob_B: Tensor | None = None
+    """Log-probability of having drawn these documents in this order; only where they were drawn by `reinforce`."""
+    hard: bool = True
+    """Whether each slot reads one document alone."""
+
+
+def straight_through_topk(
+    scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None = None, leaky: bool = False
+) -> Selected:
+    """The k best candidates as one-hot rows, best first, with the gradient of a softmax over what each slot could take.
+
+    Equal scores go to the candidate that stands first.
+
+    Args:
+        scores_BN: cosines.
+        k: documents to choose.
+        temperature: of the softmax; only the gradient depends on it.
+        mask_BN: False where a question has no such candidate; it is never chosen and gets no gradient.
+        leaky: as the released code, lower a taken document's logit by 18.4 instead of excluding it.
+
+    Raises:
+        ConfigError: fewer than k candidates, k below 1, a temperature that is not above 0.
+    """
+    _check(scores_BN, k, temperature, mask_BN)
+    indices_BK = _best(scores_BN, k, mask_BN)
+    soft_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, leaky).softmax(-1)
+    hard_BKN = _one_hot(indices_BK, soft_BKN)
+    # Bracketed so that the added term is exactly 0; (hard + soft) - soft would round.
+    return Selected(hard_BKN + (soft_BKN - soft_BKN.detach()), indices_BK)
+
+
+def select(
+    scores_BN: Tensor,
+    selection: Selection,
+    mask_BN: Tensor | None = None,
+    generator: torch.Generator | None = None,
+    training: bool = True,
+) -> Selected:
+    """Choose documents as the config says.
+
+    - `straight-through`: `straight_through_topk`.
+    - `gumbel`: the same over scores with Gumbel noise, so other documents than the best get their turn.
+    - `soft`: each slot reads the mixture itself; exact gradients, but nothing that could be read at answering time.
+    - `reinforce`: draw from the Plackett-Luce distribution, without replacement; the gradient is `losses.reinforce`'s.
+
+    Args:
+        scores_BN: cosines.
+        selection: k, temperature, estimator and mask.
+        mask_BN: False where a question has no such candidate.
+        generator: of the noise, on any device; None takes torch's own.
+        training: False takes the k best without noise, whatever the estimator: what a trained model answers from.
+
+    Raises:
+        ConfigError: as `straight_through_topk`; a leaky mask with `reinforce`, whose draws never repeat a document.
+    """
+    k, temperature, leaky = selection.k, selection.temperature, selection.mask == "leaky"
+    if selection.estimator == "reinforce" and leaky:
+        raise ConfigError("selection.mask 'leaky' has no meaning for estimator 'reinforce'. Expected mask 'infinite'")
+    if selection.estimator == "straight-through" or not training:
+        return straight_through_topk(scores_BN, k, temperature, mask_BN, leaky)
+    _check(scores_BN, k, temperature, mask_BN)
+    if selection.estimator == "soft":
+        return _mixture(scores_BN, k, temperature, mask_BN, leaky)
+    perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
+    if selection.estimator == "gumbel":
+        return straight_through_topk(perturbed_BN, k, temperature, mask_BN, leaky)
+    return _drawn(scores_BN, _best(perturbed_BN, k, mask_BN), temperature, mask_BN)
+
+
+def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """What the slots read: (B, K, E), each chosen document's memory bit for bit, or the mixtures.
+
+    The backward pass needs one number a slot and candidate, <gradient of the slot, memory of the candidate>; nothing of
+    size (B, K, N, E) is ever made, and no copy of the memories is kept.
+
+    Args:
+        selected: weights, with the gradient's way back to the scores.
+        memories_BNE: finite everywhere, zeros for candidates that pad a shorter list. Learn only if they ask for it.
+        dtype: of the result and so of the gradient that comes back; None keeps the memories'. Name the model's type
+            where memories were stored in a narrower one: fp16 would lose small gradients.
+    """
+    indices_BK = selected.indices_BK if selected.hard else None
+    return mixed(selected.weights_BKN, memories_BNE, indices_BK, dtype or memories_BNE.dtype)
+
+
+def _check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None) -> None:
+    if k < 1:
+        raise ConfigError(f"selection.k is {k}; expected at least 1")
+    if not temperature > 0:
+        raise ConfigError(f"selection.temperature is {temperature}; expected a number above 0, such as 0.02")
+    fewest = scores_BN.shape[-1]
+    if mask_BN is not None and mask_BN.numel():
+        fewest = int(mask_BN.sum(-1).min())
+    if k > fewest:
+        raise ConfigError(
+            f"selection.k is {k}, but a question has only {fewest} candidates. "
+            "Lower k or give every question at least k candidates"
+        )
+
+
+def _best(scores_BN: Tensor, k: int, mask_BN: Tensor | None) -> Tensor:
+    """Positions of the k highest scores; a stable sort, because topk orders equal scores as it likes."""
+    ordered_BN = scores_BN.detach()
+    if mask_BN is not None:
+        ordered_BN = ordered_BN.masked_fill(~mask_BN, -math.inf)
+    return ordered_BN.argsort(dim=-1, descending=True, stable=True)[:, :k]
+
+
+def _one_hot(indices_BK: Tensor, like_BKN: Tensor) -> Tensor:
+    return torch.zeros_like(like_BKN).scatter_(-1, indices_BK[..., None], 1.0)
+
+
+def _slot_logits(
+    scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: Tensor | None, leaky: bool
+) -> Tensor:
+    """Logits of each slot over all candidates, those that earlier slots took (and padding) left out: (B, K, N)."""
+    logits_BN = scores_BN.to(exact(scores_BN)) / temperature
+    if mask_BN is not None:
+        logits_BN = logits_BN.masked_fill(~mask_BN, -math.inf)
+    logits_BKN = logits_BN[:, None].expand(-1, indices_BK.shape[1], -1)
+    hard_BKN = _one_hot(indices_BK, logits_BKN.detach())
+    taken_BKN = hard_BKN.cumsum(1) - hard_BKN
+    # We exclude; the released code adds log(mask + 1e-8).
+    return logits_BKN + LEAK * taken_BKN if leaky else logits_BKN.masked_fill(taken_BKN > 0, -math.inf)
+
+
+def _mixture(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None, leaky: bool) -> Selected:
+    indices_BK = _best(scores_BN, k, mask_BN)
+    weights_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, leaky).softmax(-1)
+    return Selected(weights_BKN, indices_BK, hard=False)
+
+
+def _drawn(scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: Tensor | None) -> Selected:
+    log_probs_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, False).log_softmax(-1)
+    log_prob_B = log_probs_BKN.gather(-1, indices_BK[..., None]).sum((1, 2))
+    return Selected(_one_hot(indices_BK, log_probs_BKN.detach()), indices_BK, log_prob_B)
+
+
+def _gumbel(scores_BN: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard Gumbel noise. The k best of logits plus this are a Plackett-Luce draw (Kool et al., ICML 2019)."""
+    device = scores_BN.device if generator is None else generator.device
+    waits_BN = torch.empty(scores_BN.shape, dtype=exact(scores_BN), device=device).exponential_(generator=generator)
+    return -waits_BN.clamp_min(torch.finfo(waits_BN.dtype).tiny).log().to(scores_BN.device)

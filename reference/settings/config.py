@@ -1,0 +1,300 @@
+"""What a model is and how a stage trains: one dataclass a concern, read from TOML, unknown keys refused.
+
+A config file may start from another one (`base = "tiny.toml"`) and then holds only the differences.
+Defaults are those of the paper (Table 10) where it names one, and of its released code otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.errors import did_you_mean
+from clara_bench.parsing import convert, read_toml
+from reference.settings.tables import OPTIONS, Count, Weight, read_table
+
+Role = Literal["compressor", "reasoner", "generator"]
+ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Above0 = Annotated[float, msgspec.Meta(gt=0)]
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
+Template = Literal["plain", "chat", "reader", "pisco", "cocom"]
+
+RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
+"""Stages that choose among candidates whose memories stand."""
+
+
+class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
+
+    hidden_size: Count = 128
+    intermediate_size: Count = 384
+    layers: Count = 4
+    heads: Count = 4
+    vocabulary: Count = 4096
+    """Largest number of word pieces of the tokenizer."""
+    start: Literal["plain", "identity", "lexical"] = "lexical"
+    """How attention begins: as the library does it, near the identity, or as a match of rare words (start.py)."""
+
+    def __post_init__(self) -> None:
+        """Refuse heads that do not come out even; rotary positions turn pairs of numbers."""
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size is {self.hidden_size}, expected a multiple of twice its {self.heads} heads")
+
+
+class Backbone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The causal language model that plays every role."""
+
+    model: str = ""
+    """Hub id, folder or GGUF file; "" builds `scratch`."""
+    revision: str | None = None
+    scratch: Scratch | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    template: Template = "plain"
+    """How prompts are worded: bare text, the tokenizer's chat template (as in the paper), as the harness's readers ask
+    (clara_bench.read.prompts), or as the published weights of PISCO or COCOM know them."""
+
+
+class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a role differs from the backbone: LoRA adapters over shared weights, or a full copy."""
+
+    kind: Literal["lora", "full"] = "lora"
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Share = 0.1
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a document becomes memory vectors."""
+
+    rate: Count = 16
+    """Nominal compression rate; the number of memory vectors is floor(document_tokens / rate)."""
+    document_tokens: Count = 256
+    """Longest document, in tokens; longer ones are cut."""
+    count: Literal["nominal", "length"] = "nominal"
+    """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
+    form: Literal["tokens", "pooled", "recurrent", "projected"] = "tokens"
+    """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
+    final states over as many equal parts, without anything that asks for them: a control; `recurrent`: the document is
+    read in segments, each behind the memory vectors of those before it (AutoCompressors; Chevalier et al., EMNLP
+    2023); `projected`: one vector, which a trained two-layer network makes of the mean of the document's final states
+    by a compressor that does not learn (after xRAG, whose vector is a sentence embedding; Cheng et al., NeurIPS 2024).
+    The network learns, and is frozen, in the compressor's place."""
+    segment_tokens: Count = 64
+    """Longest segment of the form `recurrent`, in tokens, the document's specials included."""
+    similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
+    """Cosine over all memory vectors laid end to end (paper, section 3), over what is left of them without the mean of
+    all documents and of all questions, over the mean of a document's vectors, or each of the question's vectors with
+    the document's that is nearest to it (late interaction; Khattab and Zaharia, SIGIR 2020), without those means."""
+    positions: Literal["after", "spread"] = "after"
+    """Rotary positions of the places that ask for memory vectors: behind the document (paper), or evenly over it, so
+    that each begins by looking at its own part (enhanced position layout; Zhao et al., arXiv 2409.14364)."""
+    layout: Literal["bucketed", "padded"] = "bucketed"
+    """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
+
+    @property
+    def slots(self) -> int:
+        """Memory vectors of the longest document."""
+        return self.document_tokens // self.rate
+
+    @property
+    def unfit(self) -> str:
+        """Why no model can have memories like this; "" if one can."""
+        if not 1 <= self.rate <= self.document_tokens:
+            return (
+                f"model.memory.rate {self.rate} leaves no memory vector for {self.document_tokens} tokens; "
+                "expected 1 to document_tokens"
+            )
+        if self.form == "recurrent" and self.layout == "padded":
+            return "model.memory.layout 'padded' knows no segments; expected 'bucketed' with form 'recurrent'"
+        if self.form == "projected" and self.slots != 1:
+            return (
+                f"model.memory.rate {self.rate} is for {self.slots} memory vectors, form 'projected' makes one; "
+                f"expected document_tokens ({self.document_tokens})"
+            )
+        return ""
+
+    @property
+    def centred(self) -> bool:
+        """Whether the means of documents and questions are left out of what is compared."""
+        return self.similarity in ("centred", "late")
+
+
+class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that decides what the weights mean; kept beside them."""
+
+    backbone: Backbone = Backbone()
+    adapters: Adapters = Adapters()
+    memory: Memory = Memory()
+    attention: Literal["causal", "block"] = "causal"
+    """What readers see: everything before, or each passage itself alone and the question all passages (Block-Attention;
+    Ma et al., ICLR 2025), so that a passage means the same wherever it stands."""
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How documents are chosen in joint training."""
+
+    k: Count = 5
+    temperature: Above0 = 0.02
+    estimator: Literal["straight-through", "gumbel", "soft", "reinforce"] = "straight-through"
+    mask: Literal["infinite", "leaky"] = "infinite"
+    """`leaky` adds log(1e-8) to what is taken, as the released code does."""
+
+
+class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """AdamW and its schedule (paper, Table 10)."""
+
+    learning_rate: Above0 = 1e-4
+    reasoner_factor: Weight = 1.0
+    """The reasoner's learning rate as a share of the others'."""
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
+    weight_decay: Weight = 0.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_fraction: Share = 0.03
+    floor_fraction: Share = 0.1
+    """Where the cosine ends, as a share of the peak."""
+    clip: Weight = 1.0
+    """Longest gradient; 0 cuts none."""
+
+
+class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How DeepSpeed spreads the work."""
+
+    zero: Literal[0, 1, 2, 3] = 0
+    offload: bool = False
+    """Keep optimiser states in main memory (ZeRO 1 to 3)."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    micro_batch: Count = 8
+    """Rows a rank takes through the model at once."""
+    activation_checkpointing: bool = False
+
+
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One stage of training."""
+
+    stage: StageName = "pretrain"
+    start: str = ""
+    """Checkpoint folder to start from; "" starts from the backbone."""
+    steps: Count = 1000
+    """Optimiser steps."""
+    batch: Count = 128
+    """Rows a step, over all ranks."""
+    seed: int = 0
+    mse_weight: Weight = 0.1
+    mse_form: Literal["mean", "sum"] = "mean"
+    """Mean over hidden dimensions (released code), or their sum (paper, eq. 2.1)."""
+    mse_detach: bool = False
+    """Stop the gradient on the document's side."""
+    ce_form: Literal["token", "micro-batch"] = "token"
+    """Weigh every target token of the global batch alike, or average the means of micro-batches (released code)."""
+    question_weight: Weight = 1.0
+    """Weight of the questions' tokens where they are part of the target (`pretrain`; paper: 1)."""
+    freeze: tuple[Role, ...] = ()
+    """Roles that do not learn, beyond those the stage freezes anyway."""
+    compressor_start: Literal["checkpoint", "thinned"] = "checkpoint"
+    """`thinned` goes on from a compressor of a lower rate, with every second or nth of its memory embeddings."""
+    reasoner_start: Literal["compressor", "random"] = "compressor"
+    generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
+    """`fresh` starts the generator anew, as the released code does between pretraining and instruction tuning."""
+    evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Steps between evaluations through the harness; 0: only at the end."""
+    save_every: Count = 500
+    """Steps between checkpoints from which training can resume."""
+    selection: Selection = Selection()
+    optimiser: Optimiser = Optimiser()
+    parallel: Parallel = Parallel()
+
+
+class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a model is judged while it trains: by questions over a dev world or from files, through the harness."""
+
+    tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
+    setting: Literal["", "closed", "gold", "distractor"] = ""
+    """"": distractor where the stage chooses documents, else gold."""
+    questions: Count = 50
+    """Of each task."""
+    data: dict[str, str] = {}
+    """For each task its file of questions, in a world's place; a seeded sample of it is asked."""
+    passages: Count = 1000
+    """Of the world."""
+    world_seed: int = 1_000_003
+    max_new_tokens: Count = 48
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A config file: the model, its stages by name, and where their data come from."""
+
+    schema: Literal[1] = 1
+    base: str = ""
+    description: str = ""
+    model: ModelConfig = ModelConfig()
+    stages: dict[str, TrainConfig] = {}
+    data: dict[str, dict[str, Any]] = {}
+    """For each stage, or each kind of stage, the options of its data source (see tables.py)."""
+    evaluation: dict[str, Evaluation] = {}
+    """For each stage, how it is judged on the way."""
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file, laid over the one it starts from.
+
+    Args:
+        path: the file.
+        overrides: tables to lay over it in turn.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.
+    """
+    if "base" in (overrides or {}):
+        raise ConfigError(f"{path}: the base is named in the file alone. Name another config, or give what differs")
+    config = convert(_over(_tables(path), overrides or {}), Config, str(path), error=ConfigError)
+    for name, stage in config.stages.items():
+        if stage.batch % stage.parallel.micro_batch:
+            raise ConfigError(
+                f"{path}: stages.{name}.batch is {stage.batch}, expected a multiple of its parallel.micro_batch "
+                f"({stage.parallel.micro_batch})"
+            )
+        if stage.parallel.zero == 3 and config.model.memory.form == "recurrent":
+            raise ConfigError(
+                f"{path}: stages.{name}.parallel.zero is 3, under which all ranks must read as many segments; "
+                "expected 0 to 2 with model.memory.form 'recurrent'"
+            )
+    if unfit := config.model.memory.unfit:
+        raise ConfigError(f"{path}: {unfit}")
+    _check_tables(config, path)
+    return config
+
+
+def _check_tables(config: Config, path: Path) -> None:
+    """Refuse tables of data and of evaluation that no stage would read, and keys that a stage's rows do not have."""
+    for kind, tables, others in (("data", config.data, OPTIONS), ("evaluation", config.evaluation, ())):
+        for name in sorted(tables.keys() - config.stages.keys() - set(others)):
+            raise ConfigError(f"{path}: {kind}.{name}: there is no such stage.{did_you_mean(name, config.stages)}")
+    for name, table in config.data.items():
+        stage = config.stages[name].stage if name in config.stages else name
+        read_table(stage, table, f"{path}: data.{name}")
+
+
+def _tables(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a file, laid over those of its base."""
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: a config cannot be its own base. Name another one, or none")
+    tables = read_toml(path, "Expected a config file (TOML)")
+    base = tables.get("base")
+    if not isinstance(base, str) or not base:
+        return tables
+    return _over(_tables(path.parent / base, (*above, path.resolve())), tables)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,129 @@
+"""Training rows whose targets are what a reader of text answers: sequence-level distillation (PISCO).
+
+The teacher reads each row's passages as text and answers every question; its words, reasoning and answer as it wrote
+them, are what a reader of memories is then trained to say (Louis et al., arXiv 2501.16075, section 3). Beside the rows
+lies a journal, a line for each chunk of rows as soon as it is done; what is in a chunk is answered together, so that a
+run that was stopped ends with the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.retrieve.progress import progress
+from reference.data.row import Row, Turn
+from reference.data.row_files import write_instruct
+from reference.data.sources import open_source
+from reference.data.stream import Source
+from reference.model.prompts import CHAIN
+from reference.settings.config import Config
+from reference.synthesis.progress import begun, note
+from reference.systems.answering import text_prompt
+from reference.systems.serving import Weights
+from reference.training.checks import data_options
+from reference.weights.initialization import stage_settings
+
+CHUNK = 64
+"""Rows that are answered together."""
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all lines of a journal have in common."""
+
+    teacher: str
+    """Fingerprint of its weights."""
+    data: dict[str, Any]
+    max_new_tokens: int
+    schema: int = 1
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One line of a journal."""
+
+    number: int
+    said: list[list[str | None]]
+    """To every question of every row; None where the teacher came to no end."""
+
+
+class Taught(NamedTuple):
+    """What was written."""
+
+    rows: int
+    turns: int
+    dropped: int
+    """Questions to which the teacher gave no answer, or came to no end."""
+
+
+def teach(
+    config: Config, name: str, checkpoint: str, out: Path, rows: int, max_new_tokens: int = 64, device: str = "auto"
+) -> Taught:
+    """Write the first rows of a stage with a teacher's answers as targets, or go on with what was broken off.
+
+    Args:
+        config: names the rows.
+        name: of a stage whose rows are passages and questions.
+        checkpoint: folder, or name of one that ships; its generator teaches.
+        out: JSONL in the form that `path` of the data of `instruct` reads.
+        rows: how many.
+        max_new_tokens: longest answer with the reasoning before it.
+        device: a torch device, or auto.
+
+    Raises:
+        ConfigError: no such stage or checkpoint, fewer rows, or the journal was begun with other settings.
+        DataError: the rows cannot be read, or the journal is damaged.
+    """
+    stage, options = stage_settings(config, name).stage, data_options(config, name)
+    if stage not in ("text", "instruct"):
+        raise ConfigError(f"stage '{name}' is of kind '{stage}', expected 'text' or 'instruct': passages and questions")
+    source = open_source(stage, options)
+    if rows < 1 or (source.size is not None and rows > source.size):
+        raise ConfigError(f"{rows} rows are asked for, expected 1 to {source.size or 'any number'}")
+    weights = Weights(checkpoint, ("generator",), device)
+    path = out.with_name(out.name + ".journal")
+    header = Header(weights.describe()["fingerprint"], options, max_new_tokens)
+    said = _said(path, header, weights, source, rows)
+    kept = [row for number in range(rows) if (row := _taught(source[number], said[number])).turns]
+    turns = write_instruct(kept, out)
+    return Taught(len(kept), turns, sum(map(len, said)) - turns)
+
+
+def _said(path: Path, header: Header, weights: Weights, source: Source, rows: int) -> list[list[str | None]]:
+    """What the teacher says to the first rows, from the journal where it holds it."""
+    wanted = {start // CHUNK: range(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)}
+    known = {chunk.number: chunk.said for chunk in begun(path, header, Chunk)}
+    done = {number: known[number] for number, at in wanted.items() if len(known.get(number, ())) == len(at)}
+    with path.open("ab") as journal, progress("answering", rows, "rows") as advance:
+        advance(sum(map(len, done.values())))
+        for number in [number for number in wanted if number not in done]:
+            done[number] = _answers(weights, [source[at] for at in wanted[number]], header.max_new_tokens)
+            note(journal, Chunk(number, done[number]))
+            advance(len(done[number]))
+    return [said for number in wanted for said in done[number]]
+
+
+def _answers(weights: Weights, rows: list[Row], most: int) -> list[list[str | None]]:
+    model = weights.model
+    documents = [model.prompter.documents(row.documents) for row in rows]
+    prompts = [
+        text_prompt(weights, turn.question, passages, most).prompt
+        for row, passages in zip(rows, documents, strict=True)
+        for turn in row.turns
+    ]
+    given = iter(model.answer(prompts, max_new_tokens=most))
+    return [[None if said.truncated else said.text for _, said in zip(row.turns, given)] for row in rows]  # noqa: B905
+
+
+def _taught(row: Row, said: list[str | None]) -> Row:
+    return Row(row.id, row.documents, tuple(_turns(row, said)), positives=row.positives)
+
+
+def _turns(row: Row, said: list[str | None]) -> Iterator[Turn]:
+    for turn, text in zip(row.turns, said, strict=True):
+        chain, _, answer = (text or "").rpartition(CHAIN)
+        if answer.strip():
+            yield Turn(turn.question, answer, chain)

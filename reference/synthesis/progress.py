@@ -1,0 +1,99 @@
+"""What a synthesis run has done so far, on disk: one line for each document and kind, safe against a kill."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from clara_bench import ConfigError, DataError
+from clara_bench.opening import read_bytes
+from clara_bench.parsing import decode, decode_lines
+from reference.synthesis.prompts import VERSION
+from reference.synthesis.teacher import Written
+
+Line = TypeVar("Line", bound=msgspec.Struct)
+MEND = "Move the journal away, or choose another file to write"
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all lines of a journal have in common."""
+
+    model: str
+    rounds: int
+    temperature: float
+    max_tokens: int
+    prompts: int = VERSION
+    schema: int = 1
+
+
+class Done(msgspec.Struct, frozen=True):
+    """One line of a journal."""
+
+    number: int
+    """The document's place, from 0."""
+    text: str
+    """Digest of the document."""
+    written: Written
+
+
+def resume(path: Path, header: Header, documents: list[str]) -> dict[tuple[int, str], Written]:
+    """What a journal holds of these documents; a new one is begun, a line that was broken off is cut away.
+
+    Raises:
+        ConfigError: it was begun with other settings.
+        DataError: it is no journal, or one of other documents.
+    """
+    done = begun(path, header, Done)
+    for one in done:
+        if one.number < len(documents) and one.text != digest(documents[one.number]):
+            raise DataError(f"{path}: document {one.number} is another one than when the file was begun")
+    return {(one.number, one.written.kind): one.written for one in done if one.number < len(documents)}
+
+
+def begun(path: Path, header: msgspec.Struct, line: type[Line]) -> list[Line]:
+    """The lines of a journal; a new one is begun, a line that was broken off is cut away.
+
+    Raises:
+        ConfigError: it was begun with other settings.
+        DataError: it is no journal.
+    """
+    whole, _, broken = read_bytes(path).rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    if not whole:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as journal:
+            note(journal, header)
+        return []
+    lines = whole.split(b"\n")
+    found = decode(lines[0], type(header), f"{path}: not a journal", MEND)
+    done = [value for _, value in decode_lines(lines[1:], line, f"{path}: not a journal", MEND, first=2)]
+    _agree(path, found, header)
+    if broken:
+        with path.open("r+b") as journal:
+            journal.truncate(len(whole) + 1)
+    return done
+
+
+def _agree(path: Path, found: msgspec.Struct, wanted: msgspec.Struct) -> None:
+    differing = [
+        f"{name} {getattr(found, name)!r}, now {getattr(wanted, name)!r}"
+        for name in wanted.__struct_fields__
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{path}: begun with {'; '.join(differing)}. Choose another file to write, or the old setting"
+        )
+
+
+def note(journal: IO[bytes], line: msgspec.Struct) -> None:
+    """Add a line, at once."""
+    journal.write(msgspec.json.encode(line) + b"\n")
+    journal.flush()
+
+
+def digest(document: str) -> str:
+    """Names a document by its text."""
+    return hashlib.sha256(document.encode()).hexdigest()[:16]

@@ -1,0 +1,152 @@
+"""xRAG's published weights as a system of the harness: `-s xrag`.
+
+Ranks by any retriever and reads one vector a document. The order of a prompt is theirs (background, question, the words
+that lead to the answer), its words are ours. Nobody has run the real weights yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from clara_bench import (
+    OPERATIONAL,
+    Answer,
+    Component,
+    IndexStats,
+    MissingDependency,
+    Passage,
+    Question,
+    Ranked,
+    Retriever,
+    Traits,
+    Usage,
+    create,
+)
+
+try:
+    import torch
+    from torch import Tensor
+
+    from clara_bench.read import models
+    from reference.model.decoding import Span
+    from reference.published.xrag import TOKEN, Bridged, Encoder
+    from reference.systems.serving import Phases, at_least_one, retrieved, text_of
+except ModuleNotFoundError as error:
+    raise MissingDependency("this system", str(error.name), "reference") from error
+
+READING = (
+    "[INST] Answer the question by what the background says.\n\nBackground: {slots}\n\n"
+    "Question: {question} [/INST] The answer is:"
+)
+ASKING = "[INST] Answer the question.\n\nQuestion: {question} [/INST] The answer is:"
+
+
+class Xrag:
+    """Retrieves passages and reads each as one vector: the embedding of a sentence encoder through a trained bridge."""
+
+    @dataclass(frozen=True, slots=True)
+    class Options:
+        """Options of `xrag`; a dotted key such as `retriever.model` reaches the nested component."""
+
+        model: str = field(default="Hannibal046/xrag-7b", metadata=OPERATIONAL)
+        """The language model with its bridge: hub id or folder."""
+        encoder: str = field(default="Salesforce/SFR-Embedding-Mistral", metadata=OPERATIONAL)
+        """The sentence encoder that the bridge was trained for: hub id or folder."""
+        retriever: Component = Component("bm25")
+        """Ranks the passages; `given` for gold passages."""
+        k: int = 1
+        """Passages that are read; the weights were trained with one."""
+        depth: int = 20
+        """Passages ranked and recorded, so that recall can be measured beyond k."""
+        max_new_tokens: int = 32
+        """Longest answer, in tokens."""
+        dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+        """Number format of both models."""
+        device: str = field(default="auto", metadata=OPERATIONAL)
+        """A torch device; auto: the GPU if there is one."""
+
+        def __post_init__(self) -> None:
+            at_least_one(self, "k", "depth", "max_new_tokens")
+
+    def __init__(self, options: Options | None = None) -> None:
+        """Find both models.
+
+        Raises:
+            BackendError: a model or the device is not there.
+        """
+        self.options = options or self.Options()
+        self.retriever: Retriever = create("retriever", self.options.retriever)
+        dtype, self._device = getattr(torch, self.options.dtype), models.device(self.options.device)
+        self._reader = Bridged(self.options.model, dtype, self._device)
+        self._encoder = Encoder(self.options.encoder, dtype, self._device)
+        self._corpus: Mapping[str, Passage] = {}
+        self._vectors: dict[str, Tensor] = {}
+
+    @property
+    def traits(self) -> Traits:
+        """Columns of the leaderboard; a document's tokens over its one vector are no ratio that the method names."""
+        return Traits(
+            backbone=self.options.model.rstrip("/").rsplit("/", 1)[-1],
+            reader="frozen",
+            compressor="xrag",
+            offline=False,
+            query_dependent=False,
+            weights="official, unverified",
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the manifest records of the models."""
+        both = {"model": self._reader.model, "encoder": self._encoder.model}
+        named = {name: {"name": found.name, "fingerprint": found.fingerprint} for name, found in both.items()}
+        return {**named, "dtype": self.options.dtype, "device": str(self._device)}
+
+    def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
+        """Index the corpus with the retriever; passages become vectors when they are first read."""
+        self._corpus = corpus
+        return self.retriever.index(corpus)
+
+    def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        """Retrieve, encode what is new, answer; what questions share in time is split evenly."""
+        phases, chosen = Phases(len(questions), self._device), self.options
+        with phases("retrieve"):
+            rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)
+        texts = [[text_of(self._corpus, ranked.passage_id) for ranked in ranking[: chosen.k]] for ranking in rankings]
+        with phases("compress"):
+            new = list(dict.fromkeys(text for best in texts for text in best if text not in self._vectors))
+            self._vectors |= zip(new, self._encoder(new) if new else (), strict=True)
+        shares = phases.shares
+        return [
+            self._answered(question.text, tuple(ranking), best, shares)
+            for question, ranking, best in zip(questions, rankings, texts, strict=True)
+        ]
+
+    def _answered(
+        self, question: str, ranking: tuple[Ranked, ...], texts: Sequence[str], shares: Mapping[str, float]
+    ) -> Answer:
+        ids, tokens = self._prompt(question, len(texts)), sum(map(len, map(self._ids, texts)))
+        if len(ids) + self.options.max_new_tokens > self._reader.window:
+            error = f"the prompt takes {len(ids)} positions, {self._reader.window} fit with the answer"
+            return Answer("", ranking, Usage(len(texts), tokens), "error", error)
+        [said] = self._reader.answer([ids], [[self._vectors[text] for text in texts]], self.options.max_new_tokens)
+        seconds = {**shares, "prefill": said.prefill_seconds, "decode": said.decode_seconds}
+        return self._given(said, ranking, Usage(len(texts), tokens, len(ids), len(said.ids), seconds))
+
+    def _given(self, said: Span, ranking: tuple[Ranked, ...], usage: Usage) -> Answer:
+        """The first line of what was said; the weights go on after it."""
+        text = self._reader.tokenizer.decode(said.ids, skip_special_tokens=True).strip().split("\n")[0].strip()
+        status: Literal["ok", "empty", "truncated"] = "truncated" if said.truncated else "ok"
+        return Answer(text, ranking, usage, status if text else "empty")
+
+    def _prompt(self, question: str, documents: int) -> list[int]:
+        """Token ids, bos first as the tokenizer puts it; a question cannot bring in a token of a document."""
+        asked = question.replace(TOKEN, TOKEN.strip("<>"))
+        template = READING if documents else ASKING
+        text = template.format(slots=" ".join([TOKEN] * documents), question=asked)
+        ids: list[int] = self._reader.tokenizer(text, verbose=False)["input_ids"]
+        return ids
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._reader.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids

@@ -1,0 +1,37 @@
+"""What can be refused of a stage before anything is loaded or made: the same for `train` and for `plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clara_bench import ConfigError
+from reference.data.sources import checked
+from reference.objectives.stages import learning_roles, projects
+from reference.settings.config import Config, Evaluation
+from reference.training import deepspeed
+from reference.training.evaluation import check
+from reference.weights.initialization import stage_settings, unthinned
+
+
+def check_stage(config: Config, name: str, ranks: int = 1) -> None:
+    """Refuse a stage that could not be trained to its end.
+
+    Raises:
+        ConfigError: no such stage, a batch that does not come out even, nothing that learns, rows that cannot be made.
+        BenchError: an evaluation that could not be held.
+    """
+    settings, memory = stage_settings(config, name), config.model.memory
+    try:
+        deepspeed.engine_dict(settings, ranks)
+    except ConfigError as error:
+        raise ConfigError(f"stage '{name}': {error}") from error
+    unthinned(settings)
+    if not learning_roles(settings, memory) and not projects(settings, memory):
+        raise ConfigError(f"stage '{name}': `freeze` leaves nothing that learns")
+    checked(settings.stage, data_options(config, name))
+    check(settings, config.evaluation.get(name, Evaluation()))
+
+
+def data_options(config: Config, name: str) -> dict[str, Any]:
+    """The options of a stage's rows: the stage's own, or those of its kind."""
+    return config.data.get(name, config.data.get(stage_settings(config, name).stage, {}))

@@ -1,0 +1,84 @@
+"""Judging a model while it trains: it answers questions over a dev world, as the systems that use it will."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Any
+
+from clara_bench import Component, ConfigError
+from clara_bench.exam import Exam
+from clara_bench.exam import check as check_exam
+from reference.model.clara import Clara
+from reference.settings.config import RETRIEVING, Evaluation, TrainConfig
+from reference.systems.clara import ClaraSystem
+from reference.systems.text import TinyText
+
+ANSWERING = ("em", "f1")
+FINDING = ("recall@1", "recall@5", "all_support@5")
+
+
+def evaluator(
+    settings: TrainConfig, asked: Evaluation, at_once: bool = True
+) -> Callable[[Clara, int], dict[str, float]]:
+    """What `train` calls to judge a model.
+
+    Its questions are made at once, so that what cannot be asked is refused before anything is trained; or, on a
+    process that may never be called on, when they are asked.
+
+    `score` is the mean over tasks of EM, and of recall@5 where labels train a reasoner (`supervised`).
+    """
+    exams = [_exam(task, settings, asked) for task in asked.tasks if at_once]
+
+    def evaluate(model: Clara, step: int) -> dict[str, float]:
+        if not exams:
+            exams.extend(_exam(task, settings, asked) for task in asked.tasks)
+        found = {exam.task.name: _taken(exam, model, settings, asked.max_new_tokens) for exam in exams}
+        return _scores(found, "recall@5" if settings.stage == "supervised" else "em")
+
+    return evaluate
+
+
+def check(settings: TrainConfig, asked: Evaluation) -> None:
+    """Refuse what cannot be asked, before a file is read or a world made.
+
+    Raises:
+        BenchError: an unknown task, a setting that it cannot carry, a world that cannot be.
+    """
+    for task in asked.tasks:
+        check_exam(task, _setting(settings, asked), None if task in asked.data else _world(asked))
+    for task in sorted(asked.data.keys() - set(asked.tasks)) if asked.tasks else ():
+        raise ConfigError(f"evaluation: data of '{task}', which is not among its tasks: {', '.join(asked.tasks)}")
+
+
+def _exam(task: str, settings: TrainConfig, asked: Evaluation) -> Exam:
+    setting = _setting(settings, asked)
+    if task in asked.data:
+        return Exam(task, setting, asked.data[task], limit=asked.questions, seed=asked.world_seed)
+    return Exam(task, setting, world=_world(asked))
+
+
+def _setting(settings: TrainConfig, asked: Evaluation) -> Any:
+    return asked.setting or ("distractor" if settings.stage in RETRIEVING else "gold")
+
+
+def _world(asked: Evaluation) -> dict[str, object]:
+    return {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
+
+
+def _taken(exam: Exam, model: Clara, settings: TrainConfig, most: int) -> dict[str, float]:
+    k = settings.selection.k
+    if settings.stage == "text":
+        options = TinyText.Options("", retriever=Component("given"), k=k, max_new_tokens=most)
+        return exam.take(TinyText(options, model), ANSWERING)
+    given = None if settings.stage in RETRIEVING else Component("given")
+    latent = ClaraSystem.Options("", retriever=given, k=k, store=None, max_new_tokens=most)
+    return exam.take(ClaraSystem(latent, model), (*ANSWERING, *FINDING))
+
+
+def _scores(found: Mapping[str, Mapping[str, float]], best: str) -> dict[str, float]:
+    """The means over tasks, then each task's own."""
+    names = dict.fromkeys(name for values in found.values() for name in values)
+    means = {name: fmean(values[name] for values in found.values() if name in values) for name in names}
+    each = {f"{task}/{name}": value for task, values in found.items() for name, value in values.items()}
+    return {"score": means.get(best, means["em"]), **means, **each}

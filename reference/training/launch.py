@@ -1,0 +1,130 @@
+"""One stage of training from its settings: rows, tokenizer, starting weights and memories, put together.
+
+Run by `clara-reference train` on one process, or on many by `torchrun -m reference train ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.retrieve.progress import progress
+from reference.data.sources import open_source
+from reference.data.stream import Source
+from reference.memory.store import Store
+from reference.model.backbone import train_tokenizer
+from reference.model.clara import Clara
+from reference.model.prompts import CHAIN
+from reference.objectives.candidates import Remembered
+from reference.settings.config import RETRIEVING, Config, Evaluation
+from reference.settings.shipped import checkpoint_folder
+from reference.training import deepspeed
+from reference.training.checks import check_stage, data_options
+from reference.training.deepspeed import Process
+from reference.training.evaluation import evaluator
+from reference.training.loop import train
+from reference.training.resume import barrier
+from reference.weights.initialization import begin, stage_settings
+from reference.weights.manifest import read_manifest
+
+STRIDE = 16
+"""Of an endless source, one row in so many is shown to the tokenizer, so that it sees several worlds."""
+
+
+def run_stage(config: Config, name: str, out: Path, store: Path | None = None, resume: bool = True) -> Path:
+    """Train a stage, or go on with it; the folder of its best checkpoint.
+
+    Args:
+        config: model, stages, and where their data come from.
+        name: of the stage.
+        out: folder for all that is written.
+        store: folder of the candidates' memories, filled first; None compresses each once and keeps it in memory.
+        resume: False refuses a folder in which training was begun.
+
+    Raises:
+        BenchError: see `train`, and whatever the data or the starting checkpoint lack.
+    """
+    settings = stage_settings(config, name)
+    if store is not None and settings.stage not in RETRIEVING:
+        raise ConfigError(f"stage '{settings.stage}' chooses among no documents: leave --store out")
+    if settings.start:
+        settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
+        config = msgspec.structs.replace(config, stages={**config.stages, name: settings})
+    options = data_options(config, name)
+    check_stage(config, name)
+    rows = open_source(settings.stage, options)
+    with deepspeed.quiet():
+        process = deepspeed.connect()
+    asked = config.evaluation.get(name, Evaluation())
+    evaluate = evaluator(settings, asked, at_once=process.rank == 0) if asked.tasks else None
+    model = begin(config, name, _tokenizer(config, name, rows))
+    remembered = _remembered(model, rows, store, process) if store is not None else None
+    notes = {"evaluation": msgspec.to_builtins(asked), "began": _began(stage_settings(config, name).start)}
+    return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes, data=options)
+
+
+def _began(start: str) -> dict[str, Any]:
+    """Stage and step of the checkpoint that a stage starts from; {} for a backbone."""
+    training: Mapping[str, Any] = read_manifest(Path(start)).training if start else {}
+    return {key: training[key] for key in ("stage", "step") if key in training}
+
+
+def _tokenizer(config: Config, name: str, rows: Source) -> Any:
+    """For a backbone from scratch that nothing has trained yet."""
+    shape = config.model.backbone.scratch
+    if config.model.backbone.model or shape is None or stage_settings(config, name).start:
+        return None
+    return train_tokenizer(texts(rows, shape.vocabulary // 2), shape.vocabulary)
+
+
+def texts(rows: Source, number: int) -> Iterator[str]:
+    """Everything that is written in a number of rows, which are spread over the source."""
+    if rows.size is None:
+        places = range(0, number * STRIDE, STRIDE)
+    else:
+        places = range(0, rows.size, max(1, rows.size // number))
+    for place in places:
+        row = rows[place]
+        yield from row.documents
+        for turn in row.turns:
+            yield f"Question: {turn.question}\nAnswer: {CHAIN.join(filter(None, (turn.chain, turn.answer)))}"
+
+
+def _remembered(model: Clara, rows: Source, folder: Path, process: Process) -> Remembered:
+    """A store of all candidates' memories; each process fills its part of it."""
+    model.to(process.device)
+    if process.rank == 0:
+        Store.create(folder, model, "float16")  # as the systems do, so that they can serve from it
+    barrier(process)
+    store = Store(folder)
+    store.require(model)
+    documents = sorted(_documents(rows))
+    share, done = documents[process.rank :: process.ranks], 0
+    with progress("compressing", len(share), "documents") as advance:
+
+        def told(count: int) -> None:
+            nonlocal done
+            advance(count - done)
+            done = count
+
+        store.build(model, share, told, verify=process.rank == 0)
+    barrier(process)
+    store.refresh()
+    return store.get
+
+
+def _documents(rows: Source) -> set[str]:
+    """Every document of a source, once.
+
+    Raises:
+        ConfigError: there is no end of them.
+    """
+    if hasattr(rows, "documents"):
+        return set(rows.documents())
+    if rows.size is None:
+        raise ConfigError("the rows have no end, and neither have their documents: leave --store out")
+    return {document for place in range(rows.size) for document in rows[place].documents}

@@ -1,0 +1,128 @@
+"""The model that a stage starts from: its backbone, or what an earlier stage has left, with the roles it needs.
+
+Weights are taken over only where they mean the same: `NEEDS` says which settings each role has learned under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from clara_bench import ConfigError
+from reference.model import backbone as backbones
+from reference.model.clara import Clara
+from reference.objectives.stages import LEARNING
+from reference.settings.config import RETRIEVING, Config, ModelConfig, TrainConfig
+from reference.weights import checkpoint
+from reference.weights.manifest import read_manifest
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "compressor": (
+        "memory.document_tokens",
+        "memory.rate",
+        "memory.count",
+        "memory.positions",
+        "memory.form",
+        "memory.segment_tokens",
+    ),
+    "reasoner": ("memory.similarity",),
+    "generator": ("attention", "backbone.template"),
+}
+"""Settings of the model that decide what a role's weights mean.
+
+How alike two memories are has no weights, so any compressor and generator may go on under another similarity: it is
+the reasoner that learned to be near in one. Prompts in other words, or seen in another way, are new to the generator
+alone. What is left out, such as `memory.layout` and dropout, changes no state of a trained model.
+"""
+
+
+def stage_settings(config: Config, name: str) -> TrainConfig:
+    """The settings of a stage.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    if name not in config.stages:
+        raise ConfigError(f"no stage '{name}' in the config. It has: {', '.join(config.stages) or 'none'}")
+    return config.stages[name]
+
+
+def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
+    """The model that a stage starts from: its backbone, or the checkpoint that `start` names, with the roles it needs.
+
+    Memory embeddings are taken over from a checkpoint that has a compressor; a text reader may start any rate.
+
+    Args:
+        config: model and stages.
+        name: of the stage.
+        tokenizer: for a backbone from scratch that nothing has trained yet.
+
+    Raises:
+        ConfigError: no such stage; a checkpoint of another backbone or kind of adapters, or whose roles learned under
+            other settings (`NEEDS`).
+        DataError: a file of the checkpoint is damaged.
+        BackendError: the backbone cannot be found.
+    """
+    settings, wanted = stage_settings(config, name), config.model.backbone
+    if not settings.start:
+        loaded = backbones.load(wanted, settings.seed, tokenizer)
+        return set_out(Clara(loaded, config.model, (), settings.seed), settings)
+    folder = Path(settings.start)
+    manifest = read_manifest(folder)
+    if not wanted.model and manifest.model.backbone.scratch != wanted.scratch:
+        raise ConfigError(f"{folder}: its backbone is {manifest.model.backbone}, the config's is {wanted}")
+    roles = [role for role in manifest.roles if role != "generator" or settings.generator_start == "checkpoint"]
+    thinned = settings.compressor_start == "thinned"
+    _require_same(folder, manifest.model, config.model, roles, ("memory.rate",) if thinned else ())
+    loaded = backbones.load(wanted) if wanted.model else checkpoint.read_backbone(folder)
+    model = Clara(loaded, config.model, roles, settings.seed)
+    checkpoint.restore(model, folder, roles, vectors="compressor" in roles, thin=thinned)
+    return set_out(model, settings)
+
+
+def _require_same(
+    folder: Path, theirs: ModelConfig, ours: ModelConfig, roles: Sequence[str], but: Sequence[str] = ()
+) -> None:
+    for role in roles:
+        for setting in [setting for setting in NEEDS.get(role, ()) if setting not in but]:
+            found, wanted = attrgetter(setting)(theirs), attrgetter(setting)(ours)
+            if found != wanted:
+                raise ConfigError(
+                    f"{folder}: its {role} was trained with model.{setting} = {found!r}, the config says {wanted!r}. "
+                    f"Set model.{setting} to {found!r}, or start from another checkpoint"
+                )
+
+
+def set_out(model: Clara, config: TrainConfig) -> Clara:
+    """Give a model the roles that the stage needs, where it does not have them yet.
+
+    The compressor starts as the generator if that has learned to read text, the reasoner as the compressor
+    (`reasoner_start`), and the generator anew if so asked (`generator_start`).
+
+    Raises:
+        ConfigError: the stage builds on a role that only an earlier stage can train, or would leave a thinned
+            compressor as it is.
+    """
+    unthinned(config)
+    if config.generator_start == "fresh" or "generator" not in model.roles:
+        model.add_role("generator", seed=config.seed)
+    if config.stage in RETRIEVING and "compressor" not in model.roles:
+        raise ConfigError(f"stage '{config.stage}' needs a trained compressor: set `start` to a checkpoint with one")
+    if config.stage != "text" and "compressor" not in model.roles:
+        model.add_role("compressor", like="generator")
+    if config.stage in RETRIEVING and "reasoner" not in model.roles:
+        like = "compressor" if config.reasoner_start == "compressor" else None
+        model.add_role("reasoner", like=like, seed=config.seed)
+    return model
+
+
+def unthinned(config: TrainConfig) -> None:
+    """Refuse to leave a thinned compressor as it is.
+
+    Raises:
+        ConfigError: the stage trains no compressor.
+    """
+    if config.compressor_start == "thinned" and "compressor" not in LEARNING[config.stage]:
+        raise ConfigError(f"stage '{config.stage}' trains no compressor, so that it cannot begin from a thinned one")

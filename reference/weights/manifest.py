@@ -1,0 +1,48 @@
+"""What a checkpoint folder says of itself: settings, backbone, checksums, and how its weights came about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from clara_bench import ConfigError
+from clara_bench.parsing import convert, read_json
+from reference.settings.config import ModelConfig
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a checkpoint holds."""
+
+    schema: Literal[1] = 1
+    model: ModelConfig
+    backbone: str
+    """Fingerprint of the backbone that the weights belong to."""
+    slots: int
+    """Memory vectors of the longest document."""
+    roles: tuple[str, ...]
+    parameters: dict[str, int]
+    """How many each role has of its own."""
+    sha256: dict[str, str]
+    """Of every file of weights."""
+    packages: dict[str, str]
+    training: dict[str, Any] = {}
+    """How the weights came about: command, stage, seed, step, data; whatever the one who saves wants to keep."""
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a checkpoint folder says of itself.
+
+    Raises:
+        ConfigError: no checkpoint, not one of this schema, or its settings are not valid.
+    """
+    path = folder / MANIFEST
+    tables: Any = read_json(path, Any, "Expected the folder of a checkpoint from training", ConfigError)
+    found = tables.get("schema") if isinstance(tables, dict) else None
+    if found != SCHEMA:
+        raise ConfigError(f"{path}: schema {found}, this version reads {SCHEMA}. Train or export it again")
+    return convert(tables, Manifest, str(path), error=ConfigError)
