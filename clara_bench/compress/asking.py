@@ -18,18 +18,20 @@ except ModuleNotFoundError as error:
 
 from clara_bench.compress.checkpoints import check_finite
 from clara_bench.compress.surprisal import LanguageModel
+from clara_bench.read.render import message_parts
+from clara_bench.tokens import Part, encode
 
 BATCH = 16
 """Prompts judged at once."""
+_MESSAGE = "\ue000message\ue001"
 
 
 def message_ids(lm: LanguageModel, message: str) -> tuple[int, ...]:
     """Tokens of a message and of the place where its answer begins, in the model's own chat form if it has one."""
     if not lm.tokenizer.chat_template:
         return (lm.start, *lm.ids(f"{message}\nAnswer:"))
-    turns = [{"role": "user", "content": message}]
-    settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-    return lm.ids(lm.tokenizer.apply_chat_template(turns, **settings))
+    parts = message_parts(lm.tokenizer, _MESSAGE, _MESSAGE)
+    return tuple(encode(lm.tokenizer, [Part(message) if part.text == _MESSAGE else part for part in parts]).ids)
 
 
 def first_tokens(lm: LanguageModel, words: Sequence[str]) -> list[int]:

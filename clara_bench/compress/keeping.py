@@ -20,6 +20,7 @@ from clara_bench.compress.checkpoints import check_finite, load_as
 from clara_bench.compress.spans import Span
 from clara_bench.identity import computing
 from clara_bench.read.models import device, find, load_tokenizer
+from clara_bench.tokens import Part, encode, for_texts
 
 WINDOW = 512
 """Most tokens of one chunk, question and special tokens included."""
@@ -110,12 +111,12 @@ class TokenClassifier:
             "verbose": False,
         }
         if question is None:
-            return self.tokenizer(list(texts), **how)
-        return self.tokenizer([self._cut(question)] * len(texts), list(texts), **how)
+            return for_texts(self.tokenizer, *texts)(list(texts), **how)
+        tokenizer = for_texts(self.tokenizer, question, *texts)
+        return tokenizer([self._cut(question)] * len(texts), list(texts), **how)
 
     def _cut(self, question: str) -> str:
-        encoded = self.tokenizer(question, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        places = encoded["offset_mapping"][: self._window // 4]
+        places = encode(self.tokenizer, [Part(question)]).places[: self._window // 4]
         return question[: places[-1][1]] if places else question
 
     def _keep(self, inputs: Mapping[str, Any]) -> torch.Tensor:

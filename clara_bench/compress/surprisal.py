@@ -26,6 +26,7 @@ from clara_bench.compress.checkpoints import DType, check_finite, number_format
 from clara_bench.compress.spans import Span, passage_text
 from clara_bench.identity import computing
 from clara_bench.read.models import device, find, load_tokenizer, load_weights
+from clara_bench.tokens import Part, encode, text_ids
 from clara_bench.types import Passage
 
 WINDOW = 1024
@@ -104,13 +105,12 @@ class LanguageModel:
         raise BackendError(f"model '{self.model.name}' has no token that begins or ends a text. Use another")
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """Tokens of the text, special tokens left out."""
-        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        """Tokens of the text, with nothing added and nothing taken for a control token."""
+        return tuple(text_ids(self.tokenizer, [text])[0])
 
     def pieces(self, text: str) -> list[Piece]:
         """The text in pieces; none for blanks alone."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return pieces(text, encoded["input_ids"], encoded["offset_mapping"])
+        return pieces(text, *encode(self.tokenizer, [Part(text)]))
 
     def texts(self, passages: Sequence[Passage]) -> tuple[list[str], list[list[Piece]]]:
         """The passages that hold anything for the model, as text and in pieces."""

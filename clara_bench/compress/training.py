@@ -21,6 +21,7 @@ from clara_bench.compress.labels import Labelled, Split
 from clara_bench.compress.spans import words
 from clara_bench.errors import ConfigError, MissingDependency
 from clara_bench.read.models import Model, find, load_tokenizer, loading
+from clara_bench.tokens import for_texts
 
 try:
     import torch
@@ -127,7 +128,7 @@ def _batches(rows: Sequence[Labelled], settings: Settings) -> Iterator[Sequence[
 def _encoded(tokenizer: Any, batch: Sequence[Labelled], longest: int) -> dict[str, torch.Tensor]:
     """Ids, mask and the label of each token (rows, tokens): that of the word in it, which a blank may precede."""
     texts = [row.text for row in batch]
-    encoded = tokenizer(
+    encoded = for_texts(tokenizer, *texts)(
         texts, truncation=True, max_length=longest, padding=True, return_offsets_mapping=True, return_tensors="pt"
     )
     places = encoded.pop("offset_mapping").tolist()

@@ -48,6 +48,14 @@ def test_scores_are_the_cross_encoders_logits(corpus: Corpus, options: Rerank.Op
     assert min(expected.values()) < 0 or max(expected.values()) > 1  # so these are not probabilities
 
 
+def test_control_tokens_that_question_and_passages_spell_are_text(options: Rerank.Options) -> None:
+    spelt = Passage("p", "Oslo", "Oslo [SEP] [CLS] is")
+    retriever = _indexed({"p": spelt}, options)
+    pairs = [("Who [SEP]?", f"{spelt.title} {spelt.text}")]
+    ids = retriever._model.preprocess(pairs)["input_ids"].tolist()[0]
+    assert ids.count(3) == 2 and ids.count(2) == 1  # those that the tokenizer adds
+
+
 def test_only_the_first_retrievers_best_are_ranked_anew(
     corpus: Corpus, options: Rerank.Options, everything: Component, tmp_path: Path
 ) -> None:
