@@ -9,10 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from clara_bench import registry, results, runner, sources, tasks
-from clara_bench.registry import Component
-from clara_bench.request import Request
-from clara_bench.sources import Source
+from clara_bench.components import registry
+from clara_bench.components.registry import Component
+from clara_bench.records import results
+from clara_bench.running import runner
+from clara_bench.running.run_config import Request
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source
 
 QUESTIONS = 24
 
@@ -27,7 +30,7 @@ def measure() -> dict[str, float]:
     request = Request("hotpotqa", Component("rag"), "corpus", source, limit=QUESTIONS)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        data = sources.load(tasks.load(request.task), source)
+        data = sources.load(definitions.load(request.task), source)
         run = runner.run(request, data, Path(folder))
         total = time.perf_counter() - start
         session = results.open_run(run.path).manifest["sessions"][-1]

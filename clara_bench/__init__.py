@@ -3,8 +3,8 @@
 These names are the plug-in API; everything else may change between versions.
 """
 
+from clara_bench.components.registry import OPERATIONAL, Component, create
 from clara_bench.errors import BackendError, BenchError, ConfigError, DataError, MissingDependency
-from clara_bench.registry import OPERATIONAL, Component, create
 from clara_bench.types import (
     Answer,
     Compressor,

@@ -20,9 +20,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from clara_bench import metrics
-from clara_bench.comparison import compare
-from clara_bench.leaderboard import Row
-from clara_bench.results import open_run
+from clara_bench.records.results import open_run
+from clara_bench.reporting.comparison import compare
+from clara_bench.reporting.leaderboard import Row
 
 DOCS = Path(__file__).parent
 TITLES = {"gold": "the gold passages", "corpus": "five retrieved passages"}

@@ -19,13 +19,14 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from numpy.typing import NDArray
 
-from clara_bench import metrics, tasks
-from clara_bench.comparison import compare
-from clara_bench.formats import cell, difference_cell
-from clara_bench.inspection import questions
+from clara_bench import metrics
 from clara_bench.metrics.statistics import Difference, Summary
-from clara_bench.results import Run, find_runs
-from clara_bench.scoring import score_run
+from clara_bench.records.results import Run, find_runs
+from clara_bench.reporting.comparison import compare
+from clara_bench.reporting.formats import cell, difference_cell
+from clara_bench.reporting.inspection import questions
+from clara_bench.reporting.scoring import score_run
+from clara_bench.tasks import definitions
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "results" / "latents"
@@ -100,7 +101,7 @@ def _cell(result: Result, baseline: bool) -> str:
 
 
 def _tasks(found: Mapping[str, Mapping[str, Result]]) -> list[str]:
-    return [name for name in tasks.names() if name in found[BASELINE]]
+    return [name for name in definitions.names() if name in found[BASELINE]]
 
 
 def seeds_table(head: str, prefix: str) -> str:
@@ -108,7 +109,7 @@ def seeds_table(head: str, prefix: str) -> str:
 
     In brackets the lowest and the highest training; the last column's interval is over trainings and questions.
     """
-    names = [name for name in tasks.names() if name in published()[prefix + BASELINE]]
+    names = [name for name in definitions.names() if name in published()[prefix + BASELINE]]
     lines = [[head, *names, "all four"], ["---", *["---:"] * (len(names) + 1)]]
     base_SLQ = _trainings(prefix + BASELINE, names)
     lines.append([METHODS[BASELINE], *_spans(base_SLQ, ""), f"{base_SLQ.mean():.1f}"])

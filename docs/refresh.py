@@ -25,13 +25,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from clara_bench import metrics
-from clara_bench.cache import write_atomic
-from clara_bench.comparison import compare
-from clara_bench.formats import INDEX, cell, difference_cell, trait_cell
-from clara_bench.leaderboard import Board, Row, boards
+from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.results import find_runs, open_run
+from clara_bench.records.results import find_runs, open_run
+from clara_bench.reporting.comparison import compare
+from clara_bench.reporting.formats import INDEX, cell, difference_cell, trait_cell
+from clara_bench.reporting.leaderboard import Board, Row, boards
 from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent

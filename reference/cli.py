@@ -13,7 +13,7 @@ import click
 
 from clara_bench import ConfigError, __version__
 from clara_bench.cli import Commands
-from clara_bench.terminal import note, print_table, say
+from clara_bench.io.terminal import note, print_table, say
 from reference.settings.config import Config, load
 from reference.settings.overrides import read_overrides
 
@@ -197,7 +197,7 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
     """
     from itertools import islice
 
-    from clara_bench.retrieve.progress import progress
+    from clara_bench.io.progress import progress
     from reference.data.documents import read_documents
     from reference.synthesis import synthesize as library
     from reference.synthesis.prompts import KINDS

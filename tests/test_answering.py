@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Question, Ranked, Usage
-from clara_bench.answering import answer_batch, as_recorded
-from clara_bench.identity import plain
+from clara_bench.components.identity import plain
+from clara_bench.running.answering import answer_batch, as_recorded
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
 

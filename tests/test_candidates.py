@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from clara_bench import ConfigError, sources, tasks
-from clara_bench.candidates import Frozen, freeze
-from clara_bench.first_stage import FirstStage
-from clara_bench.registry import Component
-from clara_bench.sources import TaskData
+from clara_bench import ConfigError
+from clara_bench.components.registry import Component
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.candidates import Frozen, freeze
+from clara_bench.tasks.first_stage import FirstStage
+from clara_bench.tasks.sources import TaskData
 
 FIRST_STAGE = '''\
 """Finds what its list says for the question of that number, and counts its calls in calls.txt."""
@@ -43,7 +44,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def data(capitals: Path) -> TaskData:
-    return sources.load(tasks.load(str(capitals)), sources.Source(data=str(capitals.with_name("capitals.jsonl"))))
+    return sources.load(definitions.load(str(capitals)), sources.Source(data=str(capitals.with_name("capitals.jsonl"))))
 
 
 def stage(folder: Path, listed: str, depth: int = 4) -> FirstStage:
@@ -116,6 +117,6 @@ def test_ids_with_blanks_and_percent_signs_can_be_candidates(capitals: Path, tmp
         for passage in row["passages"]:
             passage["id"] = {"p0": "New York", "p1": "50%20 off"}.get(passage["id"], passage["id"])
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    data = sources.load(tasks.load(str(capitals)), sources.Source(data=str(file)))
+    data = sources.load(definitions.load(str(capitals)), sources.Source(data=str(file)))
     frozen = freeze(data, data.examples, "retrieved", FirstStage(depth=10))
     assert {"New York", "50%20 off"} <= set(offered(frozen)["question q0"] or ())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clara_bench import codebase
-from clara_bench.registry import load
+from clara_bench.components import codebase
+from clara_bench.components.registry import load
 
 PLUGIN = "import json\nimport numpy\n{imports}\n\nclass Mine:\n    def run(self):\n{inside}\n        return None\n"
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import comparison, formats, metrics
+from clara_bench import metrics
 from clara_bench.cli import main
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, Summary
-from clara_bench.results import open_run
+from clara_bench.records.results import open_run
+from clara_bench.reporting import comparison, formats
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 import click
 import pytest
 
-from clara_bench import tasks
 from clara_bench.cli import main
-from clara_bench.results import open_run
-from clara_bench.scoring import score_run
+from clara_bench.records.results import open_run
+from clara_bench.reporting.scoring import score_run
+from clara_bench.tasks import definitions
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reference/README.md")]
@@ -134,10 +134,10 @@ def test_published_runs_name_no_folder_of_the_machine_they_were_made_on(path: Pa
 
 
 def test_every_task_of_the_suites_exists() -> None:
-    from clara_bench import suites
+    from clara_bench.running import suites
 
     for name in suites.names():
         suite = suites.load(name)
         assert suite.name == name
-        assert set(suite.tasks) <= set(tasks.names())
+        assert set(suite.tasks) <= set(definitions.names())
         assert suite.requests()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from clara_bench import Answer, BackendError, Component, ConfigError, IndexStats, Ranked, create
 from clara_bench.cli import main
-from clara_bench.exam import Exam
+from clara_bench.running.in_memory import Exam
 
 
 def test_an_exam_gives_the_scores_of_a_run(capitals: Path, oracle: str, tmp_path: Path):

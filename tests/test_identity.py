@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from clara_bench import identity, registry, sources, tasks
-from clara_bench.candidates import freeze
-from clara_bench.first_stage import FirstStage
-from clara_bench.registry import Component, Kind, build
+from clara_bench.components import identity, registry
+from clara_bench.components.registry import Component, Kind, build
 from clara_bench.retrieve.bm25 import BM25
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.candidates import freeze
+from clara_bench.tasks.first_stage import FirstStage
 
 HELPER = "SAID = 'Oslo'\n"
 PARTS = """\
@@ -259,7 +260,7 @@ def test_another_bm25_by_the_same_options_has_an_index_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capitals: Path
 ) -> None:
     monkeypatch.setenv("CLARA_BENCH_CACHE", str(tmp_path / "cache"))
-    corpus = sources.load(tasks.load(str(capitals)), sources.Source()).corpus
+    corpus = sources.load(definitions.load(str(capitals)), sources.Source()).corpus
     BM25(BM25.Options()).index(corpus)
     file = tmp_path / "mine.py"
     for text in ("casefold", "upper"):
@@ -271,7 +272,7 @@ def test_another_bm25_by_the_same_options_has_an_index_of_its_own(
 
 
 def test_a_first_stage_that_was_edited_ranks_anew(parts: Path, capitals: Path) -> None:
-    data = sources.load(tasks.load(str(capitals)), sources.Source())
+    data = sources.load(definitions.load(str(capitals)), sources.Source())
     stage = FirstStage(Component(f"{parts / 'parts.py'}:Retriever"), 1)
 
     def first() -> set[Any]:
@@ -288,7 +289,7 @@ def test_nothing_that_a_retriever_is_called_decides_where_rankings_are_written(
 ) -> None:
     monkeypatch.setenv("CLARA_BENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "a b").mkdir()
-    data = sources.load(tasks.load(str(capitals)), sources.Source())
+    data = sources.load(definitions.load(str(capitals)), sources.Source())
     stage = FirstStage(Component(f"{tmp_path}/a b/../parts.py:Retriever"), 1)
     freeze(data, data.examples, "retrieved", stage)
     assert list(tmp_path.rglob("*.trec.gz")) == list(tmp_path.glob("cache/candidates/*/*/run.trec.gz")) != []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import formats, leaderboard, results
 from clara_bench.cli import main
+from clara_bench.records import results
+from clara_bench.reporting import formats, leaderboard
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import Answer, BackendError, results
+from clara_bench import Answer, BackendError
 from clara_bench.cli import main
-from clara_bench.log import RecordLog
-from clara_bench.provenance import hardware
+from clara_bench.records import results
+from clara_bench.records.log import RecordLog
+from clara_bench.running.provenance import hardware
 from clara_bench.types import Record
 
 RECORDS = [Record(f"q{number}", Answer("x" * 100 * number)) for number in range(1, 6)]

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import formats, leaderboard, results
 from clara_bench.cli import main
-from clara_bench.escaping import LONGEST, for_csv, for_latex, for_markdown, for_terminal, one_line
+from clara_bench.io.escaping import LONGEST, for_csv, for_latex, for_markdown, for_terminal, one_line
+from clara_bench.records import results
+from clara_bench.reporting import formats, leaderboard
 
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 EVIL = "a\x1b[31m\x9b2J\x07|\r\n\\end{table} $x$ =1+2 [red]![i](http://x) <b>`c`*d* \u202e\u2028 \udcff " + "y" * 9999

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from clara_bench import opening
 from clara_bench.errors import BenchError, ConfigError, DataError
-from clara_bench.opening import read_bytes, read_lines
-from clara_bench.parsing import convert, decode, decode_lines, decode_toml, read_json, read_toml
+from clara_bench.io import opening
+from clara_bench.io.opening import read_bytes, read_lines
+from clara_bench.io.parsing import convert, decode, decode_lines, decode_toml, read_json, read_toml
 
 
 @dataclasses.dataclass
@@ -160,12 +160,12 @@ def test_a_misspelt_key_of_a_row_is_refused_and_another_one_passed_over(key: str
 
 
 OWN = {
-    "clara_bench/codebase.py": "source code, which is parsed and not decoded",
-    "clara_bench/provenance.py": "/proc/cpuinfo",
-    "clara_bench/results.py": "copied byte by byte",
-    "clara_bench/scoring.py": "compared byte by byte",
-    "clara_bench/suites.py": "a resource of the package",
-    "clara_bench/tasks.py": "a resource of a package",
+    "clara_bench/components/codebase.py": "source code, which is parsed and not decoded",
+    "clara_bench/running/provenance.py": "/proc/cpuinfo",
+    "clara_bench/records/results.py": "copied byte by byte",
+    "clara_bench/reporting/scoring.py": "compared byte by byte",
+    "clara_bench/running/suites.py": "a resource of the package",
+    "clara_bench/tasks/definitions.py": "a resource of a package",
 }
 
 
@@ -174,4 +174,4 @@ def test_files_are_read_through_the_door_and_nowhere_else() -> None:
     files = [file for package in ("clara_bench", "reference") for file in (root / package).rglob("*.py")]
     assert len(files) > 100
     around = {str(file.relative_to(root)) for file in files if re.search(r"\.read_(text|bytes)\(", file.read_text())}
-    assert around <= OWN.keys(), "read by clara_bench.opening, or say here why not"
+    assert around <= OWN.keys(), "read by clara_bench.io.opening, or say here why not"

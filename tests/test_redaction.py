@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench.cli import main
-from clara_bench.redaction import at_home, redacted, without_secrets
+from clara_bench.io.redaction import at_home, redacted, without_secrets
 
 SECRETS = [
     "https://someone:hunter2@host.example/v1",

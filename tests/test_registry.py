@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from clara_bench import ConfigError
+from clara_bench.components.registry import Component, create, discover, effective_options, load, parse_options, sharing
 from clara_bench.errors import UnknownName
-from clara_bench.registry import Component, create, discover, effective_options, load, parse_options, sharing
 
 
 class Sample:

@@ -23,11 +23,11 @@ from clara_bench import (
     Ranked,
     Triple,
     Usage,
-    results,
 )
-from clara_bench.log import RecordLog
-from clara_bench.manifest import read_manifest, write_manifest
-from clara_bench.scoring import score_run
+from clara_bench.records import results
+from clara_bench.records.log import RecordLog
+from clara_bench.records.manifest import read_manifest, write_manifest
+from clara_bench.reporting.scoring import score_run
 from clara_bench.types import Record
 
 FULL = Record(

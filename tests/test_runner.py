@@ -15,15 +15,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import ConfigError, results, runner, sources, tasks
-from clara_bench.cache import file_digest
+from clara_bench import ConfigError
 from clara_bench.cli import main
+from clara_bench.components.registry import Component
 from clara_bench.errors import BackendError
-from clara_bench.first_stage import FirstStage
-from clara_bench.log import RecordLog
-from clara_bench.registry import Component
-from clara_bench.request import Request
-from clara_bench.results import Run
+from clara_bench.io.cache import file_digest
+from clara_bench.records import results
+from clara_bench.records.log import RecordLog
+from clara_bench.records.results import Run
+from clara_bench.running import runner
+from clara_bench.running.run_config import Request
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.first_stage import FirstStage
 
 Go = Callable[..., Run]
 
@@ -37,7 +40,7 @@ def go(capitals: Path, oracle: str, tmp_path: Path) -> Go:
     ) -> Run:
         asked = Request(str(capitals), Component(oracle, options or {}), "corpus", source(capitals), batch=3)
         asked = replace(asked, **request)
-        data = sources.load(tasks.load(str(capitals)), asked.source)
+        data = sources.load(definitions.load(str(capitals)), asked.source)
         return runner.run(asked, data, out or tmp_path / "runs", retry_failed=retry_failed)
 
     return start

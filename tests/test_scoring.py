@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clara_bench import scoring
+from clara_bench.reporting import scoring
 from clara_bench.types import Answer, Example, Fact, Gold, Question, Record
 
 PAIR = (

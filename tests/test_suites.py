@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clara_bench import ConfigError, suites
+from clara_bench import ConfigError
+from clara_bench.running import suites
 
 SUITE = """\
 schema = 1

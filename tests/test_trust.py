@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench.cli import main
-from clara_bench.manifest import read_manifest, write_manifest
-from clara_bench.request import as_request
-from clara_bench.results import find_runs, open_run
-from clara_bench.trust import effects
+from clara_bench.records.manifest import read_manifest, write_manifest
+from clara_bench.records.results import find_runs, open_run
+from clara_bench.running.run_config import as_request
+from clara_bench.running.trust import effects
 
 Edit = Callable[..., Path]
 
@@ -92,7 +92,7 @@ def test_code_is_not_run_where_nobody_can_be_asked(manifest: Path, tmp_path: Pat
 def test_a_person_is_shown_what_would_happen_and_decides(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
 ) -> None:
-    monkeypatch.setattr("clara_bench.terminal.somebody_is_there", lambda: True)
+    monkeypatch.setattr("clara_bench.io.terminal.somebody_is_there", lambda: True)
     done = CliRunner().invoke(main, ["run", "--manifest", str(manifest), "--out", str(tmp_path / "out")], input=answer)
     assert done.exit_code == code, done.output
     assert f"runs the Python file {tmp_path}/said.py" in done.output

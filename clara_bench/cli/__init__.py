@@ -26,8 +26,8 @@ from clara_bench.cli.run import run
 from clara_bench.cli.score import score
 from clara_bench.cli.worlds import worlds
 from clara_bench.errors import BenchError
-from clara_bench.escaping import one_line
-from clara_bench.terminal import degrade, note
+from clara_bench.io.escaping import one_line
+from clara_bench.io.terminal import degrade, note
 
 
 class BadInput(click.ClickException):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from clara_bench.errors import BenchError
-from clara_bench.terminal import console, note, say, shown
+from clara_bench.io.terminal import console, note, say, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clara_bench.leaderboard import Board
+    from clara_bench.reporting.leaderboard import Board
 
 
 @click.command()
@@ -34,9 +34,9 @@ def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> Non
       clara-bench leaderboard runs
       clara-bench leaderboard results --format markdown -m em -m f1 -m recall@5
     """
-    from clara_bench.formats import FORMATS
-    from clara_bench.leaderboard import boards
-    from clara_bench.results import find_runs
+    from clara_bench.records.results import find_runs
+    from clara_bench.reporting.formats import FORMATS
+    from clara_bench.reporting.leaderboard import boards
 
     found = boards(find_runs(root, _left_out), names, seed)
     if kind == "rich":
@@ -51,7 +51,7 @@ def _left_out(error: BenchError) -> None:
 
 def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
     """Tables on the terminal, one a board, a rule between sections; columns that do not fit are left out by name."""
-    from clara_bench.formats import NOTE, table, title
+    from clara_bench.reporting.formats import NOTE, table, title
 
     screen = console()
     unbounded = screen.options.update(max_width=10**6)

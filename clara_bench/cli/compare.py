@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clara_bench.terminal import print_table, say, say_json
+from clara_bench.io.terminal import print_table, say, say_json
 
 if TYPE_CHECKING:
     from clara_bench.metrics.statistics import Difference
@@ -32,8 +32,8 @@ def compare(baseline: Path, runs: tuple[Path, ...], names: tuple[str, ...], seed
       clara-bench compare runs/nq/bm25-text/distractor-0123456789ab runs/nq/clara-*/*
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
-    from clara_bench import comparison
-    from clara_bench.results import open_run
+    from clara_bench.records.results import open_run
+    from clara_bench.reporting import comparison
 
     first = open_run(baseline)
     found = {str(path): comparison.compare(first, open_run(path), names, seed) for path in runs}

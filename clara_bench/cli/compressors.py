@@ -10,7 +10,7 @@ import click
 
 from clara_bench.cli.options import pairs
 from clara_bench.errors import ConfigError
-from clara_bench.terminal import say
+from clara_bench.io.terminal import say
 
 
 @click.group()
@@ -39,11 +39,11 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
     Example:
       clara-bench compressors train runs/llmlingua2-style --data hotpotqa=hotpot_train_v1.1.json --epochs 2
     """
-    from clara_bench.compress.labels import split
-    from clara_bench.compress.training import Settings
-    from clara_bench.compress.training import train as library
+    from clara_bench.compress.shared.training import Settings
+    from clara_bench.compress.shared.training import train as library
+    from clara_bench.compress.shared.word_labels import split
+    from clara_bench.io.progress import progress
     from clara_bench.retrieve.encoder import MINILM, place
-    from clara_bench.retrieve.progress import progress
 
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"{out}: the folder holds something already. Choose another")
@@ -58,12 +58,12 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
 
 def _asked(files: Mapping[str, str]) -> tuple[list[Any], dict[str, Any]]:
     """Questions of all files, each with its corpus, and where they are from."""
-    from clara_bench import sources, tasks
+    from clara_bench.tasks import definitions, sources
 
     asked: list[Any] = []
     data = {}
     for name, file in files.items():
-        found = sources.load(tasks.load(name), sources.Source(file, split="train"))
+        found = sources.load(definitions.load(name), sources.Source(file, split="train"))
         data[name] = found.provenance
         asked += [(example, found.corpus) for example in found.examples]
     return asked, data

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clara_bench.cli.options import pairs
-from clara_bench.terminal import say
+from clara_bench.io.terminal import say
 
 PATH = click.Path(path_type=Path)
 
@@ -29,9 +29,9 @@ def init(folder: Path, questions: Path | None, chunk: tuple[str, ...]) -> None:
       clara-bench init handbook
       clara-bench init handbook --questions questions.xlsx --chunk tokens=120 --chunk overlap=20
     """
-    from clara_bench import taskfile
+    from clara_bench.tasks import own_documents
 
-    written = taskfile.write(folder, questions, pairs(chunk, "--chunk"))
+    written = own_documents.write(folder, questions, pairs(chunk, "--chunk"))
     asked = len(written.data.examples)
     say(f"{written.path}: {asked} questions, {written.answered} of them with answers")
     say(f"{written.documents} documents in {len(written.data.corpus)} passages")

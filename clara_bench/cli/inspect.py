@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clara_bench.errors import BenchError, DataError
-from clara_bench.terminal import console, note, say, shown
+from clara_bench.io.terminal import console, note, say, shown
 
 if TYPE_CHECKING:
     from rich.panel import Panel
 
-    from clara_bench.inspection import Shown
-    from clara_bench.results import Run
+    from clara_bench.records.results import Run
+    from clara_bench.reporting.inspection import Shown
 
 
 @click.command()
@@ -36,8 +36,8 @@ def inspect(path: Path, question: str | None, only: str, limit: int, depth: int,
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --only wrong
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --question 1f2e3d
     """
-    from clara_bench.inspection import questions
-    from clara_bench.results import open_run
+    from clara_bench.records.results import open_run
+    from clara_bench.reporting.inspection import questions
 
     run = open_run(path)
     found = questions(run, only, question)
@@ -52,8 +52,8 @@ def _passages(run: Run, data: str | None) -> Any:
     """The run's passages, or none with a word on how to see them."""
     from dataclasses import replace
 
-    from clara_bench import sources, tasks
-    from clara_bench.request import as_request
+    from clara_bench.running.run_config import as_request
+    from clara_bench.tasks import definitions, sources
 
     request = as_request(run.manifest, str(run.path))
     if data is None and (request.source.on_hub or request.source.chunk.get("tokenizer")):
@@ -62,7 +62,7 @@ def _passages(run: Run, data: str | None) -> Any:
         return {}
     source = request.source if data is None else replace(request.source, data=data)
     try:
-        found = sources.load(tasks.load(request.task), source)
+        found = sources.load(definitions.load(request.task), source)
         if found.corpus_hash != run.manifest["data"]["corpus_hash"]:
             raise DataError(f"the passages in '{source.data}' are not those of the run. Name theirs with --data")
         return found.corpus
@@ -83,7 +83,7 @@ def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
 
 def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
     """What is said of a question, each part with its style."""
-    from clara_bench.inspection import ranked_lines
+    from clara_bench.reporting.inspection import ranked_lines
 
     yield f"{one.example.question.text}\n", "bold"
     yield f"gold    {' | '.join(one.example.gold.answers) or '–'}\n", "green"

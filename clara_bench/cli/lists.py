@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from clara_bench.cli.skeleton import write_skeleton
-from clara_bench.terminal import print_table, say
+from clara_bench.io.terminal import print_table, say
+from clara_bench.systems.skeleton import write_skeleton
 
 KINDS = ("system", "retriever", "compressor", "reader")
 
@@ -22,7 +22,7 @@ def tasks() -> None:
 @tasks.command("list")
 def list_tasks() -> None:
     """Every task, ours and those of installed plug-ins. Example: clara-bench tasks list."""
-    from clara_bench import tasks as library
+    from clara_bench.tasks import definitions as library
 
     loaded = [library.load(name) for name in library.names()]
     print_table(["task", "version", "title", "settings"],
@@ -33,7 +33,7 @@ def list_tasks() -> None:
 @click.argument("name")
 def show_task(name: str) -> None:
     """Everything a task declares. Example: clara-bench tasks show hotpotqa."""
-    from clara_bench import tasks as library
+    from clara_bench.tasks import definitions as library
 
     _fields(library.load(name))
 
@@ -46,7 +46,7 @@ def systems() -> None:
 @systems.command("list")
 def list_systems() -> None:
     """Every system, and the parts that systems choose from. Example: clara-bench systems list."""
-    from clara_bench.registry import discover
+    from clara_bench.components.registry import discover
 
     rows = [
         [kind, name, point.value, point.dist.name if point.dist else ""]
@@ -61,7 +61,7 @@ def list_systems() -> None:
 @click.option("--kind", default="system", show_default=True, type=click.Choice(KINDS), help="What the name names.")
 def show_system(name: str, kind: Any) -> None:
     """A component and its options. Example: clara-bench systems show rag."""
-    from clara_bench.registry import load
+    from clara_bench.components.registry import load
 
     component = load(kind, name)
     say(f"{name}: {(component.__doc__ or '').strip()}")

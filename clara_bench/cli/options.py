@@ -10,7 +10,7 @@ import click
 from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from clara_bench.sources import Source
+    from clara_bench.tasks.sources import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ def data_options(command: Command) -> Command:
 
 def source_from(given: Mapping[str, Any]) -> Source:
     """The Source that the values of `data_options` describe."""
-    from clara_bench.sources import Source
+    from clara_bench.tasks.sources import Source
 
     plain = {name: given[name] for name in ("data", "corpus", "aliases", "split", "revision")}
     return Source(**plain, world=pairs(given["world"], "--world"), chunk=pairs(given["chunk"], "--chunk"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clara_bench.terminal import say
+from clara_bench.io.terminal import say
 
 
 @click.command()
@@ -20,9 +20,9 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
     Example:
       clara-bench publish runs/nq --to results
     """
-    from clara_bench.results import find_runs
-    from clara_bench.results import publish as copy
-    from clara_bench.scoring import score_run, write_scores
+    from clara_bench.records.results import find_runs
+    from clara_bench.records.results import publish as copy
+    from clara_bench.reporting.scoring import score_run, write_scores
 
     for folder in runs:
         for run in find_runs(folder):

@@ -11,11 +11,11 @@ import click
 
 from clara_bench.cli.options import changed, data_options, pairs, refuse_others, source_from
 from clara_bench.errors import ConfigError
-from clara_bench.terminal import note, say
+from clara_bench.io.terminal import note, say
 
 if TYPE_CHECKING:
-    from clara_bench.request import Request
-    from clara_bench.results import Run
+    from clara_bench.records.results import Run
+    from clara_bench.running.run_config import Request
 
 
 @click.command()
@@ -71,10 +71,10 @@ def run(
 
 
 def _from_options(given: dict[str, Any]) -> list[Request]:
-    from clara_bench import tasks
-    from clara_bench.first_stage import FirstStage
-    from clara_bench.registry import Component
-    from clara_bench.request import Request
+    from clara_bench.components.registry import Component
+    from clara_bench.running.run_config import Request
+    from clara_bench.tasks import definitions
+    from clara_bench.tasks.first_stage import FirstStage
 
     if given["trust"]:
         raise ConfigError("--trust is for --manifest; what you name yourself is run as you say")
@@ -88,7 +88,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
         Request(
             task=task,
             system=Component(system, options),
-            setting=check_setting(given["setting"] or tasks.load(task).default_setting),
+            setting=check_setting(given["setting"] or definitions.load(task).default_setting),
             source=source,
             label=given["label"],
             first_stage=FirstStage(Component(given["candidates"]), given["depth"]),
@@ -117,7 +117,7 @@ def check_setting(name: str) -> Any:
 
 
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
-    from clara_bench import suites
+    from clara_bench.running import suites
 
     refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
     requests = suites.load(name).requests()
@@ -126,9 +126,9 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
 
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
-    from clara_bench.manifest import read_manifest
-    from clara_bench.request import as_request
-    from clara_bench.trust import refuse_hidden, refuse_other_code
+    from clara_bench.records.manifest import read_manifest
+    from clara_bench.running.run_config import as_request
+    from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
     refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust"}, "--manifest")
     found = read_manifest(path / "manifest.json" if path.is_dir() else path)
@@ -148,8 +148,8 @@ def _ask(request: Request, path: Path) -> None:
     Raises:
         ConfigError: it may not, or nobody is there to ask.
     """
-    from clara_bench.terminal import note, somebody_is_there
-    from clara_bench.trust import effects
+    from clara_bench.io.terminal import note, somebody_is_there
+    from clara_bench.running.trust import effects
 
     found = effects(request)
     if not found:
@@ -164,12 +164,14 @@ def _ask(request: Request, path: Path) -> None:
 
 
 def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
-    from clara_bench import registry, runner, sources, tasks
-    from clara_bench.cli.progress import bars
-    from clara_bench.request import check
+    from clara_bench.components import registry
+    from clara_bench.running import runner
+    from clara_bench.running.progress import bars
+    from clara_bench.running.run_config import check
+    from clara_bench.tasks import definitions, sources
 
     for request in requests:
-        check(request, tasks.load(request.task))
+        check(request, definitions.load(request.task))
     finished = []
     with bars(len(requests)) as (progress, started), registry.sharing("reader"):
         loaded: dict[str, Any] = {}
@@ -177,7 +179,7 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
             started(number, request)
             key = repr((request.task, request.source))
             if key not in loaded:
-                loaded = {key: sources.load(tasks.load(request.task), request.source)}
+                loaded = {key: sources.load(definitions.load(request.task), request.source)}
             with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
                 finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
     return finished
@@ -185,7 +187,7 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
 
 def _report(finished: list[Run], seed: int) -> None:
     from clara_bench.cli.board import print_boards
-    from clara_bench.leaderboard import boards
+    from clara_bench.reporting.leaderboard import boards
 
     print_boards(boards(finished, seed=seed))
     say("Written:")

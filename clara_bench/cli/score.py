@@ -9,13 +9,13 @@ import click
 
 from clara_bench.cli.options import data_options, refuse_others, source_from
 from clara_bench.errors import ConfigError
-from clara_bench.terminal import note, print_table, say, say_json
+from clara_bench.io.terminal import note, print_table, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clara_bench.predictions import Predictions
-    from clara_bench.scoring import Scores
+    from clara_bench.reporting.scoring import Scores
     from clara_bench.types import Record
 
 
@@ -74,8 +74,8 @@ def score(
 
 
 def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
-    from clara_bench.results import open_run
-    from clara_bench.scoring import score_run, write_scores
+    from clara_bench.records.results import open_run
+    from clara_bench.reporting.scoring import score_run, write_scores
 
     if not path.exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
@@ -87,12 +87,13 @@ def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
 
 
 def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]) -> Scores:
-    from clara_bench import scoring, sources, tasks
-    from clara_bench.candidates import refuse_impossible, select
     from clara_bench.cli.run import check_setting
     from clara_bench.predictions import read_predictions
+    from clara_bench.reporting import scoring
+    from clara_bench.tasks import definitions, sources
+    from clara_bench.tasks.candidates import refuse_impossible, select
 
-    task = tasks.load(what)
+    task = definitions.load(what)
     setting = check_setting(given["setting"] or task.default_setting)
     source = source_from(given)
     data = sources.load(task, source)

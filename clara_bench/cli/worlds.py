@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clara_bench.cli import options
-from clara_bench.terminal import note, say
+from clara_bench.io.terminal import note, say
 
 
 @click.command()
@@ -26,9 +26,9 @@ def worlds(task: str, folder: Path, world: tuple[str, ...], pairs: bool) -> None
       clara-bench worlds hotpotqa my-world --world questions=500 --world seed=1
       clara-bench worlds nq my-pairs --pairs --world questions=500 --world passages=2000
     """
-    from clara_bench import sources, tasks
+    from clara_bench.tasks import definitions, sources
 
-    written = sources.write_world(tasks.load(task), options.pairs(world, "--world"), folder, pairs)
+    written = sources.write_world(definitions.load(task), options.pairs(world, "--world"), folder, pairs)
     for path in written.paths:
         say(path)
     line = ", ".join(f"{kind} {share:.1%}" for kind, share in written.coin_flip.items())

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from clara_bench.compress.asking import first_tokens, log_odds, message_ids
-from clara_bench.compress.budget import check_fraction, check_positive
-from clara_bench.compress.checkpoints import DType
-from clara_bench.compress.sentences import Document, Sentence, chosen, documents
-from clara_bench.compress.spans import kept_text
-from clara_bench.compress.surprisal import LanguageModel
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import check_fraction, check_positive
+from clara_bench.compress.shared.checkpoints import DType
+from clara_bench.compress.shared.sentences import Document, Sentence, chosen, documents
+from clara_bench.compress.shared.spans import kept_text
+from clara_bench.compress.shared.surprisal import LanguageModel
+from clara_bench.compress.shared.yes_no import first_tokens, log_odds, message_ids
 from clara_bench.read.models import DEFAULT_MODEL
-from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 PROMPT = """Question: {question}

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from clara_bench.compress.budget import budget, check_rate, fill
-from clara_bench.compress.keeping import Judged, TokenClassifier, mean_keep
-from clara_bench.compress.spans import kept_text, left, passage_text, words
-from clara_bench.registry import OPERATIONAL
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import budget, check_rate, fill
+from clara_bench.compress.shared.spans import kept_text, left, passage_text, words
+from clara_bench.compress.shared.token_classifier import Judged, TokenClassifier, mean_keep
 from clara_bench.types import Passage, Question
 
 

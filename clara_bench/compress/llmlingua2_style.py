@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clara_bench.compress.budget import check_rate
+from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua2 import LLMLingua2
+from clara_bench.compress.shared.budget import check_rate
 from clara_bench.errors import ConfigError
-from clara_bench.registry import OPERATIONAL
 
 
 class LLMLingua2Style(LLMLingua2):

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from clara_bench.compress.budget import budget, check_fraction, check_positive, check_rate, shares
-from clara_bench.compress.checkpoints import DType
+from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua import until
-from clara_bench.compress.pruning import prune
-from clara_bench.compress.spans import SEPARATOR, kept_text, left
-from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids
+from clara_bench.compress.shared.budget import budget, check_fraction, check_positive, check_rate, shares
+from clara_bench.compress.shared.checkpoints import DType
+from clara_bench.compress.shared.iterative_pruning import prune
+from clara_bench.compress.shared.spans import SEPARATOR, kept_text, left
+from clara_bench.compress.shared.surprisal import LanguageModel, Piece, all_ids
 from clara_bench.read.models import DEFAULT_MODEL
-from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 RESTRICTION = " The documents above hold the answer to this question."

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from clara_bench.compress.budget import check_fraction
-from clara_bench.compress.keeping import TokenClassifier, mean_keep
-from clara_bench.compress.sentences import chosen, documents
-from clara_bench.compress.spans import Span
-from clara_bench.registry import OPERATIONAL
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import check_fraction
+from clara_bench.compress.shared.sentences import chosen, documents
+from clara_bench.compress.shared.spans import Span
+from clara_bench.compress.shared.token_classifier import TokenClassifier, mean_keep
 from clara_bench.types import Passage, Question
 
 

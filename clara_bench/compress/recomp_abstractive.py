@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from clara_bench.compress.budget import check_positive
-from clara_bench.compress.checkpoints import DType, is_seq2seq, load_as, number_format
-from clara_bench.compress.spans import SEPARATOR, count_words, kept_text, left, passage_text, words
+from clara_bench.components.identity import computing
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import check_positive
+from clara_bench.compress.shared.checkpoints import DType, is_seq2seq, load_as, number_format
+from clara_bench.compress.shared.spans import SEPARATOR, count_words, kept_text, left, passage_text, words
 from clara_bench.errors import ConfigError
-from clara_bench.identity import computing
 from clara_bench.read.generate import generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import Prompt
 from clara_bench.read.render import render
-from clara_bench.registry import OPERATIONAL
+from clara_bench.tokens import Part, encode, for_texts
 from clara_bench.types import Passage, Question
 
 TRAINED = "Question: {question}\n Document: {context}\n Summary: "
@@ -109,17 +110,16 @@ class RecompAbstractive:
 
     def _rewritten(self, question: str, text: str) -> Sequence[int]:
         prompt = TRAINED.format(question=question, context=self._fitted(question, text))
-        ids = self._tokenizer(prompt, return_tensors="pt", verbose=False).input_ids.to(self._device)
+        tokenizer = for_texts(self._tokenizer, prompt)
+        ids = tokenizer(prompt, return_tensors="pt", verbose=False).input_ids.to(self._device)
         settings = {"do_sample": False, "num_beams": 1, "max_new_tokens": self.options.max_new_tokens}
         written: list[int] = self._weights.generate(ids, attention_mask=ids.new_ones(ids.shape), **settings)[0].tolist()
         return written
 
     def _fitted(self, question: str, text: str) -> str:
         """The passages without the end that does not fit."""
-        frame = len(self._tokenizer(TRAINED.format(question=question, context=""), verbose=False)["input_ids"])
-        room = self._room(frame)
-        places = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        fitting = places["offset_mapping"][:room]
+        frame = encode(self._tokenizer, [Part(TRAINED.format(question=question, context=""))], added=True)
+        fitting = encode(self._tokenizer, [Part(text)]).places[: self._room(len(frame.ids))]
         return text[: fitting[-1][1]] if fitting else ""
 
     def _room(self, frame: int) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from clara_bench.compress.budget import budget, check_positive, check_rate
-from clara_bench.compress.sentences import best, chosen, documents, total_words
-from clara_bench.registry import OPERATIONAL
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import budget, check_positive, check_rate
+from clara_bench.compress.shared.sentences import best, chosen, documents, total_words
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 

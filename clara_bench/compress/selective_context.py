@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from clara_bench.compress.budget import budget, check_rate, fill
-from clara_bench.compress.checkpoints import DType
-from clara_bench.compress.sentences import split
-from clara_bench.compress.spans import Span, kept_text, left, passage_text
-from clara_bench.compress.surprisal import LanguageModel, Piece, all_ids, means
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.compress.shared.budget import budget, check_rate, fill
+from clara_bench.compress.shared.checkpoints import DType
+from clara_bench.compress.shared.sentences import split
+from clara_bench.compress.shared.spans import Span, kept_text, left, passage_text
+from clara_bench.compress.shared.surprisal import LanguageModel, Piece, all_ids, means
 from clara_bench.read.models import DEFAULT_MODEL
-from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Passage, Question
 
 Unit = Literal["token", "phrase", "sentence"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from clara_bench.compress.budget import budget, check_rate
-from clara_bench.compress.spans import SEPARATOR, kept_text, left, passage_text, words
+from clara_bench.compress.shared.budget import budget, check_rate
+from clara_bench.compress.shared.spans import SEPARATOR, kept_text, left, passage_text, words
 from clara_bench.types import Passage, Question
 
 

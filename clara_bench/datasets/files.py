@@ -17,8 +17,8 @@ import msgspec
 
 from clara_bench.datasets.base import content_id
 from clara_bench.errors import DataError
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import convert, converter, decode, decode_lines, refusing
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import convert, converter, decode, decode_lines, refusing
 from clara_bench.types import Passage
 
 SUFFIXES = (".json", ".jsonl", ".txt", ".tsv")

@@ -8,7 +8,7 @@ from typing import Any
 from clara_bench.datasets import generic, hotpotqa, ircot, musique, nq, wikimultihop
 from clara_bench.datasets.base import MISSING, Aliases, Dataset, Layout, PassagePool
 from clara_bench.errors import DataError, UnknownName
-from clara_bench.parsing import converter, refusing
+from clara_bench.io.parsing import converter, refusing
 from clara_bench.types import Example, Passage
 
 LAYOUTS: Mapping[str, tuple[Layout, ...]] = {

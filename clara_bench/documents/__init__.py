@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clara_bench.cache import digest
 from clara_bench.documents.chunks import Chunks, cut
 from clara_bench.documents.extract import SUFFIXES, read_document
 from clara_bench.documents.questions import question_rows
 from clara_bench.documents.tables import TABLES, read_table
 from clara_bench.errors import DataError
+from clara_bench.io.cache import digest
 from clara_bench.types import Passage
 
 __all__ = ["SUFFIXES", "TABLES", "Chunks", "Folder", "question_rows", "read_folder", "read_table"]

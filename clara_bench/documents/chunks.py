@@ -73,9 +73,9 @@ def _spans(text: str, tokenizer: str) -> list[Span]:
     if not tokenizer:
         return [Span(*found.span()) for found in _TOKEN.finditer(text)]
     from clara_bench.read.models import find, load_tokenizer
+    from clara_bench.tokens import Part, encode
 
-    loaded = load_tokenizer(find(tokenizer, weights=False))
-    offsets = loaded(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
-    spans = [Span(start, end) for start, end in offsets if end > start]
+    found = encode(load_tokenizer(find(tokenizer, weights=False)), [Part(text)])
+    spans = [Span(start, end) for start, end in found.places if end > start]
     assert all(one.start <= other.start for one, other in pairwise(spans)), f"offsets of '{tokenizer}' do not rise"
     return spans

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from clara_bench.cache import cache_dir, digest, write_atomic
 from clara_bench.errors import DataError, MissingDependency
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import read_json
+from clara_bench.io.cache import cache_dir, digest, write_atomic
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import read_json
 
 INVISIBLE = ("script", "style", "noscript", "template", "head", "title")
 BLOCKS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clara_bench.errors import BenchError, DataError, MissingDependency
-from clara_bench.opening import RATIO, UNPACKED, read_bytes
+from clara_bench.io.opening import RATIO, UNPACKED, read_bytes
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 """What the name of a table ends with."""

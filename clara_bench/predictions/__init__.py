@@ -21,8 +21,8 @@ from clara_bench.predictions.matching import match
 from clara_bench.predictions.passages import UNKNOWN, WAYS, Finder, NamedBy
 from clara_bench.predictions.prediction import Form, Prediction, Reading
 from clara_bench.predictions.rows import read_rows
-from clara_bench.scoring import answer_ranks
-from clara_bench.sources import TaskData
+from clara_bench.reporting.scoring import answer_ranks
+from clara_bench.tasks.sources import TaskData
 from clara_bench.types import Answer, Example, Fact, Passage, Ranked, Record
 
 __all__ = ["FORMS", "WAYS", "NamedBy", "Predictions", "read_predictions"]

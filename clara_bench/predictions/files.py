@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from clara_bench.documents.tables import delimiter_of, read_table, refuse_bomb, texts_of
 from clara_bench.errors import DataError
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import decode, decode_lines, refuse_repeated_keys
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import decode, decode_lines, refuse_repeated_keys
 
 EXPECTED = "Expected predictions, such as JSON lines of id and answer; docs/predictions.md shows every form"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clara_bench.errors import DataError
-from clara_bench.parsing import decode
+from clara_bench.io.parsing import decode
 from clara_bench.predictions.prediction import Reference, Sentence
 from clara_bench.types import Triple
 

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clara_bench.cache import digest, file_digest
 from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.io.cache import digest, file_digest
 from clara_bench.read.models import Model, loading
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -15,13 +15,13 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
 
-from clara_bench.identity import computing
+from clara_bench.components.identity import computing
+from clara_bench.components.registry import OPERATIONAL
 from clara_bench.read.adapters import Adapter, find_adapter, lay_over
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
 from clara_bench.read.render import Rendered, evidence_tokens, render
-from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Question, Reading, Usage
 
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
-from clara_bench.bars import without_bars
-from clara_bench.cache import building, cache_dir, digest, file_digest
+from clara_bench.components.registry import found_model
 from clara_bench.errors import BackendError
-from clara_bench.parsing import read_json
-from clara_bench.registry import found_model
+from clara_bench.io.cache import building, cache_dir, digest, file_digest
+from clara_bench.io.parsing import read_json
+from clara_bench.io.quiet import without_bars
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0

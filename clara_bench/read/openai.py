@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clara_bench.components.registry import OPERATIONAL
 from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.read.models import find, load_tokenizer
 from clara_bench.read.prompts import fill, get_prompt
 from clara_bench.read.render import evidence_tokens, render
-from clara_bench.registry import OPERATIONAL
 from clara_bench.types import Question, Reading, Usage
 
 try:

@@ -1,18 +1,21 @@
 """From a question and its contexts to token ids that fit, with the evidence's tokens counted exactly.
 
-The conversation is rendered with a marker where the evidence goes, so that its place in the
-finished text, and so in the tokens, is known whatever the chat template does around it.
+The conversation is rendered with marks where question and evidence go, so that their places in the
+finished text, and so in the tokens, are known whatever the chat template does around them, and the
+control tokens of the template are told from those that they spell.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clara_bench.read.prompts import Prompt, fill
+from clara_bench.tokens import Part, encode, text_ids
 
-_MARK = "\ue000evidence\ue001"  # private-use characters: in no real passage
+_CONTEXT, _QUESTION = "\ue000evidence\ue001", "\ue000question\ue001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,13 @@ class Rendered:
         return self.context_positions < self.context_text_tokens
 
 
+class _Frame(NamedTuple):
+    """What stands around the evidence, the question among it."""
+
+    before: tuple[Part, ...]
+    after: tuple[Part, ...]
+
+
 def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str], limit: int | None) -> Rendered:
     """The token ids of a prompt; evidence is cut from the end of the last passage until they are at most `limit`.
 
@@ -40,41 +50,46 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     """
     evidence = prompt.separator.join(contexts)
     if not evidence.strip():
-        ids, _ = _tokens(tokenizer, _text(tokenizer, prompt, question, ""), 0, 0)
+        ids, _ = _tokens(tokenizer, _framed(tokenizer, prompt, question, ""), "")
         return Rendered(ids, "", 0, 0)
-    head, _, tail = _text(tokenizer, prompt, question, _MARK).partition(_MARK)
-    ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
+    frame = _framed(tokenizer, prompt, question, _CONTEXT)
+    ids, places = _tokens(tokenizer, frame, evidence)
     whole = len(places)
     while limit is not None and len(ids) > limit and evidence:
         excess = len(ids) - limit
-        end = places[-excess][0] - len(head) if excess < len(places) else 0
+        end = places[-excess][0] if excess < len(places) else 0
         evidence = evidence[: max(0, min(end, len(evidence) - 1))]
-        ids, places = _tokens(tokenizer, head + evidence + tail, len(head), len(head) + len(evidence))
+        ids, places = _tokens(tokenizer, frame, evidence)
     return Rendered(ids, evidence, len(places), whole)
 
 
 def evidence_tokens(tokenizer: Any, prompt: Prompt, contexts: Sequence[Sequence[str]]) -> list[int]:
     """Tokens of the evidence of each question, separators included, by itself."""
-    if not contexts:
-        return []
-    texts = [prompt.separator.join(texts) for texts in contexts]
-    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+    return [len(ids) for ids in text_ids(tokenizer, [prompt.separator.join(texts) for texts in contexts])]
 
 
-def _text(tokenizer: Any, prompt: Prompt, question: str, context: str) -> str:
-    message = fill(prompt, question, context)
-    if not tokenizer.chat_template:
-        return message
-    turns = [{"role": "user", "content": message}]
-    # Qwen3 and its kin would think aloud past the longest answer; other templates ignore the setting.
-    settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-    return str(tokenizer.apply_chat_template(turns, **settings))
+def message_parts(tokenizer: Any, message: str, *marks: str) -> list[Part]:
+    """A message of the user as the chat template has it, parted at the marks, which are left in."""
+    if tokenizer.chat_template:
+        turns = [{"role": "user", "content": message}]
+        # Qwen3 and its kin would think aloud past the longest answer; other templates ignore the setting.
+        settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+        message = str(tokenizer.apply_chat_template(turns, **settings))
+    parted = re.split(f"({'|'.join(map(re.escape, marks))})", message)
+    return [Part(text, meant=text not in marks) for text in parted]
 
 
-def _tokens(tokenizer: Any, text: str, start: int, end: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
-    """Ids of the text, and the character ranges of the tokens that overlap [start, end)."""
-    encoded = tokenizer(
-        text, add_special_tokens=not tokenizer.chat_template, return_offsets_mapping=True, verbose=False
-    )
-    places = [(a, b) for a, b in encoded["offset_mapping"] if a < end and b > start]
-    return tuple(encoded["input_ids"]), places
+def _framed(tokenizer: Any, prompt: Prompt, question: str, context: str) -> _Frame:
+    parts = message_parts(tokenizer, fill(prompt, _QUESTION, context), _CONTEXT, _QUESTION)
+    place = next((place for place, part in enumerate(parts) if part.text == _CONTEXT), len(parts))
+    filled = tuple(Part(question) if part.text == _QUESTION else part for part in parts)
+    return _Frame(filled[:place], filled[place + 1 :])
+
+
+def _tokens(tokenizer: Any, frame: _Frame, evidence: str) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+    """Ids of the prompt, and the characters of the evidence that each token which overlaps it stands for."""
+    parts = [*frame.before, Part(evidence), *frame.after]
+    start = sum(len(part.text) for part in frame.before)
+    found = encode(tokenizer, parts, added=not tokenizer.chat_template)
+    end = start + len(evidence)
+    return tuple(found.ids), [(a - start, b - start) for a, b in found.places if a < end and b > start]

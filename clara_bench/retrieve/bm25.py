@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clara_bench import identity
-from clara_bench.cache import cache_dir, digest
+from clara_bench.components import identity
 from clara_bench.errors import MissingDependency
+from clara_bench.io.cache import cache_dir, digest
+from clara_bench.io.progress import progress
 from clara_bench.retrieve.index import Array, Rows, check_k, corpus_digest, ensure, folder_bytes, searchable_text
-from clara_bench.retrieve.progress import progress
 from clara_bench.retrieve.words import TWO_LETTERS, Words, analyzer_for
 from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked

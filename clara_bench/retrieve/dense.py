@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from clara_bench.cache import cache_dir, digest
-from clara_bench.codebase import of_component
-from clara_bench.registry import OPERATIONAL
+from clara_bench.components.codebase import of_component
+from clara_bench.components.registry import OPERATIONAL
+from clara_bench.io.cache import cache_dir, digest
 from clara_bench.retrieve.embeddings import embed
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.retrieve.index import Array, Rows, check_k, searchable_text

@@ -23,9 +23,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from clara_bench.cache import file_digest, write_atomic
+from clara_bench.io.cache import file_digest, write_atomic
+from clara_bench.io.progress import Advance, progress
 from clara_bench.retrieve.index import Array
-from clara_bench.retrieve.progress import Advance, progress
 
 SHARD_PASSAGES = 2048
 KEY_BYTES = 16

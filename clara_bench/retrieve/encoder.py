@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from clara_bench.bars import without_bars
-from clara_bench.cache import digest
-from clara_bench.codebase import of_component
+from clara_bench.components.codebase import of_component
+from clara_bench.components.identity import computing
 from clara_bench.errors import BackendError, MissingDependency
-from clara_bench.identity import computing
-from clara_bench.parsing import decode
+from clara_bench.io.cache import digest
+from clara_bench.io.parsing import decode
+from clara_bench.io.quiet import without_bars
 from clara_bench.retrieve.index import Array
+from clara_bench.tokens import only_text
 
 try:
     import torch
@@ -139,12 +140,25 @@ def load_model(loader: Any, name: str, device: str | None) -> Any:
         _refuse_unreachable(name)
     try:
         with without_bars():
-            return loader(found, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
+            model = loader(found, device=device, local_files_only=local, model_kwargs={"use_safetensors": True})
+            return _reading_text(model)
     except LOADING_FAILURES as error:
         raise BackendError(
             f"cannot load model '{name}': {_first_line(error)}. "
             "Expected what sentence-transformers saves, with the weights as safetensors"
         ) from error
+
+
+def _reading_text(model: Any) -> Any:
+    """The model, to which a control token that a text spells is text."""
+    if "message" in getattr(model[0], "modality_config", ()):  # it writes control tokens by a chat template
+        chat = {**model[0].processing_kwargs.get("chat_template", {}), "sanitize_control_tokens": True}
+        model[0].processing_kwargs = {**model[0].processing_kwargs, "chat_template": chat}
+    elif getattr(model.tokenizer, "is_fast", False):
+        only_text(model.tokenizer)
+    elif hasattr(model.tokenizer, "encode_special_tokens"):  # of the tokenizers library: a model that looks words up
+        model.tokenizer.encode_special_tokens = True
+    return model
 
 
 def _refuse_unreachable(name: str) -> None:

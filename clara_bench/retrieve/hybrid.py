@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clara_bench import returned
-from clara_bench.registry import Component, create
+from clara_bench.components import checks
+from clara_bench.components.registry import Component, create
 from clara_bench.retrieve.index import check_k
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
 
@@ -61,7 +61,7 @@ class Hybrid:
 
     def _rankings(self, place: int, questions: Sequence[Question], depth: int) -> list[tuple[Ranked, ...]]:
         found, who = self.retrievers[place].retrieve(questions, depth), f"retriever '{self._chosen[place].name}'"
-        return returned.rankings(found, questions, depth, self._corpus, who)
+        return checks.rankings(found, questions, depth, self._corpus, who)
 
 
 def fuse(rankings: Sequence[Sequence[Ranked]], constant: float) -> list[Ranked]:

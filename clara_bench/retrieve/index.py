@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clara_bench.cache import building, file_digest
 from clara_bench.errors import BenchError, ConfigError, DataError
-from clara_bench.parsing import read_json
+from clara_bench.io.cache import building, file_digest
+from clara_bench.io.parsing import read_json
 from clara_bench.text import composed
 from clara_bench.types import Passage, Question, Ranked
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from clara_bench.cache import digest
 from clara_bench.errors import MissingDependency
+from clara_bench.io.cache import digest
 from clara_bench.retrieve.index import Array, ensure, folder_bytes
 
 try:

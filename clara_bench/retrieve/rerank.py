@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from clara_bench import returned
+from clara_bench.components import checks
+from clara_bench.components.identity import computing
+from clara_bench.components.registry import OPERATIONAL, Component, create
 from clara_bench.errors import BackendError
-from clara_bench.identity import computing
-from clara_bench.registry import OPERATIONAL, Component, create
 from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
 from clara_bench.retrieve.index import Array, best, check_k, searchable_text
 from clara_bench.text import composed
@@ -95,7 +95,7 @@ class Rerank:
         """
         check_k(k)
         depth, who = max(k, self.options.depth), f"retriever '{self.options.first.name}'"
-        found = returned.rankings(self.first.retrieve(questions, depth), questions, depth, self._corpus, who)
+        found = checks.rankings(self.first.retrieve(questions, depth), questions, depth, self._corpus, who)
         return [self._ranking(question, ranking)[:k] for question, ranking in zip(questions, found, strict=True)]
 
     def _ranking(self, question: Question, found: Sequence[Ranked]) -> list[Ranked]:

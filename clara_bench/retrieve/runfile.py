@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from clara_bench.cache import file_digest, write_atomic
+from clara_bench.components.registry import OPERATIONAL
 from clara_bench.errors import DataError
-from clara_bench.opening import read_lines
-from clara_bench.parsing import refusing
-from clara_bench.registry import OPERATIONAL
+from clara_bench.io.cache import file_digest, write_atomic
+from clara_bench.io.opening import read_lines
+from clara_bench.io.parsing import refusing
 from clara_bench.retrieve.index import check_k, refuse_unknown_candidates
 from clara_bench.types import IndexStats, Passage, Question, Ranked
 

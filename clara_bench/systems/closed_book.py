@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clara_bench import returned
-from clara_bench.registry import Component, create
+from clara_bench.components import checks
+from clara_bench.components.registry import Component, create
 from clara_bench.systems.describe import reading
 from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
 
@@ -37,5 +37,5 @@ class ClosedBook:
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One answer a question, from the question alone."""
         who = f"reader '{self.options.reader.name}'"
-        readings = returned.readings(self.reader.read(questions, [()] * len(questions)), questions, who)
+        readings = checks.readings(self.reader.read(questions, [()] * len(questions)), questions, who)
         return [Answer(r.text, usage=r.usage, status=r.status, error=r.error) for r in readings]

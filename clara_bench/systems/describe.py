@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clara_bench.identity import described
+from clara_bench.components.identity import described
 from clara_bench.types import Reader, Traits
 
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from clara_bench import returned
-from clara_bench.compress.spans import passage_text
-from clara_bench.registry import Component, create
+from clara_bench.components import checks
+from clara_bench.components.registry import Component, create
+from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import reading
 from clara_bench.types import (
     Answer,
@@ -101,13 +101,13 @@ class Iterative:
 
     def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[list[tuple[Ranked, ...]], float]:
         start, who = time.perf_counter(), f"retriever '{self.options.retriever.name}'"
-        rankings = returned.rankings(self.retriever.retrieve(questions, k), questions, k, self._corpus, who)
+        rankings = checks.rankings(self.retriever.retrieve(questions, k), questions, k, self._corpus, who)
         return rankings, time.perf_counter() - start
 
     def _read(
         self, reader: Reader, chosen: Component, questions: Sequence[Question], found: Sequence[Sequence[Ranked]]
     ) -> list[Reading]:
-        return returned.readings(reader.read(questions, self._texts(found)), questions, f"reader '{chosen.name}'")
+        return checks.readings(reader.read(questions, self._texts(found)), questions, f"reader '{chosen.name}'")
 
     def _texts(self, found: Sequence[Sequence[Ranked]]) -> list[tuple[str, ...]]:
         return [tuple(passage_text(self._corpus[ranked.passage_id]) for ranked in kept) for kept in found]

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from clara_bench import returned
-from clara_bench.compress.spans import passage_text
-from clara_bench.registry import Component, create
+from clara_bench.components import checks
+from clara_bench.components.registry import Component, create
+from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import reading
 from clara_bench.types import (
     Answer,
@@ -85,7 +85,7 @@ class Rag:
         chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
         contexts, compress_seconds = self._contexts(questions, chosen)
         who = f"reader '{self.options.reader.name}'"
-        readings = returned.readings(self.reader.read(questions, contexts), questions, who)
+        readings = checks.readings(self.reader.read(questions, contexts), questions, who)
         originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(questions, chosen, who)
         return [
             _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
@@ -96,7 +96,7 @@ class Rag:
 
     def _rankings(self, questions: Sequence[Question]) -> list[tuple[Ranked, ...]]:
         depth, who = max(self.options.k, self.options.depth), f"retriever '{self.options.retriever.name}'"
-        return returned.rankings(self.retriever.retrieve(questions, depth), questions, depth, self._corpus, who)
+        return checks.rankings(self.retriever.retrieve(questions, depth), questions, depth, self._corpus, who)
 
     def _contexts(
         self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]]
@@ -109,14 +109,14 @@ class Rag:
             start = time.perf_counter()
             found = self.compressor.compress(question, passages) if passages else ()
             seconds.append(time.perf_counter() - start)
-            contexts.append(returned.texts(found, f"question '{question.id}': compressor '{self.options.compressor}'"))
+            contexts.append(checks.texts(found, f"question '{question.id}': compressor '{self.options.compressor}'"))
         return contexts, seconds
 
     def _whole_tokens(
         self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]], who: str
     ) -> Sequence[int | None]:
         texts = [tuple(map(passage_text, passages)) for passages in chosen]
-        return returned.counts(self.reader.context_tokens(texts), questions, who)
+        return checks.counts(self.reader.context_tokens(texts), questions, who)
 
 
 def _answer(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from clara_bench.errors import ConfigError
-from clara_bench.worlds.chains import single
 from clara_bench.worlds.config import WorldConfig
-from clara_bench.worlds.drafts import Desk, Draft
 from clara_bench.worlds.forms import Fact, Form
-from clara_bench.worlds.ontology import AWARDED
+from clara_bench.worlds.knowledge.ontology import AWARDED
+from clara_bench.worlds.questions.chains import single
+from clara_bench.worlds.questions.plans import Desk, Plan
 from clara_bench.worlds.rows import Item, Press, nq, open_press
 from clara_bench.worlds.world import World, compose
 
@@ -76,20 +76,20 @@ def gate(config: WorldConfig) -> World:
 
 def _pair(press: Press, desk: Desk, number: int, asked: set[str]) -> Item:
     for _ in range(ATTEMPTS):
-        draft = single(desk)
-        rival = _rival(desk, draft, alike=number // 2 % 2 == 0) if draft and draft.hops[0].key != AWARDED else None
-        if draft is None or rival is None:
+        plan = single(desk)
+        rival = _rival(desk, plan, alike=number // 2 % 2 == 0) if plan and plan.hops[0].key != AWARDED else None
+        if plan is None or rival is None:
             continue
-        question = press.asker.word(draft)
+        question = press.asker.word(plan)
         if question not in asked:
-            pair = [draft.gold[0], rival]
-            return Item(draft, question, pair if number % 2 == 0 else pair[::-1])
+            pair = [plan.gold[0], rival]
+            return Item(plan, question, pair if number % 2 == 0 else pair[::-1])
     raise ConfigError(f"world: {desk.world.config.passages} passages carry no more than {number} questions of the gate")
 
 
-def _rival(desk: Desk, draft: Draft, alike: bool) -> int | None:
+def _rival(desk: Desk, plan: Plan, alike: bool) -> int | None:
     """Another entity of the type whose passage states another value of the relation."""
-    world, hop = desk.world, draft.hops[0]
+    world, hop = desk.world, plan.hops[0]
     others = world.alike(hop.entity) if alike else world.members[world.kind(hop.entity)]
     other = desk.draw.pick(others) if others else hop.entity
     return other if world.value(other, hop.key) not in (None, hop.value) and other != hop.entity else None

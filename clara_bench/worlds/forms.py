@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clara_bench.worlds.drafts import Ask, Link, surface
-from clara_bench.worlds.ontology import AWARDED, MENTION, relations_of
+from clara_bench.worlds.knowledge.ontology import AWARDED, MENTION, relations_of
+from clara_bench.worlds.questions.plans import Ask, Link, surface
 from clara_bench.worlds.rows import Item, Press
 
 
@@ -64,23 +64,23 @@ class Form:
 
 def form(press: Press, item: Item) -> Form:
     """The logical form of a question."""
-    world, draft = press.world, item.draft
+    world, plan = press.world, item.plan
     steps = []
-    for hop in draft.hops:
+    for hop in plan.hops:
         award = world.awards[hop.award] if hop.award is not None else ""
         subject = world.names[hop.entity] if hop.source is None else f"#{hop.source + 1}"
         qualifier = award if hop.award_source is None else f"#{hop.award_source + 1}"
         steps.append(Step(subject, hop.key, surface(world, hop), press.ids[hop.entity], qualifier))
     return Form(
         steps=tuple(steps),
-        ask=draft.ask,
-        ends=tuple(end % len(steps) for end in draft.ends),
-        options=tuple(world.names[entity] for entity in draft.options),
-        answer=draft.answer,
-        kind=draft.kind,
-        link=draft.link,
-        clue=(draft.clue.key, world.surface(*draft.clue)) if draft.clue else None,
-        gold=tuple(press.ids[entity] for entity in draft.gold),
+        ask=plan.ask,
+        ends=tuple(end % len(steps) for end in plan.ends),
+        options=tuple(world.names[entity] for entity in plan.options),
+        answer=plan.answer,
+        kind=plan.kind,
+        link=plan.link,
+        clue=(plan.clue.key, world.surface(*plan.clue)) if plan.clue else None,
+        gold=tuple(press.ids[entity] for entity in plan.gold),
         candidates=tuple(press.ids[entity] for entity in item.candidates),
     )
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from clara_bench.worlds.asking import Asker
 from clara_bench.worlds.forms import Fact
-from clara_bench.worlds.ontology import MENTION
-from clara_bench.worlds.prose import Writer
+from clara_bench.worlds.knowledge.ontology import MENTION
+from clara_bench.worlds.passages.prose import Writer
+from clara_bench.worlds.questions.verbalize import Asker
 from clara_bench.worlds.world import World
 
 

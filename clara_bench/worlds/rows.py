@@ -1,4 +1,4 @@
-"""Writes drafts as rows of the four official raw schemas.
+"""Writes plans as rows of the four official raw schemas.
 
 The forms are those of the published files: DPR's with passages (as "lost in the middle" publishes Natural
 Questions), HotpotQA distractor, MuSiQue, 2WikiMultihopQA. One key is added: "link" on HotpotQA's bridge rows.
@@ -10,13 +10,13 @@ import hashlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from clara_bench.worlds.asking import Asker
 from clara_bench.worlds.config import WorldConfig
-from clara_bench.worlds.drafts import Draft, Hop, surface, target_is_entity
-from clara_bench.worlds.encyclopaedia import Encyclopaedia
-from clara_bench.worlds.facts import encyclopaedia
-from clara_bench.worlds.ontology import AWARDED, RELATIONS, is_entity
-from clara_bench.worlds.prose import Writer
+from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
+from clara_bench.worlds.knowledge.facts import encyclopaedia
+from clara_bench.worlds.knowledge.ontology import AWARDED, RELATIONS, is_entity
+from clara_bench.worlds.passages.prose import Writer
+from clara_bench.worlds.questions.plans import Plan, Hop, surface, target_is_entity
+from clara_bench.worlds.questions.verbalize import Asker
 
 UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}
 """What may follow a number in an answer."""
@@ -25,9 +25,9 @@ CACHED_PASSAGES = 20_000
 
 
 class Item(NamedTuple):
-    """A draft with its words and its candidates."""
+    """A plan with its words and its candidates."""
 
-    draft: Draft
+    plan: Plan
     question: str
     candidates: list[int]
     """Entities, in the order in which they are offered."""
@@ -71,11 +71,11 @@ def open_press(purpose: str, config: WorldConfig) -> Press:
 
 def nq(press: Press, item: Item) -> dict[str, Any]:
     """DPR's form: question, answers, and passages marked as gold or not."""
-    answers = [item.draft.answer, *aliases(press.world, item.draft)]
+    answers = [item.plan.answer, *aliases(press.world, item.plan)]
     return {
         "question": item.question,
         "answers": answers,
-        "ctxs": [_context(press, entity, answers, entity in item.draft.gold) for entity in item.candidates],
+        "ctxs": [_context(press, entity, answers, entity in item.plan.gold) for entity in item.candidates],
     }
 
 
@@ -87,33 +87,33 @@ def _context(press: Press, entity: int, answers: list[str], gold: bool) -> dict[
 
 def hotpotqa(press: Press, item: Item) -> dict[str, Any]:
     """HotpotQA's form; every sentence but the first of a passage starts with a blank."""
-    draft = item.draft
+    plan = item.plan
     row: dict[str, Any] = {
         "_id": _digest(press, item)[:24],
         "question": item.question,
-        "answer": draft.answer,
-        "type": draft.kind,
+        "answer": plan.answer,
+        "type": plan.kind,
         "level": press.world.config.tier,
-        "supporting_facts": _support(press, draft),
+        "supporting_facts": _support(press, plan),
         "context": [],
     }
     for entity in item.candidates:
         first, *rest = press.prose(entity).sentences
         row["context"].append([press.title(entity), [first, *(f" {sentence}" for sentence in rest)]])
-    return row | {"link": draft.link} if draft.link else row
+    return row | {"link": plan.link} if plan.link else row
 
 
 def musique(press: Press, item: Item) -> dict[str, Any]:
     """MuSiQue's form; an unanswerable question lacks one supporting paragraph but keeps its answer."""
-    draft = item.draft
-    steps = [_step(press, item, hop) for hop in draft.hops]
+    plan = item.plan
+    steps = [_step(press, item, hop) for hop in plan.hops]
     return {
-        "id": f"{draft.kind}__" + "_".join(str(step["id"]) for step in steps),
+        "id": f"{plan.kind}__" + "_".join(str(step["id"]) for step in steps),
         "paragraphs": [_paragraph(press, item, number) for number in range(len(item.candidates))],
         "question": item.question,
         "question_decomposition": steps,
-        "answer": draft.answer,
-        "answer_aliases": aliases(press.world, draft),
+        "answer": plan.answer,
+        "answer_aliases": aliases(press.world, plan),
         "answerable": item.removed is None,
     }
 
@@ -124,7 +124,7 @@ def _paragraph(press: Press, item: Item, number: int) -> dict[str, Any]:
         "idx": number,
         "title": press.title(entity),
         "paragraph_text": press.text(entity),
-        "is_supporting": entity in item.draft.gold,
+        "is_supporting": entity in item.plan.gold,
     }
 
 
@@ -144,29 +144,29 @@ def _second_award(world: Encyclopaedia, hop: Hop) -> int:
 
 def two_wiki(press: Press, item: Item) -> dict[str, Any]:
     """2WikiMultihopQA's form; as there, only chains have `evidences_id`, and "Q7" stands for an entity."""
-    draft, world = item.draft, press.world
-    hops = sorted(draft.hops, key=lambda hop: hop.source is not None)  # the named entities first, as there
+    plan, world = item.plan, press.world
+    hops = sorted(plan.hops, key=lambda hop: hop.source is not None)  # the named entities first, as there
     return {
         "_id": _digest(press, item)[:32],
-        "type": draft.kind,
+        "type": plan.kind,
         "question": item.question,
         "context": [[press.title(entity), press.prose(entity).sentences] for entity in item.candidates],
         "entity_ids": "_".join(_entity_id(hop.entity) for hop in hops),
         "supporting_facts": [[press.title(hop.entity), press.place(hop)] for hop in hops],
         "evidences": [[press.title(hop.entity), RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
-        "answer": draft.answer,
-        "evidences_id": [] if draft.options else [_triple_ids(hop) for hop in hops],
-        "answer_id": _answer_id(world, draft),
+        "answer": plan.answer,
+        "evidences_id": [] if plan.options else [_triple_ids(hop) for hop in hops],
+        "answer_id": _answer_id(world, plan),
     }
 
 
-def _answer_id(world: Encyclopaedia, draft: Draft) -> str | None:
+def _answer_id(world: Encyclopaedia, plan: Plan) -> str | None:
     """The entity that is the answer; None for yes, no, years, numbers and words."""
-    for entity in draft.options:
-        if world.names[entity] == draft.answer:
+    for entity in plan.options:
+        if world.names[entity] == plan.answer:
             return _entity_id(entity)
-    last = draft.hops[-1]
-    return _entity_id(last.value) if not draft.options and target_is_entity(last) else None
+    last = plan.hops[-1]
+    return _entity_id(last.value) if not plan.options and target_is_entity(last) else None
 
 
 def _triple_ids(hop: Hop) -> list[str]:
@@ -179,23 +179,23 @@ def _entity_id(entity: int) -> str:
     return f"Q{entity + 1}"
 
 
-def _support(press: Press, draft: Draft) -> list[list[str | int]]:
-    return [[press.title(hop.entity), press.place(hop)] for hop in draft.hops]
+def _support(press: Press, plan: Plan) -> list[list[str | int]]:
+    return [[press.title(hop.entity), press.place(hop)] for hop in plan.hops]
 
 
-def aliases(world: Encyclopaedia, draft: Draft) -> list[str]:
+def aliases(world: Encyclopaedia, plan: Plan) -> list[str]:
     """Other spellings of a number: without its comma, with its unit."""
-    last = draft.hops[-1]
-    if draft.options or last.key == AWARDED or RELATIONS[last.key].target != "number":
+    last = plan.hops[-1]
+    if plan.options or last.key == AWARDED or RELATIONS[last.key].target != "number":
         return []
     bare = str(last.value)
     unit = UNITS.get(last.key)
-    spellings = [bare, f"{draft.answer} {unit}" if unit else bare]
-    return [spelling for spelling in dict.fromkeys(spellings) if spelling != draft.answer]
+    spellings = [bare, f"{plan.answer} {unit}" if unit else bare]
+    return [spelling for spelling in dict.fromkeys(spellings) if spelling != plan.answer]
 
 
 def _digest(press: Press, item: Item) -> str:
     """Hex digits that name a question: of its world, its words and what it needs."""
     config = press.world.config
-    parts = (config.seed, config.split, config.tier, config.passages, item.question, item.draft.gold)
+    parts = (config.seed, config.split, config.tier, config.passages, item.question, item.plan.gold)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from clara_bench.errors import UnknownName
 from clara_bench.worlds import rows
-from clara_bench.worlds.chains import backlinked, chain, clued, joined, kinship, single
-from clara_bench.worlds.comparisons import bridge_comparison, comparison
-from clara_bench.worlds.drafts import Desk, Draft
+from clara_bench.worlds.questions.chains import backlinked, chain, clued, joined, kinship, single
+from clara_bench.worlds.questions.comparisons import bridge_comparison, comparison
+from clara_bench.worlds.questions.plans import Desk, Plan
 from clara_bench.worlds.rows import Item, Press
 
 
@@ -18,7 +18,7 @@ class Source(NamedTuple):
     """One kind of question."""
 
     name: str
-    draft: Callable[[Desk, int], Draft | None]
+    plan: Callable[[Desk, int], Plan | None]
     """Tries once; the number tells how many of the kind there are already, for the balance of answers."""
 
 
@@ -31,8 +31,8 @@ class Schema(NamedTuple):
     row: Callable[[Press, Item], dict[str, Any]]
 
 
-def _unbalanced(name: str, draft: Callable[[Desk], Draft | None]) -> Source:
-    return Source(name, lambda desk, _: draft(desk))
+def _unbalanced(name: str, plan: Callable[[Desk], Plan | None]) -> Source:
+    return Source(name, lambda desk, _: plan(desk))
 
 
 def _chain(name: str, length: int) -> Source:

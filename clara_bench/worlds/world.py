@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clara_bench.errors import ConfigError
-from clara_bench.worlds.candidates import candidates
 from clara_bench.worlds.config import WorldConfig
-from clara_bench.worlds.drafts import Desk, Draft
 from clara_bench.worlds.forms import Fact, Form, facts, form
+from clara_bench.worlds.questions.candidates import candidates
+from clara_bench.worlds.questions.plans import Desk, Plan
 from clara_bench.worlds.rows import Item, Press, open_press
 from clara_bench.worlds.schemas import Source, schema
 
@@ -91,24 +91,24 @@ def _items(press: Press, sources: tuple[Source, ...], purpose: str) -> Iterator[
     done: Counter[str] = Counter()
     for number in range(config.questions):
         source = sources[number % len(sources)]
-        draft, question = _new(press, desk, source, done[source.name], asked)
+        plan, question = _new(press, desk, source, done[source.name], asked)
         done[source.name] += 1
-        removed = draw.pick(draft.gold) if _unanswerable(number, config.unanswerable_fraction) else None
-        yield Item(draft, question, candidates(press.world, draft, config.candidates, draw, removed), removed)
+        removed = draw.pick(plan.gold) if _unanswerable(number, config.unanswerable_fraction) else None
+        yield Item(plan, question, candidates(press.world, plan, config.candidates, draw, removed), removed)
 
 
-def _new(press: Press, desk: Desk, source: Source, turn: int, asked: set[str]) -> tuple[Draft, str]:
-    """A draft that was not there yet, and its words."""
+def _new(press: Press, desk: Desk, source: Source, turn: int, asked: set[str]) -> tuple[Plan, str]:
+    """A plan that was not there yet, and its words."""
     for _ in range(ATTEMPTS):
-        draft = source.draft(desk, turn)
-        if draft is None or (key := _key(draft)) in asked:
+        plan = source.plan(desk, turn)
+        if plan is None or (key := _key(plan)) in asked:
             continue
-        question = press.asker.word(draft)
-        told = not draft.options and draft.answer.lower() in question.lower()
+        question = press.asker.word(plan)
+        told = not plan.options and plan.answer.lower() in question.lower()
         if told or question in asked:
             continue
         asked.update((key, question))
-        return draft, question
+        return plan, question
     config = press.world.config
     raise ConfigError(
         f"world: {config.passages} passages carry no more than {turn} questions of kind {source.name}: "
@@ -116,10 +116,10 @@ def _new(press: Press, desk: Desk, source: Source, turn: int, asked: set[str]) -
     )
 
 
-def _key(draft: Draft) -> str:
-    """What makes two drafts the same question, whatever the words and the order of a comparison."""
-    named = sorted((hop.entity, hop.key, hop.award or 0) for hop in draft.hops)
-    return repr((named, draft.ask))
+def _key(plan: Plan) -> str:
+    """What makes two plans the same question, whatever the words and the order of a comparison."""
+    named = sorted((hop.entity, hop.key, hop.award or 0) for hop in plan.hops)
+    return repr((named, plan.ask))
 
 
 def _unanswerable(number: int, fraction: float) -> bool:

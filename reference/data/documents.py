@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from clara_bench import DataError
-from clara_bench.opening import read_lines
-from clara_bench.parsing import decode_lines
+from clara_bench.io.opening import read_lines
+from clara_bench.io.parsing import decode_lines
 
 
 class _Document(msgspec.Struct):

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 
 from clara_bench import DataError
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import decode, decode_lines
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import decode, decode_lines
 from reference.data.row import Row, Turn
 
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 import msgspec
 
 from clara_bench import DataError
-from clara_bench.opening import read_lines
-from clara_bench.parsing import decoder, refusing
+from clara_bench.io.opening import read_lines
+from clara_bench.io.parsing import decoder, refusing
 from reference.data.paper_forms import FORMS, Form
 from reference.data.row import Row
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import MissingDependency
+from clara_bench.tokens import text_ids
 
 TOP = 50
 """Word pieces looked at of each vector (the paper's number)."""
@@ -59,7 +60,7 @@ def normal(piece: str) -> str:
 
 def pieces_of(tokenizer: Any, text: str) -> frozenset[str]:
     """The word pieces of a text, spelt as a lens spells them."""
-    ids = tokenizer(" " + text, add_special_tokens=False)["input_ids"]
+    ids = text_ids(tokenizer, [" " + text])[0]
     return frozenset(filter(None, map(normal, tokenizer.batch_decode([[token] for token in ids]))))
 
 

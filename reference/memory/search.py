@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError, MissingDependency
-from clara_bench.cache import write_atomic
-from clara_bench.parsing import read_json
+from clara_bench.io.cache import write_atomic
+from clara_bench.io.parsing import read_json
 from reference.memory.lookup import Identity
 from reference.memory.shards import Precision
 from reference.memory.store import Store

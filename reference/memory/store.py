@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
-from clara_bench.cache import write_atomic
-from clara_bench.parsing import read_json
+from clara_bench.io.cache import write_atomic
+from clara_bench.io.parsing import read_json
 from reference.memory import shards
 from reference.memory.lookup import Identity, Index, Model, keyed
 from reference.memory.shards import Precision, Shard

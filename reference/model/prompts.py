@@ -10,8 +10,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
+from clara_bench.tokens import Part, encode, encode_all, text_ids
 from reference.model.layout import IGNORED, MEMORY, SEPARATOR
 from reference.model.templates import PARAPHRASES, QUESTION, Frame, Templates
 from reference.settings.config import Template
@@ -112,20 +114,17 @@ class Prompter:
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:
         """As `document`, many at once."""
-        if not texts:
-            return []
-        settings = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
-        return [list(ids) for ids in self.tokenizer(list(texts), **settings)["input_ids"]]
+        return text_ids(self.tokenizer, texts)
 
     def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> Prompt:
         """The prompt that a reader answers: blocks and the question; without blocks, the question alone."""
         frame = self._templates.frame("question", bool(blocks))
-        return _followed(self._opened(frame, blocks), self._ids(frame.middle.replace(QUESTION, question)))
+        return _followed(self._opened(frame, blocks), self._ids(_asked(frame.middle, question)))
 
     def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> Prompt:
         """A prompt for the blocks in other words; the seed picks one of several wordings."""
         frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
-        return _followed(self._opened(frame, blocks), self._ids(frame.middle))
+        return _followed(self._opened(frame, blocks), self._ids([Part(frame.middle, meant=True)]))
 
     def encode(
         self,
@@ -161,35 +160,35 @@ class Prompter:
         frame = self._templates.frame("question", bool(blocks))
         opened = self._opened(frame, blocks)
         ids, segments, weights = opened.ids, opened.segments, [0.0] * len(opened)
-        asked = [(frame.again if n else frame.middle).replace(QUESTION, turn.question) for n, turn in enumerate(turns)]
-        for number, (given, target) in enumerate(self._continued(asked, frame.lead, turns), 1):
+        asked = [_asked(frame.again if n else frame.middle, turn.question) for n, turn in enumerate(turns)]
+        for number, (given, target) in enumerate(self._continued(asked, Part(frame.lead, meant=True), turns), 1):
             ids += [*given, *target, self.end]
             segments += [-number] * (len(given) + len(target) + 1)
             weights += [question_weight] * len(given) + [1.0] * (len(target) + 1)
         return _encoded(Prompt(ids, segments), weights)
 
-    def _continued(self, asked: Sequence[str], lead: str, turns: Sequence[_Turn]) -> list[tuple[list[int], list[int]]]:
+    def _continued(
+        self, asked: Sequence[list[Part]], lead: Part, turns: Sequence[_Turn]
+    ) -> list[tuple[list[int], list[int]]]:
         """Ids of prompts, and of their answers as they continue them."""
-        answers = [_target(turn) for turn in turns]
-        given = self._many(asked)
-        whole = self._many([text + lead + answer for text, answer in zip(asked, answers, strict=True)])
+        answers = [Part(_target(turn)) for turn in turns]
+        given = encode_all(self.tokenizer, asked)
+        whole = encode_all(
+            self.tokenizer, [[*prompt, lead, answer] for prompt, answer in zip(asked, answers, strict=True)]
+        )
         return [
-            (prompt, joint[len(prompt) :] if joint[: len(prompt)] == prompt else self._ids(answer))
+            (prompt, joint[len(prompt) :] if joint[: len(prompt)] == prompt else self._ids([answer]))
             for prompt, joint, answer in zip(given, whole, answers, strict=True)
         ]
 
     def _joined(self, start: Prompt, frame: Frame, spans: Sequence[_Span]) -> Encoded:
         """Prompt and target when the target is one text of several spans of different weight."""
-        given = self._ids(frame.middle)
-        text = frame.middle + frame.lead
-        edges = []
-        for span in spans:
-            text += span.text
-            edges.append(len(text))
-        ids, places = self._placed(text)
+        opened, shift = Part(frame.middle, meant=True), len(frame.middle + frame.lead)
+        said = [Part(span.text) for span in spans]
+        given, edges = self._ids([opened]), list(accumulate((len(span.text) for span in spans), initial=shift))[1:]
+        ids, places = self._placed([opened, Part(frame.lead, meant=True), *said])
         if ids[: len(given)] != given:  # answer and prompt merge at the border: take the target by itself
-            shift = len(frame.middle + frame.lead)
-            ids, places = self._placed(text[shift:])
+            ids, places = self._placed(said)
             ids, places = given + ids, [0] * len(given) + [place + shift for place in places]
         weights = [0.0] * (len(start) + len(given))
         for place in places[len(given) :]:
@@ -199,7 +198,7 @@ class Prompter:
     def _opened(self, frame: Frame, blocks: Sequence[Sequence[int]]) -> Prompt:
         """All up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
         ids = [] if self._templates.chat else list(self.start)
-        ids += self._ids(frame.head) if frame.head else []
+        ids += self._ids([Part(frame.head, meant=True)]) if frame.head else []
         segments = [0] * len(ids)
         for number, block in enumerate(blocks, 1):
             ids += block if block and block[-1] == SEPARATOR else [*block, *self._gap]
@@ -208,20 +207,17 @@ class Prompter:
 
     def _between(self, separator: str) -> list[int]:
         """The ids of a separator as it is cut where words stand around it."""
-        joint, before, after = self._many([f"a{separator}b", "a", "b"])
+        joint, before, after = text_ids(self.tokenizer, [f"a{separator}b", "a", "b"])
         inside = joint[len(before) : len(joint) - len(after)]
-        return inside if [*before, *inside, *after] == joint else self._ids(separator)
+        return inside if [*before, *inside, *after] == joint else text_ids(self.tokenizer, [separator])[0]
 
-    def _ids(self, text: str) -> list[int]:
-        return self._many([text])[0]
+    def _ids(self, parts: Sequence[Part]) -> list[int]:
+        return encode_all(self.tokenizer, [parts])[0]
 
-    def _many(self, texts: Sequence[str]) -> list[list[int]]:
-        return [list(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
-
-    def _placed(self, text: str) -> tuple[list[int], list[int]]:
-        """Ids, and where in the text each one begins."""
-        out = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return list(out["input_ids"]), [end - 1 for _, end in out["offset_mapping"]]
+    def _placed(self, parts: Sequence[Part]) -> tuple[list[int], list[int]]:
+        """Ids, and where in the text the last character of each one stands."""
+        found = encode(self.tokenizer, parts)
+        return found.ids, [end - 1 for _, end in found.places]
 
 
 def final(text: str) -> str:
@@ -240,6 +236,12 @@ def before_final(text: str) -> str:
     ('Ada Lovelace', 'London')
     """
     return text.rpartition(CHAIN)[0] or text
+
+
+def _asked(words: str, question: str) -> list[Part]:
+    """The words of a template with a question where its mark is."""
+    before, mark, after = words.partition(QUESTION)
+    return [Part(before, meant=True), Part(question if mark else ""), Part(after, meant=True)]
 
 
 def _target(turn: _Turn) -> str:

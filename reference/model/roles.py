@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from clara_bench import ConfigError, DataError
-from clara_bench.escaping import shortened
+from clara_bench.io.escaping import shortened
 from reference.settings.config import Adapters
 
 

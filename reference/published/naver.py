@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
-from clara_bench.parsing import read_json
+from clara_bench.io.parsing import read_json
 from reference.model import backbone as backbones
 from reference.model.backbone import Loaded
 from reference.model.clara import Clara

@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from clara_bench import BackendError, DataError
-from clara_bench.parsing import read_json
+from clara_bench.io.parsing import read_json
 from clara_bench.read import models
+from clara_bench.tokens import only_text
 from reference.model.decoding import Span, clock, greedy
 from reference.model.layout import batches
 from reference.model.roles import Role
@@ -45,7 +46,7 @@ class Encoder:
     @cached_property
     def tokenizer(self) -> Any:
         """As published: whether a text is closed by eos is the tokenizer's own setting."""
-        return models.load_tokenizer(self.model)
+        return only_text(models.load_tokenizer(self.model))
 
     @cached_property
     def weights(self) -> Any:

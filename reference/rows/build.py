@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clara_bench import Component, DataError, Passage, Question, create
-from clara_bench.cache import file_digest, write_atomic
+from clara_bench.io.cache import file_digest, write_atomic
 from reference.data.row import Row, Turn
 from reference.data.row_files import write_instruct
 from reference.rows import cloze, open_questions, single_hops, sources

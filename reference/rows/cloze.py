@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from clara_bench.compress.sentences import split as sentences
+from clara_bench.compress.shared.sentences import split as sentences
 from reference.rows.example import Example, PassageText, split
 from reference.rows.facts import DATE, MONTHS, bare
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.parsing import convert, read_toml
+from clara_bench.io.parsing import convert, read_toml
 
 Kind = Literal["questions", "steps", "listed", "studies", "comparisons", "cloze"]
 Count = Annotated[int, msgspec.Meta(ge=1)]

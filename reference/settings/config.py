@@ -14,7 +14,7 @@ import msgspec
 
 from clara_bench import ConfigError
 from clara_bench.errors import did_you_mean
-from clara_bench.parsing import convert, read_toml
+from clara_bench.io.parsing import convert, read_toml
 from reference.settings.tables import OPTIONS, Count, Weight, read_table
 
 Role = Literal["compressor", "reasoner", "generator"]

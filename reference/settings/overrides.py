@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clara_bench import ConfigError
-from clara_bench.parsing import decode_toml
+from clara_bench.io.parsing import decode_toml
 from reference.settings.config import Config
 
 

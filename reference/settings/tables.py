@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.parsing import convert
+from clara_bench.io.parsing import convert
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.retrieve.progress import progress
+from clara_bench.io.progress import progress
 from reference.data.row import Row, Turn
 from reference.data.row_files import write_instruct
 from reference.data.sources import open_source

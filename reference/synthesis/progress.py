@@ -9,8 +9,8 @@ from typing import IO, TypeVar
 import msgspec
 
 from clara_bench import ConfigError, DataError
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import decode, decode_lines
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import decode, decode_lines
 from reference.synthesis.prompts import VERSION
 from reference.synthesis.teacher import Written
 

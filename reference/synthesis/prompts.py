@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from clara_bench import DataError
-from clara_bench.parsing import decode
+from clara_bench.io.parsing import decode
 
 VERSION = 1
 """Raised with every change of a prompt; data of different versions are not mixed."""

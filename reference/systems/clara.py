@@ -30,9 +30,9 @@ from clara_bench import (
     Traits,
     create,
 )
-from clara_bench.cache import cache_dir, digest
-from clara_bench.codebase import of_component
-from clara_bench.retrieve.progress import progress
+from clara_bench.components.codebase import of_component
+from clara_bench.io.cache import cache_dir, digest
+from clara_bench.io.progress import progress
 
 try:
     from torch import Tensor

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from clara_bench.retrieve.progress import progress
+from clara_bench.io.progress import progress
 from reference.data.documents import read_documents
 from reference.memory.store import Built, Store
 from reference.systems.serving import Weights

@@ -14,8 +14,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from clara_bench import ConfigError, DataError, Passage, Question, Ranked, Retriever, returned
-from clara_bench.cache import digest, file_digest
+from clara_bench import ConfigError, DataError, Passage, Question, Ranked, Retriever
+from clara_bench.components import checks
+from clara_bench.io.cache import digest, file_digest
 from clara_bench.read import models
 from reference.memory.store import Store
 from reference.model.clara import Clara
@@ -57,7 +58,7 @@ def retrieved(
         ConfigError: it returned something else.
     """
     who = f"retriever '{type(retriever).__name__}'"
-    return returned.rankings(retriever.retrieve(questions, k), questions, k, corpus, who)
+    return checks.rankings(retriever.retrieve(questions, k), questions, k, corpus, who)
 
 
 def at_least_one(options: Any, *names: str) -> None:

@@ -30,6 +30,7 @@ try:
     from torch import Tensor
 
     from clara_bench.read import models
+    from clara_bench.tokens import Part, encode, text_ids
     from reference.model.decoding import Span
     from reference.published.xrag import TOKEN, Bridged, Encoder
     from reference.systems.serving import Phases, at_least_one, retrieved, text_of
@@ -141,12 +142,10 @@ class Xrag:
 
     def _prompt(self, question: str, documents: int) -> list[int]:
         """Token ids, bos first as the tokenizer puts it; a question cannot bring in a token of a document."""
-        asked = question.replace(TOKEN, TOKEN.strip("<>"))
-        template = READING if documents else ASKING
-        text = template.format(slots=" ".join([TOKEN] * documents), question=asked)
-        ids: list[int] = self._reader.tokenizer(text, verbose=False)["input_ids"]
-        return ids
+        asked = question.replace(TOKEN, TOKEN.strip("<>"))  # which need not be one that the tokenizer calls special
+        before, after = (READING if documents else ASKING).split("{question}")
+        opened = Part(before.format(slots=" ".join([TOKEN] * documents)), meant=True)
+        return encode(self._reader.tokenizer, [opened, Part(asked), Part(after, meant=True)], added=True).ids
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._reader.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        return text_ids(self._reader.tokenizer, [text])[0]

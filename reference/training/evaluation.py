@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from clara_bench import Component, ConfigError
-from clara_bench.exam import Exam
-from clara_bench.exam import check as check_exam
+from clara_bench.running.in_memory import Exam
+from clara_bench.running.in_memory import check as check_exam
 from reference.model.clara import Clara
 from reference.settings.config import RETRIEVING, Evaluation, TrainConfig
 from reference.systems.clara import ClaraSystem

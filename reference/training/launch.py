@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.retrieve.progress import progress
+from clara_bench.io.progress import progress
 from reference.data.sources import open_source
 from reference.data.stream import Source
 from reference.memory.store import Store

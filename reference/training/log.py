@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from clara_bench import BackendError, MissingDependency
-from clara_bench.escaping import one_line
-from clara_bench.opening import read_lines
-from clara_bench.parsing import decode
-from clara_bench.terminal import bar
+from clara_bench.io.escaping import one_line
+from clara_bench.io.opening import read_lines
+from clara_bench.io.parsing import decode
+from clara_bench.io.terminal import bar
 
 SHOWN = ("loss", "recall@1")
 

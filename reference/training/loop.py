@@ -25,7 +25,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from clara_bench import BenchError, ConfigError
-from clara_bench.cache import locked
+from clara_bench.io.cache import locked
 from reference.data.stream import Source, Stream
 from reference.model.clara import Clara
 from reference.objectives.candidates import Remembered

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from clara_bench import ConfigError
-from clara_bench.parsing import read_json, read_toml
+from clara_bench.io.parsing import read_json, read_toml
 from reference.model.backbone import architecture
 from reference.model.projector import make_projector
 from reference.model.roles import Role, make_role

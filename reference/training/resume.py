@@ -25,9 +25,9 @@ import torch
 from torch import distributed
 
 from clara_bench import BackendError, ConfigError, DataError
-from clara_bench.cache import write_atomic
-from clara_bench.escaping import shortened
-from clara_bench.parsing import read_json
+from clara_bench.io.cache import write_atomic
+from clara_bench.io.escaping import shortened
+from clara_bench.io.parsing import read_json
 from reference.objectives.stages import Stage
 from reference.settings.config import ModelConfig, TrainConfig
 from reference.training.deepspeed import Process

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.cache import write_atomic
+from clara_bench.io.cache import write_atomic
 from reference.model.roles import lora_config, state
 from reference.weights import checkpoint, tensors
 from reference.weights.export import lineage, thinned

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError, DataError
-from clara_bench.escaping import shortened
+from clara_bench.io.escaping import shortened
 from reference.model import backbone as backbones
 from reference.model.backbone import Loaded
 from reference.model.clara import Clara

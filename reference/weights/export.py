@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clara_bench import ConfigError
-from clara_bench.opening import read_bytes
-from clara_bench.parsing import decode
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import decode
 from reference.weights import checkpoint
 from reference.weights.manifest import MANIFEST, read_manifest
 from reference.weights.tensors import NumberFormat

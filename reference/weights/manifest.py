@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.parsing import convert, read_json
+from clara_bench.io.parsing import convert, read_json
 from reference.settings.config import ModelConfig
 
 SCHEMA = 1

@@ -10,11 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clara_bench import BackendError, Component, ConfigError, Passage, Question, create
-from clara_bench.compress.asking import first_tokens, log_odds
 from clara_bench.compress.exit import PROMPT, Exit
 from clara_bench.compress.recomp_abstractive import RecompAbstractive
-from clara_bench.compress.sentences import documents
-from clara_bench.compress.surprisal import LanguageModel
+from clara_bench.compress.shared.sentences import documents
+from clara_bench.compress.shared.surprisal import LanguageModel
+from clara_bench.compress.shared.yes_no import first_tokens, log_odds
 from clara_bench.systems.rag import Rag
 from tests.compress.texts import whole
 

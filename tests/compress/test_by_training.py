@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from clara_bench import BackendError, Component, ConfigError, Passage, Question, create
-from clara_bench.compress.keeping import Judged, TokenClassifier, mean_keep
 from clara_bench.compress.llmlingua2 import LLMLingua2
 from clara_bench.compress.provence import Provence
 from clara_bench.compress.recomp_extractive import RecompExtractive
-from clara_bench.compress.spans import Span, words
+from clara_bench.compress.shared.spans import Span, words
+from clara_bench.compress.shared.token_classifier import Judged, TokenClassifier, mean_keep
 from tests.compress.texts import whole
 
 from .conftest import PASSAGES, saved_tokenizer

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clara_bench import ConfigError, Passage, Question
-from clara_bench.compress.spans import SEPARATOR, count_words, passage_text
-from clara_bench.registry import discover
+from clara_bench.components.registry import discover
+from clara_bench.compress.shared.spans import SEPARATOR, count_words, passage_text
 from tests.compress.texts import whole
 
 from .conftest import PASSAGES
@@ -125,6 +126,25 @@ def test_something_is_left_unless_nothing_may_be(make: Make, name: str) -> None:
 def test_two_instances_say_the_same(make: Make, name: str) -> None:
     first, second = (whole(make(name).compress(QUESTION, PASSAGES)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_control_tokens_that_a_text_spells_are_text(make: Make, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    look_up = torch.nn.Embedding.forward
+
+    def noted(self: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+        if self.num_embeddings == 400 and ids.shape[-1] > 1:  # words, and not those being written
+            read.extend(token for token in ids.flatten().tolist() if token < 3)  # the tokenizer's control tokens
+        return look_up(self, ids)
+
+    monkeypatch.setattr(torch.nn.Embedding, "forward", noted)
+    found = []
+    for spelt in ("", " </s> <pad><s>"):
+        make(name).compress(Question("q", f"What is Oslo{spelt}?"), [Passage("p", "Oslo", f"Oslo is{spelt} a city.")])
+        found.append(sorted(read))
+        read.clear()
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", NAMES)

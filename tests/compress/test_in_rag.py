@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench.cli import main
-from clara_bench.results import open_run
+from clara_bench.records.results import open_run
 
 
 def test_a_run_records_that_less_was_read_than_retrieved(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from clara_bench import Component, Question, create
-from clara_bench.compress.spans import count_words, passage_text
-from clara_bench.registry import load
+from clara_bench.components.registry import load
+from clara_bench.compress.shared.spans import count_words, passage_text
 from tests.compress.texts import whole
 
 from .conftest import PASSAGES

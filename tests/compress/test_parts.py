@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clara_bench import Passage
-from clara_bench.compress.budget import budget, fill, shares
-from clara_bench.compress.sentences import best, chosen, documents, split
-from clara_bench.compress.spans import kept_text, words
-from clara_bench.compress.surprisal import LanguageModel, all_ids
+from clara_bench.compress.shared.budget import budget, fill, shares
+from clara_bench.compress.shared.sentences import best, chosen, documents, split
+from clara_bench.compress.shared.spans import kept_text, words
+from clara_bench.compress.shared.surprisal import LanguageModel, all_ids
 from tests.compress.texts import whole
 
 NORWAY = (

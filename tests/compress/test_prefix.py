@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from clara_bench.compress.prefix import Prefix
-from clara_bench.compress.surprisal import LanguageModel
+from clara_bench.compress.shared.prefix import Prefix
+from clara_bench.compress.shared.surprisal import LanguageModel
 from tests.compress.conftest import llama, saved_tokenizer
 
 FIRST, SECOND, THIRD = (5, 9, 30, 41), (17, 8), (77, 12, 50)

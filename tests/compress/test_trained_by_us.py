@@ -11,9 +11,9 @@ from transformers import BertModel
 
 from clara_bench import BackendError, Component, ConfigError, DataError, Passage, Question, create
 from clara_bench.cli import main
-from clara_bench.compress.labels import Labelled, Split, content, held_out, label, split
-from clara_bench.compress.spans import passage_text, words
-from clara_bench.compress.training import UNLABELLED, Settings, _token_labels, train
+from clara_bench.compress.shared.spans import passage_text, words
+from clara_bench.compress.shared.training import UNLABELLED, Settings, _token_labels, train
+from clara_bench.compress.shared.word_labels import Labelled, Split, content, held_out, label, split
 from clara_bench.read.models import find, load_tokenizer
 from clara_bench.types import Example, Gold
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clara_bench.compress.spans import SEPARATOR
+from clara_bench.compress.shared.spans import SEPARATOR
 
 
 def whole(texts: Iterable[str]) -> str:

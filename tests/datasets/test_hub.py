@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from clara_bench import sources, tasks
 from clara_bench.datasets import read_rows
 from clara_bench.datasets.hub import read_hub
 from clara_bench.errors import BackendError
-from clara_bench.sources import Source
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source
 
 pytest.importorskip("datasets")
 
@@ -59,8 +59,8 @@ def write_parquet(task: str, path: Path) -> None:
 @pytest.mark.parametrize("task", FILES)
 def test_a_hub_data_set_gives_the_same_questions_as_the_official_file(task: str, tmp_path: Path) -> None:
     write_parquet(task, tmp_path / "copy/data/validation-00000-of-00001.parquet")
-    hub = sources.load(tasks.load(task), Source(data=f"hub:{tmp_path / 'copy'}"))
-    official = sources.load(tasks.load(task), Source(data=str(DATA / task / "dev" / FILES[task]), corpus="none"))
+    hub = sources.load(definitions.load(task), Source(data=f"hub:{tmp_path / 'copy'}"))
+    official = sources.load(definitions.load(task), Source(data=str(DATA / task / "dev" / FILES[task]), corpus="none"))
     for one, other in zip(hub.examples, official.examples, strict=True):
         assert one.question == other.question
         assert (one.gold.supporting, one.gold.facts, one.gold.hops) == (
@@ -79,19 +79,19 @@ def test_a_folder_with_the_hubs_readme_has_its_configurations(tmp_path: Path) ->
         "---\nconfigs:\n- config_name: distractor\n  data_files:\n  - split: validation\n    path: distractor/*\n"
         "- config_name: fullwiki\n  data_files:\n  - split: validation\n    path: fullwiki/*\n---\n"
     )
-    data = sources.load(tasks.load("hotpotqa"), Source(data=f"hub:{tmp_path}:fullwiki"))
+    data = sources.load(definitions.load("hotpotqa"), Source(data=f"hub:{tmp_path}:fullwiki"))
     assert len(data.examples) == 4 and data.provenance["name"] == "fullwiki"
 
 
 def test_a_split_that_is_not_there_is_a_backend_error(tmp_path: Path) -> None:
     write_parquet("nq", tmp_path / "validation.parquet")
     with pytest.raises(BackendError, match="train: ValueError"):
-        sources.load(tasks.load("nq"), Source(data=f"hub:{tmp_path}", split="train"))
+        sources.load(definitions.load("nq"), Source(data=f"hub:{tmp_path}", split="train"))
 
 
 def test_a_corpus_goes_with_hub_questions(tmp_path: Path) -> None:
     write_parquet("nq", tmp_path / "validation.parquet")
-    data = sources.load(tasks.load("nq"), Source(data=f"hub:{tmp_path}", corpus=str(DATA / "nq/corpus.jsonl.gz")))
+    data = sources.load(definitions.load("nq"), Source(data=f"hub:{tmp_path}", corpus=str(DATA / "nq/corpus.jsonl.gz")))
     assert len(data.corpus) == 17 and data.provenance["files"][0]["role"] == "corpus"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clara_bench import sources, tasks
+from clara_bench.tasks import definitions, sources
 
 ROOT = Path(os.environ.get("CLARA_BENCH_REAL_DATA", ""))
 FILES = [
@@ -22,7 +22,7 @@ FILES = [
 @pytest.mark.skipif("CLARA_BENCH_REAL_DATA" not in os.environ, reason="CLARA_BENCH_REAL_DATA is not set")
 @pytest.mark.parametrize(("task", "path"), FILES)
 def test_a_real_file_loads_whole_with_its_corpus(task: str, path: Path) -> None:
-    data = sources.load(tasks.load(task), sources.Source(data=str(path), split=path.parent.name))
+    data = sources.load(definitions.load(task), sources.Source(data=str(path), split=path.parent.name))
     rows = next(file["rows"] for file in data.provenance["files"] if file["role"] == "data")
     assert len(data.examples) == rows > 0
     assert len({example.question.id for example in data.examples}) == rows
@@ -39,6 +39,6 @@ def test_a_real_file_loads_whole_with_its_corpus(task: str, path: Path) -> None:
 @pytest.mark.skipif("CLARA_BENCH_REAL_DATA" not in os.environ, reason="CLARA_BENCH_REAL_DATA is not set")
 @pytest.mark.parametrize(("task", "path"), FILES)
 def test_what_stands_among_the_candidates_is_in_the_corpus_once(task: str, path: Path) -> None:
-    data = sources.load(tasks.load(task), sources.Source(data=str(path), corpus="none", split=path.parent.name))
+    data = sources.load(definitions.load(task), sources.Source(data=str(path), corpus="none", split=path.parent.name))
     own = {id for example in data.examples for id in example.question.candidates}
     assert own == set(data.corpus), "without a corpus file, the corpus is the union of the candidates"

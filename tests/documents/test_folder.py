@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clara_bench.components.registry import Component
 from clara_bench.documents import Chunks, read_folder
 from clara_bench.documents.chunks import _TOKEN, cut
 from clara_bench.documents.extract import read_document
 from clara_bench.errors import DataError
-from clara_bench.registry import Component
-from clara_bench.request import Request
-from clara_bench.sources import Source
-from clara_bench.trust import effects
+from clara_bench.running.run_config import Request
+from clara_bench.running.trust import effects
+from clara_bench.tasks.sources import Source
 
 pytest.importorskip("pypdf")
 pytest.importorskip("bs4")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from clara_bench import sources, tasks
 from clara_bench.errors import DataError
-from clara_bench.sources import Source, TaskData
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source, TaskData
 
 TASK = 'schema = 1\nname = "mine"\nversion = 1\nreader = "generic"\ndata = "{}"\n'
 ROWS: list[dict[str, Any]] = [
@@ -24,7 +24,7 @@ ROWS: list[dict[str, Any]] = [
 def load(path: Path) -> TaskData:
     task = path.with_name("task.toml")
     task.write_text(TASK.format(path.name), encoding="utf-8")
-    return sources.load(tasks.load(str(task)), Source())
+    return sources.load(definitions.load(str(task)), Source())
 
 
 def as_csv(path: Path) -> Path:
@@ -149,5 +149,5 @@ def test_a_parquet_file_of_a_data_sets_own_columns_is_read_by_its_own_reader(tmp
         "context": {"title": ["A", "B"], "sentences": [["Bo."], ["Al."]]},
     }  # fmt: skip
     parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "validation.parquet")
-    data = sources.load(tasks.load("hotpotqa"), Source(str(tmp_path / "validation.parquet")))
+    data = sources.load(definitions.load("hotpotqa"), Source(str(tmp_path / "validation.parquet")))
     assert data.examples[0].gold.facts == (("A", 0),)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from clara_bench import scoring, sources, tasks
 from clara_bench.errors import DataError, UnknownName
 from clara_bench.predictions import FORMS, read_predictions
 from clara_bench.predictions.spellings import IDS, PLAIN_ANSWERS, QUESTIONS
-from clara_bench.sources import Source, TaskData
+from clara_bench.reporting import scoring
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source, TaskData
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = DATA / "predictions"
@@ -21,7 +22,7 @@ EXPECTED: list[dict[str, Any]] = json.loads((FILES / "expected.json").read_text(
 
 def data_of(row: dict[str, Any]) -> TaskData:
     corpus = str(DATA / row["corpus"]) if "corpus" in row else "none"
-    return sources.load(tasks.load(row["task"]), Source(str(DATA / row["data"]), corpus))
+    return sources.load(definitions.load(row["task"]), Source(str(DATA / row["data"]), corpus))
 
 
 @pytest.mark.parametrize("row", EXPECTED, ids=lambda row: row["file"])

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import sources, tasks
 from clara_bench.cli import main
 from clara_bench.errors import DataError
 from clara_bench.predictions import Predictions, read_predictions
-from clara_bench.sources import Source, TaskData
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source, TaskData
 
 ROWS: list[dict[str, Any]] = [{"id": f"q{i}", "answer": c} for i, c in enumerate(["Oslo", "Rome", "Paris", "wrong"])]
 
 
 @pytest.fixture
 def data(capitals: Path) -> TaskData:
-    return sources.load(tasks.load(str(capitals)), Source())
+    return sources.load(definitions.load(str(capitals)), Source())
 
 
 def jsonl(path: Path, rows: list[Any]) -> Path:
@@ -51,7 +51,7 @@ def musique(folder: Path, *changes: dict[str, Any]) -> TaskData:
         "question_decomposition": [{"question": "a", "answer": "b"}, {"question": "c", "answer": "gamma"}],
     }  # fmt: skip
     file = jsonl(folder / "musique.jsonl", [row | change for change in changes or ({},)])
-    return sources.load(tasks.load("musique"), Source(str(file)))
+    return sources.load(definitions.load("musique"), Source(str(file)))
 
 
 def test_a_number_means_the_place_in_the_row_also_behind_a_passage_that_is_listed_twice(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_name_that_could_be_two_passages_is_refused_until_it_is_said_which(nam
     (tmp_path / "t.toml").write_text(
         'schema = 1\nname = "t"\nversion = 1\nreader = "generic"\ndata = "d.jsonl"\n', encoding="utf-8"
     )
-    data = sources.load(tasks.load(str(tmp_path / "t.toml")), Source())
+    data = sources.load(definitions.load(str(tmp_path / "t.toml")), Source())
     rows = [{"id": "q", "answer": "x", "retrieved": [2, name]}]
     assert retrieved(read(data, tmp_path, rows, named_by="id")) == [["2", "1"]]
     rows = [{"id": "q", "answer": "x", "retrieved": [0, name]}]
@@ -160,7 +160,7 @@ def test_a_name_that_could_be_two_passages_is_refused_until_it_is_said_which(nam
     passages[0]["id"] = "x2"
     passages[1]["id"] = "0"
     jsonl(tmp_path / "d.jsonl", [{"id": "q", "question": "Q?", "answers": ["x"], "passages": passages[:2]}])
-    data = sources.load(tasks.load(str(tmp_path / "t.toml")), Source())
+    data = sources.load(definitions.load(str(tmp_path / "t.toml")), Source())
     with pytest.raises(DataError, match=r"'0' may be the id of '0' or the number of 'x2'\. Say which with --named-by"):
         read(data, tmp_path, [{"id": "q", "answer": "x", "retrieved": ["0"]}])
 
@@ -186,7 +186,7 @@ def test_passages_of_another_cut_are_searched_for_the_answer_and_not_scored_as_m
 
 def test_support_that_belongs_to_other_data_is_refused_and_not_scored_as_wrong(tmp_path: Path) -> None:
     file = Path(__file__).parent.parent / "data/hotpotqa/dev/hotpot_dev_distractor_v1.slice.json.gz"
-    data = sources.load(tasks.load("hotpotqa"), Source(str(file), corpus="none"))
+    data = sources.load(definitions.load("hotpotqa"), Source(str(file), corpus="none"))
     id = data.examples[0].question.id
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"answer": {id: "x"}, "sp": {id: [["Atlantis", 0]]}}))
@@ -197,7 +197,7 @@ def test_support_that_belongs_to_other_data_is_refused_and_not_scored_as_wrong(t
 def test_rows_of_the_data_with_a_prediction_beside_it_do_not_lend_it_their_gold(tmp_path: Path) -> None:
     folder = Path(__file__).parent.parent / "data"
     file = folder / "2wikimultihopqa/dev/dev.slice.json.gz"
-    data = sources.load(tasks.load("2wikimultihopqa"), Source(str(file), corpus="none"))
+    data = sources.load(definitions.load("2wikimultihopqa"), Source(str(file), corpus="none"))
     rows = [row | {"prediction": "x"} for row in json.loads(gzip.decompress(file.read_bytes()))]
     found = read(data, tmp_path, rows)
     assert {record.answer.text for record in found.records} == {"x"}

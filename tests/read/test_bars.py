@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from clara_bench.bars import without_bars
+from clara_bench.io.quiet import without_bars
 
 
 def test_bars_are_not_drawn_and_warnings_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from clara_bench.components.registry import Component, create
 from clara_bench.errors import BackendError, ConfigError, UnknownName
 from clara_bench.read.hf import HFReader
-from clara_bench.registry import Component, create
 from clara_bench.types import Question, Reader
 
 QUESTIONS = [Question(str(i), text) for i, text in enumerate(["Where?", "Who wrote Dune?", "Is Oslo in Norway?", "é"])]

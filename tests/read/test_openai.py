@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import torch
 
+from clara_bench.components.registry import Component, create
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.read.hf import HFReader
 from clara_bench.read.openai import OpenAIReader
-from clara_bench.registry import Component, create
 from clara_bench.types import Question, Reader, Reading
 
 QUESTIONS = [Question(str(i), f"What is {i}?") for i in range(12)]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from clara_bench import ConfigError
-from clara_bench.suites import load as load_suite
+from clara_bench.running.suites import load as load_suite
 from reference.cli import main
 from reference.data.sources import open_source
 from reference.model.clara import Clara

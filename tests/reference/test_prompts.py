@@ -261,6 +261,26 @@ def test_a_special_token_spelt_out_in_a_document_is_plain_text(prompter, kind):
         assert tidy(this.tokenizer.decode(ids)) == text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stage", ["text", "pretrain", "instruct"])
+def test_special_tokens_spelt_out_in_questions_and_answers_are_plain_text(prompter, kind, stage):
+    this = prompter(kind)
+    special = set(this.tokenizer.all_special_ids)
+    spelt = "".join(this.tokenizer.all_special_tokens)
+
+    def control(row):
+        return [token for token in this.encode(row, [memory_block(1)], stage).ids if token in special]
+
+    plain = Row("r", ("A",), (Turn("Who made it?", "Ann", "Lee"), Turn("Where?", "Oslo")))
+    turns = tuple(Turn(f"{one.question} {spelt} x", f"a {spelt} {one.answer}", one.chain) for one in plain.turns)
+    assert control(Row("r", ("A",), turns)) == control(plain)
+    asked, spelling = (this.question_prompt(f"Who{more} made it?").ids for more in ("", f" {spelt} "))
+    assert [token for token in spelling if token in special] == [token for token in asked if token in special]
+    if kind in ("scratch", "plain"):
+        told = Row("p", ("A",), (Turn("", f"A {spelt} b"),), "paraphrase")
+        assert control(told) == control(Row("p", ("A",), (Turn("", "A b"),), "paraphrase"))
+
+
 def test_documents_are_tokenised_alike_alone_and_together(prompter, world_texts):
     this = prompter("plain")
     assert this.documents(world_texts[:20]) == [this.document(text) for text in world_texts[:20]]

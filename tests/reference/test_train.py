@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from clara_bench import BackendError, BenchError, ConfigError, DataError
-from clara_bench.cache import locked
+from clara_bench.io.cache import locked
 from reference.data.row import Row, Turn
 from reference.objectives.stages import LEARNING
 from reference.training.loop import Diverged, train

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import Stemmer
 
+from clara_bench.components.registry import Component, create
 from clara_bench.errors import ConfigError, DataError, UnknownName
-from clara_bench.registry import Component, create
 from clara_bench.retrieve.bm25 import BM25
 from clara_bench.types import Passage, Question, Retriever
 

@@ -13,10 +13,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+from clara_bench.components.registry import Component, create
 from clara_bench.errors import BackendError, ConfigError
-from clara_bench.registry import Component, create
 from clara_bench.retrieve.dense import Dense
-from clara_bench.retrieve.encoder import MINILM
+from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import IndexStats, Passage, Question
 
 Corpus = dict[str, Passage]
@@ -113,6 +113,16 @@ def test_a_model_that_only_looks_words_up_is_a_model_too(corpus: Corpus, encoder
     assert retriever.index(corpus).encoded_tokens == sum(lengths)
     (ranking,) = retriever.retrieve([replace(NORWAY, text=texts[0])], 13)
     assert ranking[0] == (next(iter(corpus)), 1.0)
+
+
+def test_control_tokens_that_a_text_spells_are_text(encoder_folder: Path, tmp_path: Path) -> None:
+    tokenizer = SentenceTransformer(str(encoder_folder), device="cpu", local_files_only=True).tokenizer
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    static.save_pretrained(str(tmp_path))
+    for folder, added in ((encoder_folder, [2, 3]), (tmp_path, [])):
+        encoder = Encoder(str(folder), None, None, None, 8, "cpu")
+        ids = encoder.model.preprocess(["Oslo [SEP] is [CLS] it"])["input_ids"].flatten().tolist()
+        assert sorted(set(ids) & {2, 3}) == added and len(ids) > 5 + len(added)
 
 
 def test_a_part_of_an_encoded_corpus_needs_no_encoding(corpus: Corpus, options: Dense.Options) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
+from clara_bench.components.registry import Component, create
 from clara_bench.errors import ConfigError, DataError
-from clara_bench.registry import Component, create
 from clara_bench.types import Passage, Question
 
 Corpus = dict[str, Passage]

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from clara_bench.components.identity import models
+from clara_bench.components.registry import Component, build, create, effective_options
 from clara_bench.errors import ConfigError, UnknownName
-from clara_bench.identity import models
-from clara_bench.registry import Component, build, create, effective_options
 from clara_bench.retrieve.hybrid import fuse
 from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked

@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from clara_bench.retrieve import progress as module
-from clara_bench.retrieve.progress import progress
+from clara_bench.io import progress as module
+from clara_bench.io.progress import progress
 
 
 def test_a_log_file_gets_a_line_now_and_then(

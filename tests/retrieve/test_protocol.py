@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clara_bench.components.registry import Component, create, discover
 from clara_bench.errors import BenchError, ConfigError, DataError
-from clara_bench.registry import Component, create, discover
 from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked, Retriever
 

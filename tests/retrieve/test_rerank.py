@@ -7,9 +7,9 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder
 
+from clara_bench.components.identity import models
+from clara_bench.components.registry import Component, build, create, effective_options
 from clara_bench.errors import BackendError, ConfigError
-from clara_bench.identity import models
-from clara_bench.registry import Component, build, create, effective_options
 from clara_bench.retrieve.rerank import Rerank
 from clara_bench.retrieve.runfile import write_run
 from clara_bench.types import Passage, Question, Ranked
@@ -46,6 +46,14 @@ def test_scores_are_the_cross_encoders_logits(corpus: Corpus, options: Rerank.Op
     expected = {passage_id: float(logit) for passage_id, logit in zip(corpus, logits, strict=True)}
     assert dict(ranking) == pytest.approx(expected, abs=2e-5)
     assert min(expected.values()) < 0 or max(expected.values()) > 1  # so these are not probabilities
+
+
+def test_control_tokens_that_question_and_passages_spell_are_text(options: Rerank.Options) -> None:
+    spelt = Passage("p", "Oslo", "Oslo [SEP] [CLS] is")
+    retriever = _indexed({"p": spelt}, options)
+    pairs = [("Who [SEP]?", f"{spelt.title} {spelt.text}")]
+    ids = retriever._model.preprocess(pairs)["input_ids"].tolist()[0]
+    assert ids.count(3) == 2 and ids.count(2) == 1  # those that the tokenizer adds
 
 
 def test_only_the_first_retrievers_best_are_ranked_anew(

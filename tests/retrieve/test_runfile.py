@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clara_bench import scoring, sources, tasks
-from clara_bench.candidates import FirstStage, freeze
+from clara_bench.components.registry import Component, create, effective_options
 from clara_bench.errors import ConfigError, DataError
-from clara_bench.registry import Component, create, effective_options
+from clara_bench.reporting import scoring
 from clara_bench.retrieve.runfile import RunFile, read_run, write_run
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.candidates import FirstStage, freeze
 from clara_bench.types import Answer, Passage, Question, Ranked, Record, Setting
 
 DATA = Path(__file__).parent.parent / "data" / "hotpotqa" / "dev"
@@ -191,7 +192,9 @@ def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", ["corpus", "distractor"])
 def test_recall_on_a_run_of_two_passages_is_that_of_trec_eval(tmp_path: Path, setting: Setting) -> None:
     """Relevant among the two named, over relevant, whatever the cutoff: nothing is filled up to it."""
-    data = sources.load(tasks.load("hotpotqa"), sources.Source(str(DATA / "hotpot_dev_distractor_v1.slice.json.gz")))
+    data = sources.load(
+        definitions.load("hotpotqa"), sources.Source(str(DATA / "hotpot_dev_distractor_v1.slice.json.gz"))
+    )
     named = {e.question.id: e.question.candidates[3:5] for e in data.examples if e.question.candidates}
     write_run(tmp_path / "two.trec", {q: (Ranked(a, 2.0), Ranked(b, 1.0)) for q, (a, b) in named.items()}, "two")
     examples = freeze(data, data.examples, setting, FirstStage()).examples

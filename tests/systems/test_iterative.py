@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clara_bench import Component, ConfigError, Passage, Question, create
-from clara_bench.registry import effective_options
+from clara_bench.components.registry import effective_options
 from clara_bench.systems.iterative import Iterative
 
 PARTS = '''\

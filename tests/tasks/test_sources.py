@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from clara_bench import sources, tasks
-from clara_bench.cache import file_digest
 from clara_bench.datasets import read_rows
 from clara_bench.errors import BenchError, ConfigError, DataError, UnknownName
-from clara_bench.sources import Source
+from clara_bench.io.cache import file_digest
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import Source
 
 DATA = Path(__file__).parent.parent / "data"
 HOTPOT = DATA / "hotpotqa/dev/hotpot_dev_distractor_v1.slice.json.gz"
 
 
 def load(task: str, **source: Any) -> sources.TaskData:
-    return sources.load(tasks.load(task), Source(**source))
+    return sources.load(definitions.load(task), Source(**source))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_training_split_is_another_file() -> None:
 def test_hashes_are_the_same_in_another_process() -> None:
     code = (
         "from clara_bench import sources, tasks; import sys;"
-        "d = sources.load(tasks.load('musique'), sources.Source(sys.argv[1])); print(d.data_hash, d.corpus_hash)"
+        "d = sources.load(definitions.load('musique'), sources.Source(sys.argv[1])); print(d.data_hash, d.corpus_hash)"
     )
     outputs = {
         subprocess.run([sys.executable, "-c", code, str(DATA)], env={**os.environ, "PYTHONHASHSEED": seed},
@@ -195,7 +195,7 @@ def test_a_world_is_the_default_and_its_passages_are_all_in_its_corpus(task: str
 
 @pytest.mark.parametrize("task", OFFICIAL)
 def test_a_world_written_to_disk_reads_back_the_same(task: str, tmp_path: Path) -> None:
-    paths = sources.write_world(tasks.load(task), SMALL, tmp_path / "world").paths
+    paths = sources.write_world(definitions.load(task), SMALL, tmp_path / "world").paths
     assert [path.name for path in paths] == ["dev.jsonl", "corpus.jsonl"]
     written, made = load(task, data=str(tmp_path / "world")), load(task, world=SMALL)
     assert (written.data_hash, written.corpus_hash) == (made.data_hash, made.corpus_hash)

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clara_bench import tasks
 from clara_bench.errors import ConfigError, UnknownName
-from clara_bench.parsing import decode_toml
+from clara_bench.io.parsing import decode_toml
+from clara_bench.tasks import definitions
 from clara_bench.types import SETTINGS
 
 MINIMAL = """\
@@ -24,7 +24,7 @@ data = "mine.jsonl"
 
 @pytest.mark.parametrize("name", ["nq", "hotpotqa", "musique", "2wikimultihopqa"])
 def test_an_official_task_is_complete(name: str) -> None:
-    task = tasks.load(name)
+    task = definitions.load(name)
     assert task.name == task.sources.worlds == name
     for text in (task.title, task.description, task.licence, task.citation):
         assert text.strip()
@@ -39,17 +39,17 @@ def test_an_official_task_is_complete(name: str) -> None:
 
 
 def test_the_official_tasks_are_found_by_name() -> None:
-    assert {"nq", "hotpotqa", "musique", "2wikimultihopqa"} <= set(tasks.names())
+    assert {"nq", "hotpotqa", "musique", "2wikimultihopqa"} <= set(definitions.names())
 
 
 def test_an_unknown_task_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"unknown task 'hotpot'\. Did you mean 'hotpotqa'"):
-        tasks.load("hotpot")
+        definitions.load("hotpot")
 
 
 def test_a_task_of_ones_own_needs_five_lines(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(MINIMAL)
-    task = tasks.load(str(tmp_path / "mine.toml"))
+    task = definitions.load(str(tmp_path / "mine.toml"))
     assert (task.folder, task.data, task.main_metric) == (str(tmp_path), "mine.jsonl", "f1")
 
 
@@ -77,7 +77,7 @@ def test_a_task_of_ones_own_needs_five_lines(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_task_file_is_named(change: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        tasks.parse(decode_toml(MINIMAL + change, "task.toml"), "task.toml")
+        definitions.parse(decode_toml(MINIMAL + change, "task.toml"), "task.toml")
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -93,10 +93,10 @@ def test_a_mistake_in_a_task_file_is_named(change: str, message: str) -> None:
 )
 def test_a_task_file_that_lacks_or_mistakes_a_key_is_refused(old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        tasks.parse(decode_toml(MINIMAL.replace(old, new), "task.toml"), "task.toml")
+        definitions.parse(decode_toml(MINIMAL.replace(old, new), "task.toml"), "task.toml")
     assert message in str(caught.value)
 
 
 def test_a_missing_task_file_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing\.toml: cannot be read"):
-        tasks.load(str(tmp_path / "nothing.toml"))
+        definitions.load(str(tmp_path / "nothing.toml"))

@@ -10,9 +10,9 @@ import pytest
 
 from clara_bench.worlds import WorldConfig, generate
 from clara_bench.worlds.config import MAX_PASSAGES
-from clara_bench.worlds.draw import Draw
-from clara_bench.worlds.encyclopaedia import count_types
-from clara_bench.worlds.names import name_all, pool_sizes, scheme
+from clara_bench.worlds.knowledge.draw import Draw
+from clara_bench.worlds.knowledge.encyclopaedia import count_types
+from clara_bench.worlds.knowledge.names import name_all, pool_sizes, scheme
 
 
 def entity_names(split: Literal["train", "dev"], seed: int, passages: int, tier: Literal["easy", "hard"]) -> set[str]:

@@ -9,8 +9,8 @@ from statistics import fmean
 import pytest
 
 from clara_bench.worlds import Fact, World, WorldConfig, generate
-from clara_bench.worlds.ontology import RELATIONS, SHARES
-from clara_bench.worlds.templates import AWARDED_SENTENCES, FILLERS, OPENINGS, SENTENCES
+from clara_bench.worlds.knowledge.ontology import RELATIONS, SHARES
+from clara_bench.worlds.passages.templates import AWARDED_SENTENCES, FILLERS, OPENINGS, SENTENCES
 
 TIERS = pytest.mark.parametrize("tier", ["easy", "hard"])
 

@@ -1,0 +1,91 @@
+"""Where answers go: a file that is only ever added to, record by record, and that any end of the process leaves whole.
+
+Nothing is held back in a buffer, and what does not fit is cut off again. So the file of
+a run that was killed, or whose disk was full, is gone on with by the same command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from clara_bench.errors import BackendError
+from clara_bench.io.cache import disk_errors, lock
+from clara_bench.records.answer_check import check_record
+from clara_bench.records.results import packed
+from clara_bench.types import Record
+
+_CHUNK = 1 << 16
+
+
+class RecordLog:
+    """Appends records to a run's records.jsonl; one writer at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the file, and cut off a last line that a kill or a full disk has left unfinished.
+
+        Raises:
+            BackendError: a published run; another process writes to it; a symbolic link; the disk cannot be written to.
+        """
+        self.path = folder / "records.jsonl"
+        if packed(self.path).exists():
+            raise BackendError(f"{folder} is a published run, which is not added to. Choose another --out")
+        if self.path.is_symlink():
+            raise BackendError(f"{self.path} is a symbolic link, which is not written through. Choose another --out")
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with disk_errors(self.path):
+            self._file = os.open(self.path, flags, 0o644)
+        try:
+            lock(self._file, folder)
+            with disk_errors(self.path):
+                os.ftruncate(self._file, _whole(self._file))
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write records and sync them, all of them or, where they do not fit, none.
+
+        Raises:
+            BackendError: the disk is full or cannot be written to.
+            ConfigError: a record contradicts itself.
+        """
+        lines = bytearray()
+        for record in records:
+            check_record(record, f"question '{record.id}': the answer")
+            lines += msgspec.json.encode(record) + b"\n"
+        end = os.fstat(self._file).st_size
+        try:
+            with disk_errors(self.path):
+                while lines:
+                    del lines[: os.write(self._file, lines)]
+                os.fsync(self._file)
+        except BaseException:
+            os.ftruncate(self._file, end)
+            raise
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._file)
+
+    def __enter__(self) -> RecordLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _whole(file: int) -> int:
+    """Where the last whole line ends."""
+    end = os.fstat(file).st_size
+    while end:
+        start = max(0, end - _CHUNK)
+        os.lseek(file, start, os.SEEK_SET)
+        found = os.read(file, end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

@@ -1,0 +1,245 @@
+"""A run on disk: what was asked, what was answered, and how to read both again.
+
+    runs/<task>/<label>/<setting>-<identity>/
+        manifest.json     everything needed to repeat the run
+        questions.jsonl   the questions as the system saw them, each with its gold
+        records.jsonl     one answer a line, appended and synced batch by batch
+        scores.json       computed from the two files above, never edited
+
+Published runs (under results/) hold the same files, the two large ones gzipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from clara_bench.errors import BenchError, DataError
+from clara_bench.io.cache import digest, write_atomic
+from clara_bench.io.opening import read_bytes
+from clara_bench.io.parsing import decode_lines
+from clara_bench.io.redaction import redacted
+from clara_bench.records.answer_check import check_answer, check_record
+from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
+from clara_bench.types import FAILURES, Example, Record, Setting
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run directory that has a manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def examples(self) -> list[Example]:
+        """The questions with their golds, in the order asked.
+
+        Raises:
+            DataError: they are not those that the manifest names.
+        """
+        file = self.path / "questions.jsonl"
+        found = read_questions(self.path, self.manifest["setting"])
+        asked = self.manifest["questions"]
+        same = questions_hash(found) == asked["hash"] and len(found) == asked["count"]
+        if not same or offered_hash(found) != asked.get("offered", offered_hash(found)):
+            raise DataError(
+                f"{file}: not the {asked['count']} questions that were asked, by the hash in manifest.json. "
+                "Put the file back as it was written, or run again with another --out"
+            )
+        return found
+
+    def records(self) -> list[Record]:
+        """The answers so far; a last line cut short by a kill is left out.
+
+        Raises:
+            DataError: see `read_records`; also an answer to a question that was not asked.
+            ConfigError: an answer contradicts itself or what its question was offered.
+        """
+        file, found = self.path / "records.jsonl", read_records(self.path)
+        asked = {example.question.id: example.question for example in self.examples}
+        for record in found:
+            if record.id not in asked:
+                raise DataError(f"{file}: an answer to question '{record.id}', which was not asked. Take the line out")
+            check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
+        return found
+
+
+def open_run(path: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        DataError: see `read_manifest`.
+    """
+    if not (path / "manifest.json").is_file():
+        raise DataError(f"{path} is not a run: it has no manifest.json. Runs lie at <task>/<system>/<run>")
+    return Run(path, read_manifest(path / "manifest.json"))
+
+
+def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) -> list[Run]:
+    """Every run below a folder (or the folder itself), in a stable order; a warning says what else has a manifest.json.
+
+    Args:
+        root: the folder.
+        left_out: told of each run that cannot be read, which is then left out; None to raise.
+
+    Raises:
+        DataError: the folder is not there or holds no run, or a run cannot be read.
+    """
+    if not root.exists():
+        raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
+    files = [file for file in sorted(root.rglob("manifest.json")) if _asks(file.parent)]
+    if not files:
+        raise DataError(f"{root} holds no runs (no manifest.json with questions beside it). Make some: clara-bench run")
+    others = [file.parent for file in root.rglob("manifest.json") if not _asks(file.parent)]
+    if others:
+        said = (
+            f"{len(others)} folders with a manifest.json and no questions are no runs, such as {min(others)}: left out"
+        )
+        warnings.warn(said, stacklevel=2)
+    if left_out is None:
+        return [open_run(file.parent) for file in files]
+    readable = []
+    for file in files:
+        try:
+            run = open_run(file.parent)
+            run.records()
+        except BenchError as error:
+            left_out(error)
+        else:
+            readable.append(run)
+    if not readable:
+        raise DataError(f"{root}: none of its {len(files)} runs can be read")
+    return readable
+
+
+def _asks(folder: Path) -> bool:
+    """Whether a folder is a run's: those of checkpoints and indexes have a manifest.json too."""
+    file = folder / "questions.jsonl"
+    return file.exists() or packed(file).exists()
+
+
+def questions_hash(examples: Sequence[Example]) -> str:
+    """SHA-256 over question ids, texts and golds, candidates left out."""
+    encoder = msgspec.json.Encoder(order="deterministic")
+    return digest(encoder.encode((example.question.id, example.question.text, example.gold)) for example in examples)
+
+
+def offered_hash(examples: Sequence[Example]) -> str:
+    """SHA-256 over which passages each question could use, in order."""
+    return digest([msgspec.json.encode([(example.question.id, example.question.candidates) for example in examples])])
+
+
+def identity(parts: Mapping[str, Any]) -> str:
+    """Twelve hex digits that differ whenever anything that could change an answer differs."""
+    return digest([msgspec.json.encode(parts, order="deterministic")])[:12]
+
+
+def read_questions(path: Path, setting: Setting) -> list[Example]:
+    """The questions in a run directory, gzipped or not; [] before the first.
+
+    Raises:
+        DataError: a line is not a question.
+    """
+    return [_as_meant(example, setting) for _, example in _decode_lines(path / "questions.jsonl", Example)]
+
+
+def write_questions(path: Path, examples: Sequence[Example]) -> None:
+    """Write questions.jsonl; only a larger sample of the same questions ever takes its place."""
+    write_atomic(path / "questions.jsonl", _lines(examples))
+
+
+def read_records(path: Path) -> list[Record]:
+    """The answers in a run directory, gzipped or not; [] before the first.
+
+    A failed question that was asked again has two lines; the later one counts.
+
+    Raises:
+        DataError: a line other than an unfinished last one does not parse, or a question that
+            did not fail is answered twice.
+        ConfigError: an answer contradicts itself.
+    """
+    latest: dict[str, Record] = {}
+    lines = _decode_lines(path / "records.jsonl", Record, unfinished_last_line=True)
+    for number, record in ((number, _told_apart(record)) for number, record in lines):
+        check_record(record, f"{path / 'records.jsonl'}: line {number}: the answer")
+        earlier = latest.get(record.id)
+        if earlier is not None and earlier.answer.status not in FAILURES:
+            raise DataError(f"{path / 'records.jsonl'}: line {number}: a second answer to question '{record.id}'")
+        latest[record.id] = record
+    return list(latest.values())
+
+
+def publish(run: Run, root: Path) -> Path:
+    """Copy a run to results/, large files gzipped (without a time stamp, so the bytes are stable).
+
+    Raises:
+        DataError: the run is not finished, or it lies where its copy would.
+    """
+    asked, answered = len(run.examples), len(run.records())
+    if answered < asked:
+        raise DataError(f"{run.path}: {answered} of {asked} questions are answered. Finish the run first")
+    target = root / str(run.manifest["task"]["name"]) / str(run.manifest["system"]["label"]) / run.path.name
+    if (target / "records.jsonl").exists():
+        raise DataError(f"{target} holds a run that is not published. Choose another folder with --to")
+    for name in ("questions.jsonl", "records.jsonl"):
+        write_atomic(target / f"{name}.gz", gzip.compress(content(run.path / name), mtime=0))
+    write_atomic(target / "scores.json", (run.path / "scores.json").read_bytes())
+    told = (run.path / "manifest.json").read_bytes()
+    if run.manifest["schema"] == 1:  # which was written with whatever was given
+        told = json_bytes(redacted(run.manifest))
+    write_atomic(target / "manifest.json", told)  # last: it makes the folder a run
+    return target
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes, from the plain file or its .gz twin; b"" when there is neither.
+
+    Raises:
+        DataError: both are there, or the file cannot be read.
+    """
+    twin = packed(path)
+    if path.exists() and twin.exists():
+        raise DataError(f"both {path} and {twin.name} are there. Take one of them away")
+    if not path.exists() and not twin.exists():
+        return b""
+    return read_bytes(twin if twin.exists() else path)
+
+
+def packed(path: Path) -> Path:
+    """Where a published run has a file that a run of one's own has unpacked."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def _as_meant(example: Example, setting: Setting) -> Example:
+    """The first runs wrote [] where the whole corpus could be searched, as they did where nothing was offered."""
+    if setting != "corpus" or example.question.candidates:
+        return example
+    return replace(example, question=replace(example.question, candidates=None))
+
+
+def _told_apart(record: Record) -> Record:
+    """They wrote [] where there was no search, too; only there is no `answer_ranks`."""
+    if record.answer.retrieved or record.answer_ranks is not None:
+        return record
+    return replace(record, answer=replace(record.answer, retrieved=None))
+
+
+def _lines(values: Iterable[Any]) -> bytes:
+    return b"".join(msgspec.json.encode(value) + b"\n" for value in values)
+
+
+def _decode_lines(path: Path, kind: type[T], unfinished_last_line: bool = False) -> Iterator[tuple[int, T]]:
+    lines = content(path).split(b"\n")
+    rest = lines.pop()
+    if rest and not unfinished_last_line:
+        raise DataError(f"{path}: the last line is not finished")
+    return decode_lines(lines, kind, str(path), "Put the file back as it was written, or take the line out", whole=True)

@@ -1,0 +1,60 @@
+"""Two runs over the same questions: by how much one is better, with an interval for the difference itself.
+
+Both runs are resampled question by question together (paired bootstrap; Koehn, EMNLP 2004), so that what is hard for
+both does not widen the interval, as it does where two intervals of a leaderboard are held side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clara_bench import metrics
+from clara_bench.errors import ConfigError
+from clara_bench.metrics.statistics import Difference, differences
+from clara_bench.records.results import Run
+from clara_bench.reporting.scoring import applicable, contrasts
+
+COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
+"""Compared when the user names none; those that one of the runs cannot have are left out."""
+
+
+def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -> dict[str, Difference]:
+    """A run less its baseline, by the name of the metric; those that only one of them can have are left out.
+
+    Candidates may differ: which passages a system saw is then part of what is compared.
+
+    Args:
+        baseline: what it is compared with.
+        run: what is compared.
+        names: metrics; () for `COLUMNS`.
+        seed: seed of the bootstrap.
+
+    Raises:
+        ConfigError: the runs answer other questions.
+        DataError: a file does not hold what it should.
+        UnknownName: no such metric.
+    """
+    _require_same_questions(baseline, run)
+    scorer, golds = run.manifest["task"]["answer_scorer"], [example.gold for example in run.examples]
+    chosen = [metrics.get(name, scorer) for name in names or COLUMNS]
+    for one in (baseline, run):
+        chosen = applicable(chosen, one.manifest["setting"], one.records())
+    ids = [example.question.id for example in run.examples]
+    theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
+    before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
+    return differences(chosen, golds, before, after, seed, contrasts=contrasts(run.examples))
+
+
+def _require_same_questions(baseline: Run, run: Run) -> None:
+    tasks = [(one.manifest["task"]["name"], one.manifest["task"]["version"]) for one in (baseline, run)]
+    hashes = [one.manifest["questions"]["hash"] for one in (baseline, run)]
+    if tasks[0] != tasks[1] or hashes[0] != hashes[1]:
+        raise ConfigError(
+            f"{run.path} answers other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
+            "Compare runs of one table of the leaderboard"
+        )
+
+
+def _asked(run: Run) -> str:
+    asked = run.manifest["questions"]
+    return f"{run.manifest['task']['name']} {run.manifest['task']['version']}, {asked['count']}, {asked['hash'][:8]}"

@@ -1,0 +1,193 @@
+"""Scores, computed from what lies on disk: a run directory, or a stranger's file of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from clara_bench import metrics
+from clara_bench.datasets.base import UNANSWERABLE
+from clara_bench.errors import DataError
+from clara_bench.io.cache import write_atomic
+from clara_bench.metrics import Metric
+from clara_bench.metrics.metric import Part
+from clara_bench.metrics.statistics import Summary, summarise
+from clara_bench.records.manifest import json_bytes
+from clara_bench.records.results import Run
+from clara_bench.tasks import definitions
+from clara_bench.text import contains_answer
+from clara_bench.types import FAILURES, Answer, Example, Gold, Passage, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What scores.json holds."""
+
+    metrics: Mapping[str, Summary]
+    by_kind: Mapping[str, Mapping[str, Summary]]
+    """The same metrics for each kind of question the data set tells apart."""
+    statuses: Mapping[str, int]
+    """How many questions ended how; `missing` were never answered."""
+    scorer: str
+    """Whose em and f1: squad, hotpotqa, musique or 2wiki."""
+    seed: int
+
+
+def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
+    """Score a run from its own files.
+
+    Args:
+        run: the run directory.
+        names: metrics; () for those of the task.
+        seed: seed of the bootstrap.
+
+    Raises:
+        DataError: a file does not hold what it should.
+        UnknownName: no such metric.
+    """
+    manifest = run.manifest
+    task = manifest["task"]
+    _refuse_other_scorer(run)
+    return score(
+        run.examples,
+        run.records(),
+        names or task["metrics"],
+        scorer=task["answer_scorer"],
+        setting=manifest["setting"],
+        seed=seed,
+    )
+
+
+def _refuse_other_scorer(run: Run) -> None:
+    """A task that is installed has one scorer in each version, whatever a manifest says.
+
+    Raises:
+        DataError: the manifest says another.
+    """
+    task = run.manifest["task"]
+    if run.manifest["request"]["task"] != task["name"] or task["name"] not in definitions.names():
+        return
+    installed = definitions.load(task["name"])
+    if installed.version == task["version"] and installed.answer_scorer != task["answer_scorer"]:
+        raise DataError(
+            f"{run.path / 'manifest.json'}: task.answer_scorer is '{task['answer_scorer']}', that of version "
+            f"{installed.version} of {task['name']} is '{installed.answer_scorer}'. Put the file back as it was"
+        )
+
+
+def write_scores(run: Run, scores: Scores) -> None:
+    """Write scores.json; the same records always give the same bytes, and a file that has them is left alone."""
+    file, content = run.path / "scores.json", json_bytes({"schema": 1, **msgspec.to_builtins(scores)})
+    if not file.is_file() or file.read_bytes() != content:
+        write_atomic(file, content)
+
+
+def score(
+    examples: Sequence[Example],
+    records: Sequence[Record],
+    names: Sequence[str],
+    scorer: str,
+    setting: str,
+    seed: int = 0,
+    without: frozenset[Part] = frozenset(),
+) -> Scores:
+    """Score records against the golds of the questions asked; the golds are the denominator.
+
+    `without` is what the records do not predict although it looks so, such as the answers of a file of rankings.
+
+    Raises:
+        DataError: a record answers a question that was not asked.
+        UnknownName: no such metric.
+    """
+    answered = _by_id(examples, records)
+    chosen = applicable([metrics.get(name, scorer) for name in names], setting, records, without)
+    golds = [example.gold for example in examples]
+    found = [answered.get(example.question.id) for example in examples]
+    kinds = sorted({gold.kind for gold in golds if gold.kind})
+    return Scores(
+        metrics=summarise(chosen, golds, found, seed, contrasts=contrasts(examples)),
+        by_kind={kind: _of_kind(kind, chosen, examples, found, seed) for kind in kinds} if len(kinds) > 1 else {},
+        statuses=_statuses(found),
+        scorer=scorer,
+        seed=seed,
+    )
+
+
+def applicable(
+    chosen: Sequence[Metric], setting: str, records: Sequence[Record], without: frozenset[Part] = frozenset()
+) -> list[Metric]:
+    """Leave out what a whole run cannot have, which is not the same as zero.
+
+    No ranking is scored where there is nothing to choose (closed, gold) or the system searches for no question,
+    and no support, evidence or answerability where it predicts none for any.
+    """
+    answers = [record.answer for record in records]
+    retrieves = setting not in {"closed", "gold"} and any(answer.retrieved is not None for answer in answers)
+    predicted: dict[Part, bool] = {
+        "answer": True,
+        "retrieval": retrieves,
+        "passages": retrieves,
+        "support": any(answer.support is not None for answer in answers),
+        "evidence": any(answer.evidences is not None for answer in answers),
+        "answerable": any(answer.answerable is not None for answer in answers),
+    }
+    there = {part for part, found in predicted.items() if found} - without
+    return [metric for metric in chosen if metric.needs <= there]
+
+
+def contrasts(examples: Sequence[Example]) -> dict[int, int]:
+    """Place of each question to the place of the same question with support taken away, where both are asked."""
+    places = {example.question.id: place for place, example in enumerate(examples)}
+    pairs = ((place, places.get(id + UNANSWERABLE)) for id, place in places.items())
+    return {place: other for place, other in pairs if other is not None}
+
+
+def _by_id(examples: Sequence[Example], records: Sequence[Record]) -> dict[str, Record]:
+    known = {example.question.id for example in examples}
+    for record in records:
+        if record.id not in known:
+            raise DataError(f"an answer to question '{record.id}', which was not asked")
+    return {record.id: record for record in records}
+
+
+def _of_kind(
+    kind: str, chosen: Sequence[Metric], examples: Sequence[Example], found: Sequence[Record | None], seed: int
+) -> dict[str, Summary]:
+    kept = [index for index, example in enumerate(examples) if example.gold.kind == kind]
+    asked = [examples[i] for i in kept]
+    golds = [example.gold for example in asked]
+    return summarise(chosen, golds, [found[i] for i in kept], seed, contrasts=contrasts(asked))
+
+
+def _statuses(found: Sequence[Record | None]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for record in found:
+        status = record.answer.status if record else "missing"
+        counts[status] = counts.get(status, 0) + 1
+    return counts
+
+
+def num_failed(statuses: Mapping[str, int]) -> int:
+    """Questions that failed or were never answered."""
+    return sum(count for status, count in statuses.items() if status in FAILURES or status == "missing")
+
+
+def answer_ranks(answer: Answer, gold: Gold, corpus: Mapping[str, Passage]) -> tuple[int, ...] | None:
+    """Ranks, from 1, of the retrieved passages whose title or text holds an accepted answer.
+
+    None where there was no search. Kept in the record because the passages are not.
+    """
+    if answer.retrieved is None:
+        return None
+    return tuple(
+        rank
+        for rank, ranked in enumerate(answer.retrieved, 1)
+        if contains_answer(f"{corpus[ranked.passage_id].title} {corpus[ranked.passage_id].text}", gold.answers)
+    )
+
+
+def with_status(answer: Answer) -> Answer:
+    """The answer, marked `empty` when it says nothing."""
+    return replace(answer, status="empty") if answer.status == "ok" and not answer.text.strip() else answer

@@ -1,0 +1,78 @@
+"""Asking a system, which may be anybody's code: failures are recorded, wrong values refused before a file has them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from clara_bench.components import checks
+from clara_bench.components.identity import number
+from clara_bench.components.registry import reason
+from clara_bench.errors import BenchError, ConfigError
+from clara_bench.io.parsing import reason as said
+from clara_bench.records.answer_check import check_answer
+from clara_bench.types import Answer, Question, Status, System
+
+T = TypeVar("T")
+
+NOT_JSON = (
+    bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, UUID, Decimal,
+)  # fmt: skip
+"""What msgspec would write as text of its own accord."""
+
+
+def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
+    """The system's answers; when the batch fails, each question is asked alone and fails alone.
+
+    Raises:
+        BenchError: from the system, or because it returned something other than one Answer a question.
+    """
+    try:
+        return _checked(system.answer(questions), questions)
+    except (BenchError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # sys.exit included; recorded below, never dropped
+        if len(questions) == 1:
+            return [Answer("", status=_failure(error), error=reason(error))]
+        return [answer for question in questions for answer in answer_batch(system, [question])]
+
+
+def _failure(error: BaseException) -> Status:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out-of-memory"
+    return "timeout" if isinstance(error, TimeoutError) else "error"
+
+
+def _checked(answers: Any, questions: Sequence[Question]) -> list[Answer]:
+    found = checks.one_each(answers, questions, "Answer", "the system")
+    return [_checked_one(answer, question) for question, answer in zip(questions, found, strict=True)]
+
+
+def _checked_one(answer: Any, question: Question) -> Answer:
+    where = f"question '{question.id}': the system's answer"
+    found = as_recorded(answer, Answer, where)
+    check_answer(found, question, where)
+    return found
+
+
+def as_recorded(value: Any, kind: type[T], what: str) -> T:
+    """A value from a plug-in as it will be read from a file: numpy's numbers made plain, lists made tuples.
+
+    Raises:
+        ConfigError: `what` is not of that kind, or holds what a file cannot.
+    """
+    if not isinstance(value, kind):
+        raise ConfigError(f"{what} is of type {type(value).__name__}, expected clara_bench.{kind.__name__}")
+    try:
+        found = msgspec.convert(msgspec.to_builtins(value, builtin_types=NOT_JSON, enc_hook=number), kind)
+        msgspec.json.encode(found)  # refuses text that is not UTF-8
+        return found
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{what}: {said(error)}") from error
+    except TypeError as error:
+        raise ConfigError(f"{what} cannot be written to a file: {error}") from error

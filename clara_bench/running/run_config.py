@@ -1,0 +1,87 @@
+"""What a person asks for when starting a run: checked before data are read, kept in the manifest, read from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from clara_bench import metrics
+from clara_bench.components import registry
+from clara_bench.components.registry import Component
+from clara_bench.errors import ConfigError
+from clara_bench.io.parsing import convert
+from clara_bench.io.redaction import at_home, redacted
+from clara_bench.tasks.candidates import Sampling, refuse_setting
+from clara_bench.tasks.definitions import Task
+from clara_bench.tasks.first_stage import FirstStage
+from clara_bench.tasks.sources import Source
+from clara_bench.types import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that a person says to start a run; the manifest keeps it as given."""
+
+    task: str
+    """A task's name, or the path of its TOML."""
+    system: Component
+    setting: Setting
+    source: Source = field(default_factory=Source)
+    label: str = ""
+    """The system's name on the leaderboard; by default its name and options."""
+    first_stage: FirstStage = field(default_factory=FirstStage)
+    limit: int | None = None
+    seed: int = 0
+    complete_gold: bool = False
+    batch: int = 32
+    """Questions handed to the system at once."""
+    sampling: Sampling = "order"
+
+
+LONGEST_LABEL = 200
+"""Bytes; file systems take 255."""
+
+
+def as_request(manifest: Mapping[str, Any], where: str) -> Request:
+    """The request that a manifest keeps.
+
+    Raises:
+        DataError: it is not one.
+    """
+    request = convert(at_home(manifest["request"]), Request, f"{where}: request", "Put the file back as it was written")
+    return replace(request, sampling="draw") if manifest["schema"] == 1 else request
+
+
+def check(request: Request, task: Task) -> None:
+    """Refuse what can be refused before any data is read.
+
+    Raises:
+        UnknownName, ConfigError: an unknown system, retriever, metric or option, a number out of its range, or a
+            setting the task cannot carry.
+    """
+    registry.effective_options("system", request.system)
+    registry.effective_options("retriever", request.first_stage.retriever)
+    for name in (*task.metrics, task.main_metric):
+        metrics.get(name, task.answer_scorer)
+    refuse_setting(task, request.setting)
+    least = {"limit": (request.limit, 1), "depth": (request.first_stage.depth, 1), "batch": (request.batch, 1),
+             "seed": (request.seed, 0)}  # fmt: skip
+    for name, (given, lowest) in least.items():
+        if given is not None and given < lowest:
+            raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
+    if len(label_of(request).encode()) > LONGEST_LABEL:
+        raise ConfigError(
+            f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
+        )
+
+
+def label_of(request: Request) -> str:
+    """What the leaderboard calls it, and the name of its folder; without credentials and home folders."""
+    system = replace(request.system, options=redacted(request.system.options))
+    if ".py:" in system.name:
+        system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
+    label = redacted(request.label or str(system))
+    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"

@@ -1,0 +1,161 @@
+"""Runs one system on one task and keeps every answer.
+
+A run's directory is named by everything that could change an answer, so starting the same run
+again continues it, a larger --limit adds questions to it, and starting another never mixes with
+it. Questions go to the system in fixed batches; each batch is written and synced before the next
+begins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clara_bench.components.identity import plain
+from clara_bench.components.registry import plugin_errors
+from clara_bench.errors import ConfigError
+from clara_bench.io.cache import disk_errors
+from clara_bench.io.redaction import redacted
+from clara_bench.records import results
+from clara_bench.records.log import RecordLog
+from clara_bench.records.manifest import Manifest
+from clara_bench.records.results import Run
+from clara_bench.reporting import scoring
+from clara_bench.running import run_identity
+from clara_bench.running.answering import answer_batch, as_recorded
+from clara_bench.running.provenance import provenance
+from clara_bench.running.run_config import Request, label_of
+from clara_bench.running.run_folder import RunFolder
+from clara_bench.tasks.candidates import Frozen, freeze, select
+from clara_bench.tasks.sources import TaskData
+from clara_bench.types import Answer, Example, IndexStats, Passage, Record, System
+
+Progress = Callable[[int, int], None]
+"""Told how many questions are answered, and of how many; the command line draws bars with it."""
+
+
+def silent(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def run(
+    request: Request,
+    data: TaskData,
+    out: Path,
+    progress: Progress = silent,
+    retry_failed: bool = False,
+    expected: Manifest | None = None,
+) -> Run:
+    """Answer every question not yet answered, then score.
+
+    Args:
+        request: what to run.
+        data: the task's data, loaded from `request.source`.
+        out: folder for runs; the run goes to <out>/<task>/<label>/<setting>-<identity>.
+        progress: told after each batch.
+        retry_failed: ask again the questions that failed before.
+        expected: a manifest to repeat; the run is refused when the data differ from it.
+
+    Returns:
+        The finished run, with scores.json written.
+
+    Raises:
+        BenchError: something a user can mend; answers recorded before it stay.
+    """
+    out = out.absolute()  # a plug-in may change the working directory
+    made = run_identity.prepare(request, data)
+    asked = select(data, request.limit, request.seed, request.complete_gold, request.sampling)
+    frozen = _freeze(made, data, asked)
+    if expected is not None:
+        run_identity.refuse_other(expected, made, frozen)
+    path = out / data.task.name / label_of(request) / f"{request.setting}-{results.identity(made.identity)}"
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with RecordLog(path) as log:
+        folder = RunFolder(path)
+        frozen = _freeze(made, data, folder.sample(data, request, asked), frozen)
+        folder.refuse_other(frozen, request)
+        wanted = {example.question.id for example in asked}
+        examples = [example for example in frozen.examples if example.question.id in wanted]
+        missing = folder.missing(examples, retry_failed)
+        manifest = run_identity.manifest(made, data, frozen)
+        if missing:
+            asking = _Asking(made.system.instance, request, frozen, examples, missing)
+            asking.session(folder, manifest, log, progress)
+        else:
+            folder.write(frozen, {**manifest, "sessions": folder.sessions})
+    finished = results.open_run(path)
+    scoring.write_scores(finished, scoring.score_run(finished, seed=request.seed))
+    return finished
+
+
+def _freeze(
+    made: run_identity.Account, data: TaskData, examples: Sequence[Example], frozen: Frozen | None = None
+) -> Frozen:
+    if frozen is not None and len(frozen.examples) == len(examples):
+        return frozen
+    return freeze(data, examples, made.request.setting, made.request.first_stage, made.first_stage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A system and the questions that it is asked in this session."""
+
+    system: System
+    request: Request
+    frozen: Frozen
+    examples: Sequence[Example]
+    """In the order asked, answered ones among them, so that batches are those of an undisturbed run."""
+    missing: Sequence[Example]
+
+    def session(self, folder: RunFolder, manifest: Mapping[str, Any], log: RecordLog, progress: Progress) -> None:
+        """Index, answer what is missing, and leave in the manifest what it took."""
+        started = time.perf_counter()
+        stats, before = self._index(), folder.sessions
+
+        def note(**seconds: float) -> None:
+            session = {"questions": len(self.missing), "index": plain(stats), **seconds, **provenance()}
+            folder.write(self.frozen, {**manifest, "sessions": [*before, session]})
+
+        note()
+        answering = self._answer(log, progress)
+        note(seconds=time.perf_counter() - started, answering_seconds=answering)
+
+    def _index(self) -> IndexStats:
+        who = f"system '{self.request.system.name}'"
+        with plugin_errors(f"{who} cannot index"):
+            return as_recorded(self.system.index(self.frozen.corpus), IndexStats, f"{who}: the value of index()")
+
+    def _answer(self, log: RecordLog, progress: Progress) -> float:
+        """Answer batch by batch; returns seconds inside the system."""
+        waiting = {example.question.id for example in self.missing}
+        total, batch = len(self.examples), self.request.batch
+        done, seconds = total - len(waiting), 0.0
+        progress(done, total)
+        for start in range(0, total, batch):
+            examples = [e for e in self.examples[start : start + batch] if e.question.id in waiting]
+            if not examples:
+                continue
+            begun = time.perf_counter()
+            answers = answer_batch(self.system, [example.question for example in examples])
+            took = time.perf_counter() - begun
+            share = took / len(examples)
+            log.append([_record(e, a, self.frozen.corpus, share) for e, a in zip(examples, answers, strict=True)])
+            seconds += took
+            done += len(examples)
+            progress(done, total)
+        return seconds
+
+
+def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
+    for passage_id, _ in answer.retrieved or ():
+        if passage_id not in corpus:
+            raise ConfigError(
+                f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
+            )
+    ranks = scoring.answer_ranks(answer, example.gold, corpus)
+    told = replace(scoring.with_status(answer), error=redacted(answer.error))
+    return Record(example.question.id, told, ranks, seconds)

@@ -1,0 +1,148 @@
+"""Suites: TOML files that say which tasks, settings and systems run together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from clara_bench.components.registry import Component
+from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.io.parsing import convert, decode_toml, read_toml
+from clara_bench.running.run_config import Request
+from clara_bench.tasks.first_stage import FirstStage
+from clara_bench.tasks.sources import Source
+from clara_bench.types import Setting
+
+Value = str | int | float | bool
+"""What an option may be in TOML; it is read as on the command line."""
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """One system in one setting, run on every task of the suite."""
+
+    label: str
+    system: str
+    setting: Setting
+    options: dict[str, Value] = {}
+    tasks: list[str] | None = None
+    """Only these tasks; by default all of the suite."""
+
+    def runs_on(self, task: str) -> bool:
+        """Whether the entry is for this task."""
+        return self.tasks is None or task in self.tasks
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the data come from, as far as it is said; see `Source`. `{task}` in `data` stands for the task's name."""
+
+    data: str | UnsetType = UNSET
+    corpus: str | UnsetType = UNSET
+    aliases: str | UnsetType = UNSET
+    split: str | UnsetType = UNSET
+    revision: str | UnsetType = UNSET
+    world: dict[str, Value] | UnsetType = UNSET
+    chunk: dict[str, Value] | UnsetType = UNSET
+
+
+SCHEMA = 1
+
+
+class Suite(msgspec.Struct, forbid_unknown_fields=True):
+    """What a suite file holds."""
+
+    schema: int
+    name: str
+    description: str
+    tasks: list[str]
+    entries: list[Entry]
+    limit: int | None = None
+    seed: int = 0
+    complete_gold: bool = False
+    candidates: str = "bm25"
+    depth: int = 20
+    source: Data = Data()
+    """Data of all tasks."""
+    sources: dict[str, Data] = {}
+    """Data of single tasks, over `source`."""
+
+    def requests(self) -> list[Request]:
+        """Every run of the suite, task by task."""
+        return [
+            Request(
+                task=task,
+                system=Component(entry.system, {key: _text(value) for key, value in entry.options.items()}),
+                setting=entry.setting,
+                source=self._source(task),
+                label=entry.label,
+                first_stage=FirstStage(Component(self.candidates), self.depth),
+                limit=self.limit,
+                seed=self.seed,
+                complete_gold=self.complete_gold,
+            )
+            for task in self.tasks
+            for entry in self.entries
+            if entry.runs_on(task)
+        ]
+
+    def _source(self, task: str) -> Source:
+        given = msgspec.to_builtins(self.source) | msgspec.to_builtins(self.sources.get(task, Data()))
+        world, chunk = ({k: _text(v) for k, v in given.pop(name, {}).items()} for name in ("world", "chunk"))
+        source = Source(**given, world=world, chunk=chunk)
+        return replace(source, data=source.data.replace("{task}", task))
+
+
+def _text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def names() -> list[str]:
+    """The suites that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+
+
+def load(name_or_path: str) -> Suite:
+    """A suite by name, or from a TOML file.
+
+    Raises:
+        UnknownName: no such suite.
+        ConfigError: a key is unknown, missing or of the wrong type.
+    """
+    if name_or_path.endswith(".toml"):
+        return _parse(read_toml(Path(name_or_path)), name_or_path)
+    if name_or_path not in names():
+        raise UnknownName("suite", name_or_path, names())
+    where = f"suites/{name_or_path}.toml"
+    return _parse(decode_toml((_folder() / f"{name_or_path}.toml").read_bytes(), where), where)
+
+
+def _folder() -> Any:
+    return files("clara_bench_tasks.suites")
+
+
+def _parse(content: dict[str, Any], where: str) -> Suite:
+    suite = convert(content, Suite, where, error=ConfigError)
+    _refuse_contradictions(suite, where)
+    return suite
+
+
+def _refuse_contradictions(suite: Suite, where: str) -> None:
+    if suite.schema != SCHEMA:
+        raise ConfigError(
+            f"{where}: schema {suite.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
+        )
+    named = [*suite.sources, *(task for entry in suite.entries for task in entry.tasks or ())]
+    for task in named:
+        if task not in suite.tasks:
+            raise UnknownName("task of the suite", task, suite.tasks, where)
+    runs = Counter((task, e.label, e.setting) for task in suite.tasks for e in suite.entries if e.runs_on(task))
+    if not runs:
+        raise ConfigError(f"{where}: nothing to run. Name tasks and [[entries]]")
+    (task, label, setting), times = runs.most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{where}: {times} runs of {task} · {setting} · {label}. Give each its own label")

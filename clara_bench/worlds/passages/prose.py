@@ -1,0 +1,133 @@
+"""Turns the facts of an entity into its passage, and remembers which sentence says what."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clara_bench.worlds.knowledge.draw import Draw
+from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
+from clara_bench.worlds.knowledge.ontology import AWARDED, MENTION, relations_of
+from clara_bench.worlds.passages.templates import AWARDED_SENTENCES, FILLERS, OPENINGS, PRONOUNS, SENTENCES
+
+NAME_FRACTION = 0.3
+"""Share of sentences after the first that repeat the name rather than use a pronoun."""
+SHORT_WORDS = 36
+"""Passages with fewer words than this get sentences that state no fact."""
+PAST_BEFORE = 1930
+"""People born earlier are written of in the past tense."""
+
+
+class Prose(NamedTuple):
+    """A passage as sentences."""
+
+    sentences: list[str]
+    """Without blanks at either end."""
+    places: dict[str, int]
+    """Relation (its key) -> index of the sentence that states it; exactly the relations that are stated."""
+
+
+class Writer:
+    """Writes the passages of one world, the same each time it is asked; another voice words the same facts anew."""
+
+    def __init__(self, world: Encyclopaedia, voice: str = "prose") -> None:
+        self.world = world
+        self._draw = Draw("prose")
+        self._seed = world.draw(voice).below(2**48)
+        self._relations = {
+            kind: [(relation.name, relation.key) for relation in relations_of(kind, world.hard)]
+            for kind in world.members
+        }
+
+    def text(self, entity: int) -> str:
+        """The passage of an entity as one string."""
+        return " ".join(self.write(entity).sentences)
+
+    def write(self, entity: int) -> Prose:
+        """The passage of an entity, sentence by sentence."""
+        self._draw.reseed(self._seed + entity)
+        kind = self.world.kind(entity)
+        values = self._values(entity, kind)
+        names, opening = self._opening(kind, values)
+        words = self._words(entity, kind)
+        sentences = [opening.format(**words, **values, **_with_articles(values))]
+        places = {f"{kind}.{name}": 0 for name in names}
+        for key in self._draw.shuffled(self._unsaid(entity, kind, values, names)):
+            places[key] = len(sentences)
+            sentences.append(self._sentence(entity, key, values, words))
+        self._lengthen(sentences, FILLERS[kind], words)
+        return Prose(sentences, places)
+
+    def _values(self, entity: int, kind: str) -> dict[str, str]:
+        """Relation name -> value as spelled, for all that is stated."""
+        world = self.world
+        found = ((name, key, world.value(entity, key)) for name, key in self._relations[kind])
+        return {name: world.surface(key, value) for name, key, value in found if value is not None}
+
+    def _words(self, entity: int, kind: str) -> dict[str, str]:
+        """What fills the slots that stand for the subject, where it is named."""
+        name = self.world.names[entity]
+        if kind != "person":
+            own = ("Their", "their", "they") if kind == "band" else ("Its", "its", "it")
+            return {"N": name, "P": own[0], "p": own[1], "s": own[2], "be": "is"}
+        female = self.world.female[entity - self.world.members["person"].start]
+        born = self.world.value(entity, "person.born")
+        own = ("Her", "her", "she") if female else ("His", "his", "he")
+        be = "was" if born is not None and born < PAST_BEFORE else "is"
+        return {"N": name, "P": own[0], "p": own[1], "s": own[2], "be": be}
+
+    def _opening(self, kind: str, values: dict[str, str]) -> tuple[tuple[str, ...], str]:
+        fit = [opening for opening in OPENINGS[kind] if all(name in values for name in opening[0])]
+        telling = [opening for opening in fit if opening[0]]
+        return self._draw.pick(telling or fit)
+
+    def _unsaid(self, entity: int, kind: str, values: dict[str, str], said: tuple[str, ...]) -> list[str]:
+        keys = [f"{kind}.{name}" for name in values if name not in said]
+        keys += [AWARDED] if entity in self.world.receipts else []
+        return keys + ([MENTION] if entity in self.world.mentions else [])
+
+    def _sentence(self, entity: int, key: str, values: dict[str, str], words: dict[str, str]) -> str:
+        draw = self._draw
+        kind, name = key.split(".")
+        repeat = draw.chance(NAME_FRACTION)
+        full = f"The {words['N']}" if kind == "river" else words["N"]
+        start = full if repeat else draw.pick(PRONOUNS.get(kind) or (words["s"].capitalize(),))
+        owner = full + ("'" if full.endswith("s") else "'s") if repeat else words["P"]
+        filled = words | {"S": start, "P": owner}
+        if key == AWARDED:
+            return draw.pick(AWARDED_SENTENCES).format(**filled, **self._ceremonies(entity, words["s"]))
+        value = self._mentioned(entity) if key == MENTION else values[name]
+        sentence = draw.pick(SENTENCES[key]).format(**filled, o=value)
+        return sentence[0].upper() + sentence[1:]
+
+    def _lengthen(self, sentences: list[str], fillers: tuple[str, ...], words: dict[str, str]) -> None:
+        length = sum(sentence.count(" ") + 1 for sentence in sentences)
+        for filler in self._draw.shuffled(fillers):
+            if length >= SHORT_WORDS:
+                break
+            sentences.append(filler.format(**words))
+            length += filler.count(" ") + 1
+
+    def _mentioned(self, entity: int) -> str:
+        other = self.world.mentions[entity]
+        return f"the {self.world.kind(other)} {self.world.names[other]}"
+
+    def _ceremonies(self, entity: int, pronoun: str) -> dict[str, str]:
+        world = self.world
+        (first, first_city), (second, second_city) = world.receipts[entity]
+        return {
+            "first_award": world.awards[first],
+            "first_city": world.names[first_city],
+            "second_award": world.awards[second],
+            "second_city": world.names[second_city],
+            "o": "her" if pronoun == "she" else "him",
+        }
+
+
+def _with_articles(values: dict[str, str]) -> dict[str, str]:
+    """The values that an opening may put an article before.
+
+    >>> _with_articles({"genre": "adventure", "year": "1990"})
+    {'a_genre': 'an adventure'}
+    """
+    found = ((name, values[name]) for name in ("occupation", "genre", "language") if name in values)
+    return {f"a_{name}": f"{'an' if value[0] in 'aeiouAIEOU' else 'a'} {value}" for name, value in found}
