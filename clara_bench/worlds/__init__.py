@@ -5,12 +5,10 @@
     world.rows, world.corpus        what HotpotQA's own files hold
     world.forms, world.facts(id)    the same in symbols
 
-Modules, in the order in which a world is made: config, draw (seeded choices), names, ontology (types and
-relations), encyclopaedia and facts (what is true), templates and prose (passages), plans, chains and
-comparisons (questions before they have words), phrases and asking (words), candidates, rows and schemas
-(the raw forms), forms (symbols), world; then diagnostics (what a guesser scores; a test of reading),
-lessons (questions about every fact of a passage, and paraphrases: material for training compressors), and
-scene, further, complexes and scenes (passages with questions over all of them, without end: for training readers).
+In the order in which a world is made: config, knowledge (what is true), passages (how it is told), questions
+(plans, then words), rows and schemas (the raw forms), forms (symbols), world. Then diagnostics (what a guesser
+scores), lessons (questions about every fact of a passage: material for training compressors), and scenes
+(passages with questions over all of them, without end: for training readers).
 """
 
 from clara_bench.worlds.config import WorldConfig

@@ -15,7 +15,7 @@ from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
 from clara_bench.worlds.knowledge.facts import encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED, RELATIONS, is_entity
 from clara_bench.worlds.passages.prose import Writer
-from clara_bench.worlds.questions.plans import Plan, Hop, surface, target_is_entity
+from clara_bench.worlds.questions.plans import Hop, Plan, surface, target_is_entity
 from clara_bench.worlds.questions.verbalize import Asker
 
 UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clara_bench.worlds.knowledge.encyclopaedia import Receipt
 from clara_bench.worlds.knowledge.ontology import AWARDED, MENTION, RELATIONS
-from clara_bench.worlds.questions.plans import Clue, Desk, Plan, Hop, Link, sound, surface
+from clara_bench.worlds.questions.plans import Clue, Desk, Hop, Link, Plan, sound, surface
 from clara_bench.worlds.questions.wordings import CLUES, KINSHIP
 
 AWARDED_SHARE = 0.05

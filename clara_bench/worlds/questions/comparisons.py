@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clara_bench.worlds.knowledge.ontology import RELATIONS
-from clara_bench.worlds.questions.plans import Ask, Desk, Plan, Hop, sound
+from clara_bench.worlds.questions.plans import Ask, Desk, Hop, Plan, sound
 from clara_bench.worlds.questions.wordings import BRIDGED_FIRST, BRIDGED_SAME, FIRST, SAME
 
 UPSET_TRIES = 60

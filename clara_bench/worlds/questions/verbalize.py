@@ -5,7 +5,7 @@ from __future__ import annotations
 from clara_bench.worlds.knowledge.draw import Draw
 from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED
-from clara_bench.worlds.questions.plans import Plan, Hop
+from clara_bench.worlds.questions.plans import Hop, Plan
 from clara_bench.worlds.questions.wordings import (
     ASKS,
     BRIDGED_FIRST,

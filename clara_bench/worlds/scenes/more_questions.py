@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from clara_bench.worlds.knowledge.draw import Draw
 from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED, relations_of
-from clara_bench.worlds.questions.plans import Plan, Hop, sound, surface, target_is_entity
+from clara_bench.worlds.questions.plans import Hop, Plan, sound, surface, target_is_entity
 from clara_bench.worlds.questions.verbalize import Asker
 from clara_bench.worlds.questions.wordings import FIRST, SAME
 from clara_bench.worlds.scenes.scene import Asked, Told
