@@ -237,16 +237,6 @@ def test_a_run_scored_again_is_not_written_to(hostile: Path) -> None:
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich.console import Console
-
-    monkeypatch.setattr("clara_bench.cli.board.console", lambda: Console(width=70))
-    code, text = invoke("leaderboard", str(hostile), "-m", "em", "-m", "f1", "-m", "seconds")
-    assert code == 0
-    assert "too narrow for: seconds, backbone" in text
-    assert "hostile-Hostile †1" in text
-
-
 def test_a_broken_run_is_named_and_left_out_of_the_leaderboard(hostile: Path, capitals: Path, oracle: str) -> None:
     assert invoke("run", "-t", str(capitals), "-s", oracle, "--out", str(hostile), "--label", "whole")[0] == 0
     (hostile / "questions.jsonl").write_text("")
