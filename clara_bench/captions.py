@@ -105,9 +105,8 @@ def _told_apart(runs: Sequence[Run]) -> list[str]:
 def _by_options(runs: Sequence[Run]) -> list[str]:
     """`k=10, reader.model=...`: the options of the system that differ, those of its parts by a dotted name."""
     options = [dict(_flat(run.manifest["system"]["options"])) for run in runs]
-    keys = [
-        key for key in dict.fromkeys(k for one in options for k in one) if len({one.get(key) for one in options}) > 1
-    ]
+    known = dict.fromkeys(key for one in options for key in one)
+    keys = [key for key in known if len({one.get(key) for one in options}) > 1]
     return [", ".join(f"{key}={one[key]}" for key in keys[:3] if key in one) for one in options]
 
 

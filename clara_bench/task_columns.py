@@ -50,7 +50,7 @@ def _by_task(found: Sequence[Board], view: View) -> Table:
     tasks = [board.task for board in found]
     systems = [rows for group in groups.values() for rows in group.values()]
     kept = [metric for metric in others if any(_mean(metric, rows, tasks) is not None for rows in systems)]
-    order = sorted(groups, key=lambda title: SETTINGS.index(title.partition(":")[0]))  # type: ignore[arg-type]
+    order = sorted(groups, key=lambda title: SETTINGS.index(title.partition(":")[0]))
     heads = [f"{board.task} {first[board.task].name}" for board in found]
     return Table(
         title=f"{_kind(found)} · {found[0].questions} questions a task",

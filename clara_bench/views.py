@@ -145,6 +145,7 @@ def _column(name: str, intervals: bool) -> _Column:
 
 
 def value_cell(metric: Metric, interval: bool, row: Row) -> str:
+    """A row's value, with its interval or without."""
     summary = row.metrics.get(metric.name)
     return cell(metric, summary if interval or summary is None else replace(summary, ci95=None))
 

@@ -147,7 +147,7 @@ MANY = {"recall@5": 0.7, "context_positions": 288.0, "effective_ratio_micro": 1.
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
-@pytest.mark.parametrize("words", [[], ["--columns", "em,f1,recall@1,recall@5,context_positions,seconds,backbone,reader"],
+@pytest.mark.parametrize("words", [[], ["--columns", "em,f1,recall@1,recall@5,context_positions,seconds,backbone"],
                                    ["--verbose"], ["--tasks-as-columns"]])  # fmt: skip
 def test_no_line_is_longer_than_the_screen_and_every_system_is_named(runs: Path, width: int, words: list[str]) -> None:
     done = CliRunner().invoke(main, ["leaderboard", str(runs), *words], env={"COLUMNS": str(width)})

@@ -1,4 +1,4 @@
-"""Tables on a terminal: as many columns as fit, and the names of those that do not; no line is longer than the screen."""
+"""Tables on a terminal, as many columns as fit and the names of those that do not; and tables into files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clara_bench.tables import Cell
 from clara_bench.terminal import WIDE, console, note, say, shown
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console  # noqa: TID251 - its type alone
     from rich.table import Table as Grid
 
     from clara_bench.tables import Table
