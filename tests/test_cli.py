@@ -298,5 +298,19 @@ def test_ctrl_c_says_that_nothing_is_lost_and_exits_130(capitals: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("place", ["refuse_strange", "BenchError.__str__"])
+def test_ctrl_c_while_arguments_are_read_or_an_error_is_shown_is_one_line_too(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"clara_bench.cli.{place}", interrupt)
+    code, text = invoke("tasks", "show", "nothing")
+    assert code == 130
+    assert text.strip().startswith("Error: stopped.")
+    assert "\n" not in text.strip()
+
+
 def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
