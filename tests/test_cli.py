@@ -123,9 +123,16 @@ def test_a_negative_seed_is_refused(hostile: Path) -> None:
 def test_passages_of_other_data_are_not_shown_as_those_of_the_run(hostile: Path, capitals: Path) -> None:
     other = capitals.with_name("other.jsonl")
     other.write_text(capitals.with_name("capitals.jsonl").read_text().replace("is the capital", "was the capital"))
-    text = invoke("inspect", str(hostile), "--data", str(other))[1]
+    code, text = invoke("inspect", str(hostile), "--data", str(other))
+    assert code == 2
     assert "are not those of the run" in text
     assert "was the capital" not in text
+
+
+def test_data_that_are_named_and_not_there_are_refused_not_left_out(hostile: Path) -> None:
+    code, text = invoke("inspect", str(hostile), "--data", "nowhere.jsonl")
+    assert code == 2
+    assert "nowhere.jsonl" in text
 
 
 def test_a_run_is_never_published_into_itself(hostile: Path) -> None:

@@ -56,6 +56,8 @@ def test_every_suite_of_ours_loads(name: str) -> None:
         ("[[entries]]", "[sources.hotpotqa]\ndata = 'x'\n[[entries]]", "unknown task of the suite 'hotpotqa'"),
         ('label = "b"\nsystem = "closed-book"\nsetting = "closed"', 'label = "a"\nsystem = "rag"\nsetting = "corpus"',
          "2 runs of nq · corpus · a. Give each its own label"),
+        (SUITE[SUITE.index("[[entries]]") :], SUITE[SUITE.index("[[entries]]") :].replace('"b"', '"a b"').replace(
+            '"a"', '"a-b"').replace('"closed"', '"corpus"').replace('tasks = ["nq"]', ""), "2 runs of nq · corpus · a-b"),
         ('setting = "closed"', 'setting = "open"', "invalid enum value 'open'"),
     ],
 )  # fmt: skip

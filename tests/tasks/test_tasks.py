@@ -69,6 +69,8 @@ def test_a_task_of_ones_own_needs_five_lines(tmp_path: Path) -> None:
         ('metrics = "f1"', "expected array at $.metrics, got str"),
         ("title = 3", "expected str at $.title, got int"),
         ('main_metric = "recall@5"', "main_metric 'recall@5' is not among metrics: em, f1"),
+        ('metrics = ["f1", "f1"]', "metrics names 'f1' twice"),
+        ('settings = ["corpus", "corpus"]', "settings names 'corpus' twice"),
         ('settings = ["gold"]', "default_setting 'corpus' is not among settings"),
         ("[counts]\ndef = [7405]", "counts: unknown split 'def'. Did you mean 'dev'?"),
         ("[counts]\ndev = 7405", "expected array at $.counts[...], got int"),
