@@ -27,7 +27,7 @@ from clara_bench.types import SETTINGS, Setting
 SCHEMA = 1
 
 Scorer = Literal["squad", "hotpotqa", "musique", "2wiki"]
-Pattern = Annotated[str, Meta(pattern=r"^[^/\\]+$")]
+Pattern = Annotated[str, Meta(pattern=r"^[^/\\]+$", max_length=255)]
 """A glob pattern on the name of a file."""
 
 

@@ -69,7 +69,7 @@ def test_a_suite_that_says_something_impossible_is_refused(
 
 def test_labels_that_come_to_one_name_are_refused(tmp_path: Path) -> None:
     alike = SUITE.replace('label = "a"', 'label = "one name"').replace('label = "b"', 'label = "one-name"')
-    with pytest.raises(ConfigError, match="2 runs of nq · corpus · one-name. Give each its own label"):
+    with pytest.raises(ConfigError, match=r"2 runs of nq · corpus · one-name\. Give each its own label"):
         load(tmp_path, alike.replace('setting = "closed"', 'setting = "corpus"'))
 
 

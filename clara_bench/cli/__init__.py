@@ -43,21 +43,22 @@ class BadInput(click.ClickException):
 class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **given: Any) -> Any:
         """Run the program on a console that may lack some characters; Ctrl-C ends it in one line wherever it comes."""
         degrade()
+        alone = given.get("standalone_mode", True)
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)
+            code = super().main(*args, **{**given, "standalone_mode": False})
         except (click.Abort, KeyboardInterrupt):  # click's name for Ctrl-C
             said = "the same command goes on from there, or begins anew if nothing was written"
             note(f"Error: stopped. Nothing that was written is lost; {said}")
             sys.exit(STOPPED)
         except click.ClickException as error:
-            if not standalone_mode:
+            if not alone:
                 raise
             error.show()
             sys.exit(error.exit_code)
-        return sys.exit(code) if standalone_mode else code
+        return sys.exit(code) if alone else code
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         """Read the arguments, after a look at whether they are text."""

@@ -69,6 +69,7 @@ def test_a_task_of_ones_own_needs_five_lines(tmp_path: Path) -> None:
         ('metrics = "f1"', "expected array at $.metrics, got str"),
         ("title = 3", "expected str at $.title, got int"),
         ('main_metric = "recall@5"', "main_metric 'recall@5' is not among metrics: em, f1"),
+        (f"[sources.local]\ncorpus = ['{'[' * 300}']", "expected str of length <= 255 at $.sources.local.corpus[0]"),
         ('metrics = ["f1", "f1"]', "metrics names 'f1' twice"),
         ('settings = ["corpus", "corpus"]', "settings names 'corpus' twice"),
         ('settings = ["gold"]', "default_setting 'corpus' is not among settings"),
