@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "reference" / "curves.csv"
-PAGE = ROOT / "reference" / "README.md"
+PAGE = ROOT / "docs" / "reference-results.md"
 NAMES = {"find": "straight-through", "gumbel": "Gumbel", "reinforce": "REINFORCE", "labels": "labels (supervised)"}
 WINDOW = 25
 """Steps that a figure is the mean of."""

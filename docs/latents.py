@@ -1,4 +1,4 @@
-"""What latent compressors give at equal memory and training: docs/latents.svg and tables of reference/README.md.
+"""What latent compressors give at equal memory and training: docs/latents.svg and tables of docs/reference-results.md.
 
 python docs/latents.py    from the runs published in results/latents (suites `latents` and `latents-seeds`)
 """
@@ -30,7 +30,7 @@ from clara_bench.tasks import definitions
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "results" / "latents"
-PAGE = ROOT / "reference" / "README.md"
+PAGE = ROOT / "docs" / "reference-results.md"
 BASELINE = "salient"
 PASSAGES = {"gold-": "the needed passages", "": "BM25's five of 20"}
 """By what a run's label begins with."""

@@ -1,6 +1,4 @@
-"""Draws docs/results.svg and docs/worlds.svg and rewrites tables of README.md, docs/results.md and reference/README.md.
-
-All from published runs.
+"""Draws docs/results.svg and docs/worlds.svg; writes the tables that README.md and docs/*.md take from published runs.
 
 python docs/refresh.py
 """
@@ -36,6 +34,19 @@ from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "reference"
+HEADLINE = {
+    "gold-text": "text",
+    "gold-clara-8x": "CLaRa memories, 8x",
+    "gold-clara-16x": "CLaRa memories, 16x",
+    "gold-recomp-4x": "RECOMP extractive, 4x",
+    "iterative-text": "text, two searches (BM25)",
+    "clara-8x": "CLaRa memories, 8x",
+    "bm25-text": "text, BM25",
+    "recomp-4x": "RECOMP extractive, 4x (BM25)",
+}
+"""The systems of the README's table, in its words."""
+HEADS = {"gold": "gold passages", "distractor": "five of 20 candidates"}
+TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "effective_ratio_micro", "seconds",
@@ -84,11 +95,13 @@ class Part(NamedTuple):
 
 
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
+STUDIES = ROOT / "docs" / "reference-results.md"
 PARTS = {
+    "headline": Part(README, ROOT / "results", ("em", *MEANS), short=True),
     "results": Part(
-        README, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True, shortened=False
+        DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True, shortened=False
     ),
-    "worlds": Part(README, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
+    "worlds": Part(DETAILS, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
     "compressors": Part(
         DETAILS,
         ROOT / "results",
@@ -100,8 +113,8 @@ PARTS = {
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "families": Part(DETAILS, ROOT / "results", COSTS, studies=True),
-    "retrained": Part(REFERENCE / "README.md", REFERENCE / "retrained", ("em", "recall@5"), short=True),
-    "ablations": Part(REFERENCE / "README.md", ROOT / "results" / "ablations", ABLATED),
+    "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
+    "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
 }
 
 
@@ -171,6 +184,19 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def headline_table(found: list[Board]) -> str:
+    """The systems of `HEADLINE`: EM of each task, and means over the tasks of what it rests on and costs."""
+    em, recall, positions, ratio = (metrics.get(name) for name in ("em", *MEANS[:3]))
+    head = ["passages", "system", *TASKS.values(), "recall@5", "context positions", "compression"]
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    for (setting, label), rows in by_system(found, em).items():
+        if label in HEADLINE:
+            scores = [cell(em, rows[task].metrics["em"]) for task in TASKS]
+            means = [_cell_of_mean(recall, rows), _cell_of_mean(positions, rows), f"{_mean(ratio, rows):.1f}x"]
+            lines.append([HEADS[setting], HEADLINE[label], *scores, *means])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
 def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
     """A score; with a baseline other than itself also how far it is from that one's."""
     if row is None or baseline is None or row == baseline or metric.name not in row.metrics:
@@ -219,6 +245,8 @@ def content(part: str) -> str:
     """The table of a part."""
     chosen = PARTS[part]
     found = published(part)
+    if part == "headline":
+        return headline_table(found)
     if chosen.short:
         return short_table(found, chosen.columns, chosen.against)
     return (family_table if chosen.columns == COSTS else table)(found, chosen.columns)

@@ -123,9 +123,16 @@ def test_a_negative_seed_is_refused(hostile: Path) -> None:
 def test_passages_of_other_data_are_not_shown_as_those_of_the_run(hostile: Path, capitals: Path) -> None:
     other = capitals.with_name("other.jsonl")
     other.write_text(capitals.with_name("capitals.jsonl").read_text().replace("is the capital", "was the capital"))
-    text = invoke("inspect", str(hostile), "--data", str(other))[1]
+    code, text = invoke("inspect", str(hostile), "--data", str(other))
+    assert code == 2
     assert "are not those of the run" in text
     assert "was the capital" not in text
+
+
+def test_data_that_are_named_and_not_there_are_refused_not_left_out(hostile: Path) -> None:
+    code, text = invoke("inspect", str(hostile), "--data", "nowhere.jsonl")
+    assert code == 2
+    assert "nowhere.jsonl" in text
 
 
 def test_a_run_is_never_published_into_itself(hostile: Path) -> None:
@@ -237,16 +244,6 @@ def test_a_run_scored_again_is_not_written_to(hostile: Path) -> None:
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_columns_that_do_not_fit_are_named(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich.console import Console
-
-    monkeypatch.setattr("clara_bench.cli.board.console", lambda: Console(width=70))
-    code, text = invoke("leaderboard", str(hostile), "-m", "em", "-m", "f1", "-m", "seconds")
-    assert code == 0
-    assert "too narrow for: seconds, backbone" in text
-    assert "hostile-Hostile †1" in text
-
-
 def test_a_broken_run_is_named_and_left_out_of_the_leaderboard(hostile: Path, capitals: Path, oracle: str) -> None:
     assert invoke("run", "-t", str(capitals), "-s", oracle, "--out", str(hostile), "--label", "whole")[0] == 0
     (hostile / "questions.jsonl").write_text("")
@@ -306,6 +303,20 @@ def test_ctrl_c_says_that_nothing_is_lost_and_exits_130(capitals: Path) -> None:
     assert started.returncode == 130
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("place", ["refuse_strange", "BenchError.__str__"])
+def test_ctrl_c_while_arguments_are_read_or_an_error_is_shown_is_one_line_too(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"clara_bench.cli.{place}", interrupt)
+    code, text = invoke("tasks", "show", "nothing")
+    assert code == 130
+    assert text.strip().startswith("Error: stopped.")
+    assert "\n" not in text.strip()
 
 
 def interruptible() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -9,29 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from clara_bench.cli import main
 from clara_bench.records.results import open_run
 from clara_bench.reporting.scoring import score_run
 from clara_bench.tasks import definitions
+from reference.cli import main as reference
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "reference/README.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
+PROGRAMS = {"clara-bench": main, "clara-reference": reference}
 
 
 def commands() -> list[tuple[str, str]]:
-    """Every `clara-bench …` of the pages and of the commands' own help, up to a comment or the end of its line."""
+    """Every command line of the pages and of the commands' own help, up to a comment or the end of its line."""
     found = []
     for page in PAGES:
-        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        found += [(page.name, line) for line in re.findall(r"^ +(clara-bench .*)$", text, flags=re.M)]
-        found += [(page.name, line) for line in re.findall(r"`(clara-bench [^`]*)`", text)]
-    for command in main.commands.values():
+        text = re.sub(r"\\\n +", "", page.read_text(encoding="utf-8"))
         found += [
-            (f"{command.name} --help", line) for line in re.findall(r"^ +(clara-bench .*)$", command.help or "", re.M)
+            (page.name, line) for line in re.findall(r"^ +((?:clara-bench|clara-reference) .*)$", text, flags=re.M)
         ]
+        found += [(page.name, line) for line in re.findall(r"`((?:clara-bench|clara-reference) [^`]*)`", text)]
+    for program in PROGRAMS.values():
+        for command in program.commands.values():
+            lines = re.findall(r"^ +((?:clara-bench|clara-reference) .*)$", command.help or "", re.M)
+            found += [(f"{command.name} --help", line) for line in lines]
     return found
 
 
@@ -41,30 +47,81 @@ def parse(group: click.Group, words: list[str]) -> None:
     command = group.commands[name]
     if isinstance(command, click.Group):
         parse(command, rest)
-    else:
+    elif rest:  # else its name alone is mentioned
         command.make_context(name, rest)
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_every_documented_command_parses(page: str, line: str) -> None:
-    words = shlex.split(line.split("   ")[0], comments=True)[1:]
-    if words and words[0].startswith("-"):
-        return
-    parse(main, words)
+    program, *words = shlex.split(line.split("   ")[0], comments=True)
+    if words and not words[0].startswith("-"):
+        parse(PROGRAMS[program], words)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub names the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
 
 
-def test_every_command_and_setting_is_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_command_is_in_the_readme_and_every_setting_among_the_concepts() -> None:
     from clara_bench.types import SETTINGS
 
-    assert all(f"`{setting}`" in text for setting in SETTINGS)
-    assert all(f"clara-bench {name}" in text for name in ("run", "leaderboard", "inspect", "score", "systems", "tasks"))
+    readme, concepts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/concepts.md"))
+    assert all(f"`{setting}`" in concepts for setting in SETTINGS)
+    assert all(
+        f"clara-bench {name}" in readme for name in ("run", "leaderboard", "inspect", "score", "systems", "tasks")
+    )
+
+
+def test_the_readme_links_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"reference-results.md"}
+    assert {page for page in pages if f"](docs/{page}" not in readme} == set()
+
+
+def test_the_first_screen_of_the_readme_is_short() -> None:
+    screen = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    table = [line for line in screen.splitlines() if line.startswith("|")]
+    prose = re.sub(r"<!--.*?-->|!?\[[^\]]*\]\([^)]*\)|^[|#].*$|^    .*$", "", screen, flags=re.M)
+    assert 6 <= len(table) - 2 <= 8
+    assert len(screen.splitlines()) <= 40
+    assert [sentence for sentence in re.split(r"(?<=[.:;])\s", prose) if len(sentence.split()) > 30] == []
+
+
+def test_every_suite_is_on_its_page() -> None:
+    from clara_bench.running import suites
+
+    page = (ROOT / "docs" / "suites.md").read_text(encoding="utf-8")
+    assert [name for name in suites.names() if f"`{name}`" not in page] == []
+
+
+def test_the_config_and_the_rows_of_the_training_page_are_read(tmp_path: Path) -> None:
+    from reference.data.paper_forms import FORMS
+    from reference.settings.config import load
+
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    config = page.partition("   base = ")[2].partition("\n\n   `base`")[0]
+    (tmp_path / "mine.toml").write_text(re.sub(r"^ +", "", "base = " + config, flags=re.M), encoding="utf-8")
+    (tmp_path / "mistral-7b.toml").write_bytes((ROOT / "reference" / "configs" / "mistral-7b.toml").read_bytes())
+    assert load(tmp_path / "mine.toml").data["joint"] == {"path": "joint.jsonl"}
+    for name, form in FORMS.items():
+        section = page.partition(f"\n### {name}\n")[2].partition("\n###")[0]
+        rows = re.findall(r"^    (\{.*\})$", section, flags=re.M)
+        assert rows
+        fields = {key for line in rows for key in json.loads(line)}
+        assert all(form.row(msgspec.json.decode(line, type=form.line), "row") for line in rows)
+        assert all(f"`{key}`" in page for key in fields | set(form.line.__struct_fields__))
 
 
 def test_every_dependency_is_justified() -> None:
@@ -119,8 +176,6 @@ def published() -> list[Path]:
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
 def test_published_scores_are_those_of_the_published_records(path: Path) -> None:
-    import msgspec
-
     run = open_run(path)
     committed = msgspec.json.decode((path / "scores.json").read_bytes())
     seed = run.manifest["request"]["seed"]

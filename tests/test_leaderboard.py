@@ -3,15 +3,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.cells import cell_len
 
+from clara_bench import metrics
 from clara_bench.cli import main
+from clara_bench.errors import ConfigError, UnknownName
+from clara_bench.metrics.statistics import Summary
 from clara_bench.records import results
-from clara_bench.reporting import formats, leaderboard
+from clara_bench.reporting import formats, leaderboard, tables, views
+from clara_bench.reporting.leaderboard import Board, Row, Section
+from clara_bench.reporting.task_columns import by_task
+from clara_bench.reporting.views import View
 
 
 @pytest.fixture
@@ -35,8 +44,8 @@ def test_rows_with_other_candidates_stand_in_another_section(runs: Path) -> None
 
 def test_rows_with_failures_are_marked_in_every_format(runs: Path) -> None:
     found = leaderboard.boards(results.find_runs(runs))
-    assert "lame †1" in formats.markdown(found)
-    assert r"lame $\dagger$1" in formats.latex(found)
+    assert "lame †1" in tables.markdown(views.tables(found))
+    assert r"lame $\dagger$1" in tables.latex(views.tables(found))
     rows = list(csv.DictReader(io.StringIO(formats.to_csv(found))))
     assert {row["failed"] for row in rows if row["system"] == "lame" and row["metric"] == "em"} == {"1"}
     assert json.loads(formats.to_json(found))[0]["sections"][1]["rows"][1]["failed"] == 1
@@ -58,7 +67,7 @@ def test_other_questions_are_another_table(runs: Path, capitals: Path, oracle: s
 
 
 def test_labels_cannot_break_out_of_a_table(runs: Path) -> None:
-    text = formats.markdown(leaderboard.boards(results.find_runs(runs)))
+    text = tables.markdown(views.tables(leaderboard.boards(results.find_runs(runs))))
     assert "<b>" not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
@@ -120,3 +129,147 @@ def test_an_outsiders_package_is_listed_and_ranked_without_a_change_to_ours(capi
     data = str(capitals.with_name("capitals.jsonl"))
     bench("run", "-t", str(capitals), "-s", "lexical-sentence", "--data", data, "--out", str(tmp_path / "runs"))
     assert "lexical-sentence" in bench("leaderboard", str(tmp_path / "runs"), "--format", "markdown")
+
+
+LABELS = ("gold-recomp-abstractive-16", "clara-8x", "a-label-that-is-longer-than-any-column-can-be-in-eighty-columns")
+
+
+def board(task: str = "nq", main: str = "em", **values: float) -> Board:
+    """A board of three rows in one section, of 0.5, 0.48 and 0.2, with values of other metrics the same for all."""
+    rows = []
+    for label, em in zip(LABELS, (0.5, 0.48, 0.2), strict=True):
+        found = {main: Summary(em, (em - 0.04, em + 0.04), 500, 0, 0)}
+        costs = {name: Summary(value, (value, value), 500, 0, 0) for name, value in values.items()}
+        rows.append(Row(label, 500, 0, found | costs, {"backbone": "tiny", "weights": label}, f"runs/{label}"))
+    section = Section("distractor", "0" * 64, tuple(rows), "distractor: five of the question's own 20 passages")
+    return Board(task, 1, "worlds", 500, "0" * 64, main, (section,), "made-up world, hard, seed 0")
+
+
+MANY = {"recall@5": 0.7, "context_positions": 288.0, "effective_ratio_micro": 1.0, "seconds": 0.0199}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("words", [[], ["--columns", "em,f1,recall@1,recall@5,context_positions,seconds,backbone"],
+                                   ["--verbose"], ["--tasks-as-columns"]])  # fmt: skip
+def test_no_line_is_longer_than_the_screen_and_every_system_is_named(runs: Path, width: int, words: list[str]) -> None:
+    done = CliRunner().invoke(main, ["leaderboard", str(runs), *words], env={"COLUMNS": str(width)})
+    assert done.exit_code == 0, done.output
+    assert max(map(cell_len, done.output.splitlines())) <= width
+    for label in ("whole", "lame †1", "own-b"):
+        assert sum(line.startswith(label) for line in done.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_long_label_goes_on_in_the_next_line(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from clara_bench.cli.table import write_tables
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    write_tables(views.tables([board(**MANY)]), views.NOTES, "rich")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    name = re.compile(r"^[\w-]+")
+    assert LABELS[2] in "".join(found[0] for line in lines if (found := name.match(line)))
+
+
+def test_columns_that_do_not_fit_are_named_and_wide_shows_all(runs: Path) -> None:
+    words = ["leaderboard", str(runs), "--columns", ",".join(["em", "f1", *(f"recall@{k}" for k in range(1, 12))])]
+    narrow = CliRunner().invoke(main, words, env={"COLUMNS": "60"}).output
+    told = re.search(r"Not shown in 60 columns: ([^(]*)", narrow)
+    assert told and told[1].split()[-1] == "recall@11"
+    assert "recall@11" in CliRunner().invoke(main, [*words, "--wide"], env={"COLUMNS": "60"}).output.splitlines()[1]
+
+
+def test_the_setting_is_said_in_words_and_hashes_only_on_demand(runs: Path) -> None:
+    plain = CliRunner().invoke(main, ["leaderboard", str(runs)]).output
+    assert "distractor: the question's own 10 passages\n" in plain
+    assert "corpus: all 10 passages\n" in plain
+    assert not re.search(r"\b[0-9a-f]{8}\b", plain)
+    assert (
+        len(re.findall(r"\[[0-9a-f]{8}\]", CliRunner().invoke(main, ["leaderboard", str(runs), "--verbose"]).output))
+        == 3
+    )
+
+
+def test_what_is_the_same_in_every_row_goes_to_the_caption() -> None:
+    [table] = views.tables([board(**MANY)])
+    assert table.head == ("system", "em")
+    assert table.caption == (
+        "In every row: backbone tiny, recall@5 70.0, context tokens 288, ratio 1.00, seconds 0.0199.",
+    )
+    [table] = views.tables([board(**MANY)], View(columns=("em", "seconds")))
+    assert table.head == ("system", "em", "seconds")
+
+
+def test_columns_may_be_traits_and_unknown_ones_are_refused() -> None:
+    [table] = views.tables([board()], View(columns=("em", "weights")))
+    assert [row[2].text for row in table.groups[0].rows] == list(LABELS)
+    with pytest.raises(UnknownName, match=r"unknown column 'recal@5'. Did you mean 'recall@5'\?"):
+        views.to_score(View(columns=("recal@5",)))
+    with pytest.raises(ConfigError, match="'backbone' has no mean over tasks"):
+        by_task([board()], View(columns=("em", "backbone")))
+
+
+def test_rows_are_ranked_by_the_column_asked_for_with_the_better_first(runs: Path) -> None:
+    found = leaderboard.boards(results.find_runs(runs))
+    slow, quick = (replace(found[0].sections[0].rows[0], label=label, metrics={"seconds": Summary(s, None, 1, 0, 0)})
+                   for label, s in (("slow", 2.0), ("quick", 1.0)))  # fmt: skip
+    none = replace(slow, label="none", metrics={})
+    of = replace(found[0], sections=(replace(found[0].sections[0], rows=(none, slow, quick)),))
+    [table] = views.tables([of], View(columns=("seconds",), sort="seconds"))
+    assert [row[0].text for row in table.groups[0].rows] == ["quick", "slow", "none"]
+    [table] = views.tables([of], View(columns=("seconds",), sort="system"))
+    assert [row[0].text for row in table.groups[0].rows] == ["none", "quick", "slow"]
+
+
+def test_the_best_is_bold_and_ties_by_overlapping_intervals_are_marked_in_latex() -> None:
+    text = tables.latex(views.tables([board(**MANY)], View(columns=("em", "seconds"))))
+    assert r"gold-recomp-abstractive-16 & \textbf{50.0 $\pm$4.0} & 0.0199 \\" in text
+    assert r"clara-8x & 48.0 $\pm$4.0$^{\approx}$ & 0.0199 \\" in text
+    assert r"columns & 20.0 $\pm$4.0 & 0.0199 \\" in text
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrr}"):
+        assert rule in text
+    assert r"\multicolumn{3}{l}{\emph{distractor: five of the question's own 20 passages}} \\" in text
+
+
+def test_a_cost_has_no_best() -> None:
+    [table] = views.tables([board(**MANY)], View(columns=("seconds",)))
+    assert not any(cell.best or cell.tied for row in table.groups[0].rows for cell in row)
+    assert leaderboard.best(board().rows, metrics.get("em"))[0].label == LABELS[0]
+
+
+def test_tasks_as_columns_show_the_main_metric_of_each_and_means_only_over_all() -> None:
+    nq, musique = board(**MANY), board("musique", "f1", seconds=0.0401)
+    [table] = by_task([musique, nq])
+    assert table.head == ("system", "musique f1", "nq em", "seconds")
+    assert [cell.text for cell in table.groups[0].rows[0]] == [LABELS[0], "50.0 ±4.0", "50.0 ±4.0", "0.0300"]
+    assert table.groups[0].title == "distractor: five of the question's own 20 passages"
+    fewer = replace(musique, sections=(replace(musique.sections[0], rows=musique.sections[0].rows[1:]),))
+    [table] = by_task([fewer, nq])
+    row = next(row for row in table.groups[0].rows if row[0].text == LABELS[0])
+    assert [cell.text for cell in row[1:]] == ["–", "50.0 ±4.0", "–"]
+
+
+def test_one_label_twice_is_told_apart_by_the_option_that_differs(runs: Path, capitals: Path, oracle: str) -> None:
+    common = ["run", "-t", str(capitals), "-s", oracle, "--out", str(runs), "--label", "whole"]
+    assert CliRunner().invoke(main, [*common, "-o", "error=TimeoutError"]).exit_code == 0
+    [board] = leaderboard.boards(results.find_runs(runs))
+    names = {row.name for row in board.sections[1].rows}
+    assert names == {"whole (error=RuntimeError)", "whole (error=TimeoutError)", "lame †1"}
+    code = Path(oracle.partition(":")[0])
+    code.write_text(code.read_text() + "# edited\n")
+    assert CliRunner().invoke(main, [*common, "-o", "error=TimeoutError"]).exit_code == 0
+    [board] = leaderboard.boards(results.find_runs(runs))
+    assert len({row.name for row in board.sections[1].rows}) == 4
+
+
+@pytest.mark.parametrize(("name", "begins"), [("t.md", "###"), ("t.tex", "%"), ("t.csv", "task,"), ("t.json", "[")])
+def test_a_file_is_written_in_the_format_of_its_name(runs: Path, tmp_path: Path, name: str, begins: str) -> None:
+    done = CliRunner().invoke(main, ["leaderboard", str(runs), "-o", str(tmp_path / name)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == ""
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
+    done = CliRunner().invoke(main, ["leaderboard", str(runs), "-o", str(tmp_path / "table")])
+    assert done.exit_code == 2
+    assert "expected a name that ends in .md, .tex, .csv, .json" in done.output

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from clara_bench.cli import main
 from clara_bench.io.escaping import LONGEST, for_csv, for_latex, for_markdown, for_terminal, one_line
 from clara_bench.records import results
-from clara_bench.reporting import formats, leaderboard
+from clara_bench.reporting import formats, leaderboard, tables, views
 
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 EVIL = "a\x1b[31m\x9b2J\x07|\r\n\\end{table} $x$ =1+2 [red]![i](http://x) <b>`c`*d* \u202e\u2028 \udcff " + "y" * 9999
@@ -79,11 +79,12 @@ def test_a_question_and_its_failure_are_shown_without_commands(evil: Path) -> No
 
 def test_a_trait_breaks_out_of_no_table(evil: Path) -> None:
     found = leaderboard.boards(results.find_runs(evil))
-    table = [line for line in formats.markdown(found).splitlines() if line.startswith("|")]
+    wide = views.View(wide=True)
+    table = [line for line in tables.markdown(views.tables(found, wide)).splitlines() if line.startswith("|")]
     assert len(table) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {len(re.findall(r"\|", table[1]))}
     assert "![i]" not in table[2] and "<b>" not in table[2]
-    latex = formats.latex(found)
+    latex = tables.latex(views.tables(found, wide))
     assert latex.count("\\end{") == 1
     rows = [line for line in latex.splitlines() if not line.startswith(("%", "\\")) and line]
     assert len(rows) == 2 and all(row.endswith(r"\\") for row in rows)

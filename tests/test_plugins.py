@@ -92,6 +92,7 @@ def test_a_file_without_its_class_is_told_how_to_name_one(capitals: Path) -> Non
         (["--depth", "0"], "--depth must be at least 1, got 0"),
         (["--candidates", "bm52"], "unknown retriever 'bm52'. Did you mean 'bm25'?"),
         (["--label", "x" * 300], "is longer than 200 bytes"),
+        (["--label", "\n"], "has no letter or digit"),
     ],
 )
 def test_what_a_run_cannot_use_is_refused_before_it_begins(run: Run, arguments: list[str], message: str) -> None:

@@ -68,6 +68,12 @@ def test_a_suite_that_says_something_impossible_is_refused(
     assert message in str(caught.value)
 
 
+def test_labels_that_come_to_one_name_are_refused(tmp_path: Path) -> None:
+    alike = SUITE.replace('label = "a"', 'label = "one name"').replace('label = "b"', 'label = "one-name"')
+    with pytest.raises(ConfigError, match=r"2 runs of nq · corpus · one-name\. Give each its own label"):
+        load(tmp_path, alike.replace('setting = "closed"', 'setting = "corpus"'))
+
+
 def test_a_suite_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"mine.toml: not TOML: not UTF-8 \(byte 0xff\)"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,9 @@ from clara_bench.errors import BenchError
 from clara_bench.io.escaping import one_line
 from clara_bench.io.terminal import degrade, note
 
+STOPPED = 130
+"""The exit code that shells give Ctrl-C."""
+
 
 class BadInput(click.ClickException):
     """A BenchError as the command line shows it: one line, exit code 2."""
@@ -36,19 +40,25 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
-class Stopped(click.ClickException):
-    """Ctrl-C as the command line shows it, with the exit code that shells give it."""
-
-    exit_code = 130
-
-
 class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program on a console that may lack some characters."""
+    def main(self, *args: Any, **given: Any) -> Any:
+        """Run the program on a console that may lack some characters; Ctrl-C ends it in one line wherever it comes."""
         degrade()
-        return super().main(*args, **kwargs)
+        alone = given.get("standalone_mode", True)
+        try:
+            code = super().main(*args, **{**given, "standalone_mode": False})
+        except (click.Abort, KeyboardInterrupt):  # click's name for Ctrl-C
+            said = "the same command goes on from there, or begins anew if nothing was written"
+            note(f"Error: stopped. Nothing that was written is lost; {said}")
+            sys.exit(STOPPED)
+        except click.ClickException as error:
+            if not alone:
+                raise
+            error.show()
+            sys.exit(error.exit_code)
+        return sys.exit(code) if alone else code
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         """Read the arguments, after a look at whether they are text."""
@@ -70,9 +80,6 @@ class Commands(click.Group):
                 raise
             said = f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
             raise BadInput(one_line(said)) from error
-        except KeyboardInterrupt:
-            said = "the same command goes on from there, or begins anew if nothing was written"
-            raise Stopped(f"stopped. Nothing that was written is lost; {said}") from None
 
 
 def refuse_strange(argument: str, where: str) -> None:

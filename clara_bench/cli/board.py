@@ -2,76 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from clara_bench.cli.table import FORMATS, format_of, write, write_tables
 from clara_bench.errors import BenchError
-from clara_bench.io.terminal import console, note, say, shown
+from clara_bench.io.terminal import note
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from clara_bench.reporting.leaderboard import Board
+    from clara_bench.reporting.views import View
 
 
 @click.command()
 @click.argument("root", default="runs", type=click.Path(path_type=Path))
-@click.option("-f", "--format", "kind", default="rich", show_default=True,
-              type=click.Choice(["rich", "markdown", "csv", "latex", "json"]), help="How to print it.")  # fmt: skip
-@click.option("-m", "--metric", "names", multiple=True, metavar="METRIC", help="A column; repeatable.")
+@click.option("-m", "--columns", "--metric", "columns", multiple=True, metavar="NAME[,NAME...]",
+              help="Columns: metrics, traits such as backbone, or index_bytes; repeatable.")  # fmt: skip
+@click.option("--sort", default="", metavar="COLUMN",
+              help="Rank rows by this column; by default the task's main metric.")  # fmt: skip
+@click.option("--tasks-as-columns", is_flag=True, help="A row for each system, its main metric on every task.")
+@click.option("--wide", is_flag=True, help="All columns, in lines as long as they need.")
+@click.option("--verbose", is_flag=True, help="Hashes of questions and candidates too.")
+@click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
+              help="How to write it; by default by the name of --output, else rich (for a terminal).")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Seed of the intervals.")  # fmt: skip
-def leaderboard(root: Path, kind: str, names: tuple[str, ...], seed: int) -> None:
-    """Rank the runs below ROOT; only rows that saw equal candidates stand in one section.
+def leaderboard(
+    root: Path,
+    columns: tuple[str, ...],
+    sort: str,
+    tasks_as_columns: bool,
+    wide: bool,
+    verbose: bool,
+    kind: str | None,
+    output: Path | None,
+    seed: int,
+) -> None:
+    """Rank the runs below ROOT; only rows of one section saw the same passages and may be ranked.
 
     A run whose files cannot be read is named on stderr and left out.
 
     \b
     Examples:
       clara-bench leaderboard runs
-      clara-bench leaderboard results --format markdown -m em -m f1 -m recall@5
+      clara-bench leaderboard results --tasks-as-columns -o table.tex
+      clara-bench leaderboard results --columns em,f1,recall@5,backbone --sort seconds
     """
     from clara_bench.records.results import find_runs
-    from clara_bench.reporting.formats import FORMATS
     from clara_bench.reporting.leaderboard import boards
+    from clara_bench.reporting.views import View, to_score
 
-    found = boards(find_runs(root, _left_out), names, seed)
-    if kind == "rich":
-        print_boards(found, names)
-    else:
-        say(FORMATS[kind](found, names), end="")
+    view = View(tuple(name for given in columns for name in given.split(",") if name), sort, wide, verbose)
+    form = kind or format_of(output)
+    names = to_score(view)
+    show(boards(find_runs(root, _left_out), names, seed), form, output, view, tasks_as_columns)
 
 
 def _left_out(error: BenchError) -> None:
     note(f"warning: left out: {error}")
 
 
-def print_boards(found: Sequence[Board], names: Sequence[str] = ()) -> None:
-    """Tables on the terminal, one a board, a rule between sections; columns that do not fit are left out by name."""
-    from clara_bench.reporting.formats import NOTE, table, title
+def show(
+    found: Sequence[Board], form: str, output: Path | None, view: View | None = None, tasks_as_columns: bool = False
+) -> None:
+    """Print leaderboards, or write them to a file."""
+    from clara_bench.reporting import formats, views
+    from clara_bench.reporting.task_columns import by_task
 
-    screen = console()
-    unbounded = screen.options.update(max_width=10**6)
-    for board in found:
-        head, rows = table(board, names)
-        kept = head
-        while len(kept) > 4 and screen.measure(_rich(kept, rows), options=unbounded).maximum > screen.width:
-            kept = kept[:-1]
-        screen.print(shown(title(board), "bold"))
-        screen.print(_rich(kept, rows))
-        if len(kept) < len(head):
-            screen.print(shown(f"too narrow for: {', '.join(head[len(kept) :])}", "dim"))
-    screen.print(shown(NOTE, "dim"))
-
-
-def _rich(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    from rich.table import Column, Table
-
-    table = Table(*(Column(shown(name)) for name in head))
-    for number, row in enumerate(rows):
-        last = number + 1 == len(rows) or rows[number + 1][:2] != row[:2]
-        table.add_row(*(shown(value, no_wrap=True) for value in row[: len(head)]), end_section=last)
-    return table
+    machine: dict[str, Callable[[Sequence[Board]], str]] = {"csv": formats.to_csv, "json": formats.to_json}
+    if form in machine:
+        write(machine[form](found), output)
+        return
+    chosen = view or views.DEFAULT
+    tables = (by_task if tasks_as_columns else views.tables)(found, chosen)
+    write_tables(tables, views.notes(tables), form, output, chosen.wide)

@@ -67,6 +67,8 @@ def _passages(run: Run, data: str | None) -> Any:
             raise DataError(f"the passages in '{source.data}' are not those of the run. Name theirs with --data")
         return found.corpus
     except BenchError as error:
+        if data is not None:
+            raise
         note(f"passages are not shown: {error}")
         return {}
 

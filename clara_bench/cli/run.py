@@ -186,10 +186,10 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
 
 
 def _report(finished: list[Run], seed: int) -> None:
-    from clara_bench.cli.board import print_boards
+    from clara_bench.cli.board import show
     from clara_bench.reporting.leaderboard import boards
 
-    print_boards(boards(finished, seed=seed))
+    show(boards(finished, seed=seed), "rich", None)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())

@@ -6,6 +6,7 @@ A console that lacks a character is shown the nearest one that it has, so that n
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ WIDE = 1000
 """Columns where there is no terminal: lines are not cut."""
 
 _NEAREST = str.maketrans({
-    "–": "-", "—": "-", "±": "+-", "†": "+", "…": "...", "·": "-", "•": "*", "×": "x", "�": "?",
+    "–": "-", "—": "-", "±": "+-", "†": "+", "…": "...", "·": "-", "•": "*", "×": "x", "≈": "~", "�": "?",
     "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"',
 })  # fmt: skip
 
@@ -68,12 +69,15 @@ def somebody_is_there() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def console(width: int = WIDE) -> Console:
-    """The terminal on standard output, of so many columns where there is none; nothing is read as markup."""
+def console(width: int = WIDE, fixed: bool = False) -> Console:
+    """Standard output, where nothing is read as markup.
+
+    As wide as the terminal or, where there is none, as $COLUMNS says; else, or where it is fixed, of `width` columns.
+    """
     from rich.console import Console
 
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return Console(width=None if on_terminal else width, markup=False, emoji=False, highlight=False)
+    known = (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if known and not fixed else width, markup=False, emoji=False, highlight=False)
 
 
 def shown(text: str, style: str = "", no_wrap: bool = False) -> Text:

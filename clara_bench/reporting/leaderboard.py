@@ -6,13 +6,17 @@ with failures are marked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from clara_bench import metrics
+from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run
+from clara_bench.reporting import captions
+from clara_bench.reporting.captions import Offered
 from clara_bench.reporting.scoring import num_failed, score_run
 from clara_bench.types import SETTINGS
 
@@ -20,7 +24,7 @@ COLUMNS = (
     "em", "f1", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "effective_ratio_micro", "seconds",
 )  # fmt: skip
-"""Shown when the user names none; those that no row has are left out."""
+"""Scored when the user names none; those that no row has are left out."""
 
 TRAITS = ("backbone", "reader", "compressor", "offline", "query_dependent", "weights", "nominal_ratio")
 
@@ -37,6 +41,14 @@ class Row:
     path: str
     index_bytes: float | None = None
     """Size of the index by passage, memories included and the passages' text left out; None without passages."""
+    difference: str = ""
+    """What tells it from other rows of its section with the same label."""
+
+    @property
+    def name(self) -> str:
+        """The label, with what tells it from its namesakes, marked where questions failed."""
+        told = f"{self.label} ({self.difference})" if self.difference else self.label
+        return f"{told} †{self.failed}" if self.failed else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,8 @@ class Section:
     setting: str
     candidates_hash: str
     rows: tuple[Row, ...]
+    passages: str = ""
+    """Which passages, in words; no two sections of a board say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +69,18 @@ class Board:
     task: str
     version: int
     source: str
+    """worlds, hub or files."""
     questions: int
     questions_hash: str
     main_metric: str
     sections: tuple[Section, ...]
+    origin: str = ""
+    """Where the questions come from, in words."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those of all sections."""
+        return [row for section in self.sections for row in section.rows]
 
 
 class Key(NamedTuple):
@@ -69,6 +91,12 @@ class Key(NamedTuple):
     questions_hash: str
 
 
+def key_of(run: Run) -> Key:
+    """The table that a run stands in."""
+    task = run.manifest["task"]
+    return Key(task["name"], task["version"], run.manifest["questions"]["hash"])
+
+
 def boards(runs: Iterable[Run], names: Sequence[str] = (), seed: int = 0) -> list[Board]:
     """Group runs into tables; every score is computed from the records anew.
 
@@ -77,9 +105,7 @@ def boards(runs: Iterable[Run], names: Sequence[str] = (), seed: int = 0) -> lis
     """
     groups: dict[Key, list[Run]] = {}
     for run in runs:
-        task = run.manifest["task"]
-        key = Key(task["name"], task["version"], run.manifest["questions"]["hash"])
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(key_of(run), []).append(run)
     return [_board(key, group, names or COLUMNS, seed) for key, group in sorted(groups.items())]
 
 
@@ -93,24 +119,80 @@ def _board(key: Key, runs: Sequence[Run], names: Sequence[str], seed: int) -> Bo
     return Board(
         task=key.task,
         version=key.version,
-        source=_source(first["data"]["provenance"]),
+        source=str(first["data"]["provenance"]["source"]),
         questions=first["questions"]["count"],
         questions_hash=key.questions_hash,
         main_metric=main,
-        sections=tuple(
-            Section(SETTINGS[rank], candidates_hash, _ranked(group, names, main, seed))
-            for (rank, candidates_hash), group in sorted(sections.items())
-        ),
+        sections=_told_apart([_section(group, names, main, seed) for _, group in sorted(sections.items())]),
+        origin=captions.source(first["data"]["provenance"]),
     )
 
 
-def _ranked(runs: Sequence[Run], names: Sequence[str], main: str, seed: int) -> tuple[Row, ...]:
-    rows = [_row(run, [*dict.fromkeys([*names, main])], seed) for run in runs]
-    sign = -1 if metrics.get(main).higher_is_better else 1
-    return tuple(sorted(rows, key=lambda row: (sign * _mean(row.metrics.get(main)), row.label, row.path)))
+def _section(runs: Sequence[Run], names: Sequence[str], main: str, seed: int) -> Section:
+    manifests = [run.manifest for run in runs]
+    told = captions.differences(runs)
+    rows = [_row(run, [*dict.fromkeys([*names, main])], seed, said) for run, said in zip(runs, told, strict=True)]
+    return Section(
+        setting=manifests[0]["setting"],
+        candidates_hash=manifests[0]["candidates"]["hash"],
+        rows=tuple(ranked(rows, metrics.get(main))),
+        passages=captions.passages(manifests, _offered(runs[0])),
+    )
 
 
-def _row(run: Run, names: Sequence[str], seed: int) -> Row:
+def _told_apart(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Sections whose words are the same, numbered."""
+    seen: Counter[str] = Counter()
+    told = []
+    for section in sections:
+        seen[section.passages] += 1
+        number = seen[section.passages]
+        again = f"{section.passages} (set {number} of candidates: rank it by itself)"
+        told.append(section if number == 1 else replace(section, passages=again))
+    return tuple(told)
+
+
+def _offered(run: Run) -> Offered | None:
+    counts = [len(e.question.candidates) for e in run.examples if e.question.candidates is not None]
+    return (min(counts), max(counts)) if counts else None
+
+
+def ranked(rows: Iterable[Row], metric: Metric) -> list[Row]:
+    """Best first; those without a value last."""
+    sign = -1 if metric.higher_is_better else 1
+
+    def place(row: Row) -> tuple[bool, float, str, str]:
+        mean = _mean(row.metrics.get(metric.name))
+        return mean is None, sign * (mean or 0.0), row.label, row.path
+
+    return sorted(rows, key=place)
+
+
+def best(rows: Sequence[Row], metric: Metric) -> list[Row]:
+    """The rows with the best value of a metric of quality; none where there is nothing to rank.
+
+    Costs have no best: a system that reads nothing is the cheapest.
+    """
+    means = [mean for row in rows if (mean := _mean(row.metrics.get(metric.name))) is not None]
+    if metric.family == "cost" or len(means) < 2:
+        return []
+    top = max(means) if metric.higher_is_better else min(means)
+    return [row for row in rows if _mean(row.metrics.get(metric.name)) == top]
+
+
+TIE = "tied with the best of its section: the two 95 % CIs overlap; compare tests pairs of runs, which tells more apart"
+"""The rule of `tied`, as tables say it."""
+
+
+def tied(row: Row, top: Row, metric: Metric) -> bool:
+    """Whether a row is not told apart from the best one. A paired test can take this one's place: rows have paths."""
+    one, other = (each.metrics.get(metric.name) for each in (row, top))
+    if one is None or other is None or one.ci95 is None or other.ci95 is None:
+        return False
+    return one.ci95[0] <= other.ci95[1] and other.ci95[0] <= one.ci95[1]
+
+
+def _row(run: Run, names: Sequence[str], seed: int, difference: str) -> Row:
     scores = score_run(run, names, seed)
     return Row(
         label=run.manifest["system"]["label"],
@@ -120,6 +202,7 @@ def _row(run: Run, names: Sequence[str], seed: int) -> Row:
         traits=run.manifest["traits"],
         path=str(run.path),
         index_bytes=_index_bytes(run.manifest["sessions"]),
+        difference=difference,
     )
 
 
@@ -129,9 +212,5 @@ def _index_bytes(sessions: Sequence[Mapping[str, Any]]) -> float | None:
     return told[-1]["bytes"] / told[-1]["passages"] if told else None
 
 
-def _mean(summary: Summary | None) -> float:
-    return summary.mean if summary is not None and summary.mean is not None else float("-inf")
-
-
-def _source(provenance: Mapping[str, Any]) -> str:
-    return str(provenance["source"])
+def _mean(summary: Summary | None) -> float | None:
+    return None if summary is None else summary.mean

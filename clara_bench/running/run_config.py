@@ -72,6 +72,8 @@ def check(request: Request, task: Task) -> None:
     for name, (given, lowest) in least.items():
         if given is not None and given < lowest:
             raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
+    if not label_of(request):
+        raise ConfigError(f"the label '{request.label}' has no letter or digit, and names a folder. Give another one")
     if len(label_of(request).encode()) > LONGEST_LABEL:
         raise ConfigError(
             f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
@@ -84,4 +86,4 @@ def label_of(request: Request) -> str:
     if ".py:" in system.name:
         system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
     label = redacted(request.label or str(system))
-    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.") or "system"
+    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.")

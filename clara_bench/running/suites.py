@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from clara_bench.components.registry import Component
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.io.parsing import convert, decode_toml, read_toml
-from clara_bench.running.run_config import Request
+from clara_bench.running.run_config import Request, label_of
 from clara_bench.tasks.first_stage import FirstStage
 from clara_bench.tasks.sources import Source
 from clara_bench.types import Setting
@@ -140,7 +140,7 @@ def _refuse_contradictions(suite: Suite, where: str) -> None:
     for task in named:
         if task not in suite.tasks:
             raise UnknownName("task of the suite", task, suite.tasks, where)
-    runs = Counter((task, e.label, e.setting) for task in suite.tasks for e in suite.entries if e.runs_on(task))
+    runs = Counter((one.task, label_of(one), one.setting) for one in suite.requests())
     if not runs:
         raise ConfigError(f"{where}: nothing to run. Name tasks and [[entries]]")
     (task, label, setting), times = runs.most_common(1)[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from clara_bench.types import SETTINGS, Setting
 SCHEMA = 1
 
 Scorer = Literal["squad", "hotpotqa", "musique", "2wiki"]
-Pattern = Annotated[str, Meta(pattern=r"^[^/\\]+$")]
+Pattern = Annotated[str, Meta(pattern=r"^[^/\\]+$", max_length=255)]
 """A glob pattern on the name of a file."""
 
 
@@ -167,6 +168,9 @@ def _refuse_contradictions(task: Task, where: str) -> None:
         raise ConfigError(
             f"{where}: name '{task.name}' must be letters, digits, '.', '_' and '-', for it names a folder"
         )
+    for key, values in (("metrics", task.metrics), ("settings", task.settings)):
+        if doubled := [value for value, times in Counter(values).items() if times > 1]:
+            raise ConfigError(f"{where}: {key} names '{doubled[0]}' twice. Name it once")
     if task.main_metric not in task.metrics:
         raise ConfigError(f"{where}: main_metric '{task.main_metric}' is not among metrics: {', '.join(task.metrics)}")
     if task.default_setting not in task.settings:

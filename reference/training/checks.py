@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clara_bench import ConfigError
+from clara_bench import BenchError, ConfigError
 from reference.data.sources import checked
 from reference.objectives.stages import learning_roles, projects
 from reference.settings.config import Config, Evaluation
@@ -23,13 +23,13 @@ def check_stage(config: Config, name: str, ranks: int = 1) -> None:
     settings, memory = stage_settings(config, name), config.model.memory
     try:
         deepspeed.engine_dict(settings, ranks)
-    except ConfigError as error:
+        unthinned(settings)
+        if not learning_roles(settings, memory) and not projects(settings, memory):
+            raise ConfigError("`freeze` leaves nothing that learns")
+        checked(settings.stage, data_options(config, name))
+        check(settings, config.evaluation.get(name, Evaluation()))
+    except BenchError as error:
         raise ConfigError(f"stage '{name}': {error}") from error
-    unthinned(settings)
-    if not learning_roles(settings, memory) and not projects(settings, memory):
-        raise ConfigError(f"stage '{name}': `freeze` leaves nothing that learns")
-    checked(settings.stage, data_options(config, name))
-    check(settings, config.evaluation.get(name, Evaluation()))
 
 
 def data_options(config: Config, name: str) -> dict[str, Any]:

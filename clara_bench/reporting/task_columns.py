@@ -1,0 +1,136 @@
+"""A leaderboard with tasks as columns: a row for each system, with its main metric on every task and mean costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from clara_bench import metrics
+from clara_bench.errors import ConfigError
+from clara_bench.metrics import Metric
+from clara_bench.metrics.statistics import Summary
+from clara_bench.reporting.formats import INDEX, cell
+from clara_bench.reporting.leaderboard import TRAITS, Board, Row, Section
+from clara_bench.reporting.tables import Cell, Group, Table
+from clara_bench.reporting.views import BRIEF, DEFAULT, View, head, marks, value_cell
+from clara_bench.types import SETTINGS
+
+
+def by_task(found: Sequence[Board], view: View = DEFAULT) -> list[Table]:
+    """Tasks as columns: the first column asked for (or the main metric) on each task, then means over the tasks.
+
+    Boards stand together when their questions come from the same kind of source; a mean is shown where the system has
+    a value on every task of the table.
+    """
+    return [_by_task(group, view) for group in _together(found)]
+
+
+def _together(found: Sequence[Board]) -> list[list[Board]]:
+    """Boards of one kind of source and number of questions, each task at most once."""
+    groups: dict[tuple[str, int, int], list[Board]] = {}
+    for board in found:
+        number = 0
+        while any(one.task == board.task for one in groups.get((board.source, board.questions, number), ())):
+            number += 1
+        groups.setdefault((board.source, board.questions, number), []).append(board)
+    return list(groups.values())
+
+
+Rows = Mapping[str, Row]
+"""The runs of one system in one setting, by task."""
+
+
+def _by_task(found: Sequence[Board], view: View) -> Table:
+    first, others = _of_tasks(found, view)
+    groups: dict[str, dict[str, dict[str, Row]]] = {}
+    for board in found:
+        for section in board.sections:
+            for row in section.rows:
+                groups.setdefault(_setting(found, section), {}).setdefault(row.name, {})[board.task] = row
+    tasks = [board.task for board in found]
+    systems = [rows for group in groups.values() for rows in group.values()]
+    kept = [metric for metric in others if any(_mean(metric, rows, tasks) is not None for rows in systems)]
+    order = sorted(groups, key=lambda title: SETTINGS.index(title.partition(":")[0]))
+    heads = [f"{board.task} {first[board.task].name}" for board in found]
+    return Table(
+        title=f"{_kind(found)} · {found[0].questions} questions a task",
+        head=("system", *heads, *(head(m.name) for m in kept)),
+        groups=tuple(_task_group(title, groups[title], first, kept, view) for title in order),
+        caption=("The last columns are means over the tasks.",) if kept and len(found) > 1 else (),
+    )
+
+
+def _of_tasks(found: Sequence[Board], view: View) -> tuple[dict[str, Metric], list[Metric]]:
+    """The metric shown for each task, and those shown as means."""
+    declared = [name for name in view.columns if name in (*TRAITS, INDEX)]
+    if declared:
+        raise ConfigError(f"column '{declared[0]}' has no mean over tasks. With tasks as columns, name metrics alone")
+    asked = [metrics.get(name) for name in view.columns]
+    if asked:
+        return {board.task: asked[0] for board in found}, asked[1:]
+    return {board.task: metrics.get(board.main_metric) for board in found}, [metrics.get(name) for name in BRIEF]
+
+
+def _setting(found: Sequence[Board], section: Section) -> str:
+    """The words of a section where all tasks have the same; else those that do not depend on the data."""
+    same = all(any(one.passages == section.passages for one in board.sections) for board in found)
+    return section.passages if same else f"{section.setting}: {IN_GENERAL[section.setting]}"
+
+
+IN_GENERAL = {
+    "closed": "no passages",
+    "gold": "exactly the supporting passages",
+    "distractor": "the question's own passages",
+    "retrieved": "the first passages that a shared retriever ranks",
+    "injected": "the first passages that a shared retriever ranks, the supporting ones put in",
+    "corpus": "all passages",
+}
+
+
+def _kind(found: Sequence[Board]) -> str:
+    origins = {board.origin for board in found}
+    return (
+        origins.pop()
+        if len(origins) == 1
+        else {"files": "files of the data sets", "hub": "hub"}.get(found[0].source, "made-up worlds")
+    )
+
+
+def _task_group(
+    title: str, systems: Mapping[str, Rows], first: Mapping[str, Metric], others: Sequence[Metric], view: View
+) -> Group:
+    tasks = list(first)
+    by = [metrics.get(view.sort)] if view.sort not in ("", "system", INDEX, *TRAITS) else []
+
+    def place(name: str) -> tuple[bool, float, str]:
+        values = [_mean(one, systems[name], tasks) for one in by] or [_first_mean(first, systems[name])]
+        sign = 1 if by and not by[0].higher_is_better else -1
+        return values[0] is None, sign * (values[0] or 0.0), name
+
+    order = sorted(systems) if view.sort == "system" else sorted(systems, key=place)
+    marked = {task: marks([rows[task] for rows in systems.values() if task in rows], first[task]) for task in tasks}
+    lines = []
+    for name in order:
+        rows = systems[name]
+        shown = [marked[t](rows[t], value_cell(first[t], True, rows[t])) if t in rows else Cell("–") for t in tasks]
+        means = [_mean(metric, rows, tasks) for metric in others]
+        told = [cell(m, None if v is None else Summary(v, None, 1, 0, 0)) for m, v in zip(others, means, strict=True)]
+        lines.append((Cell(name), *shown, *map(Cell, told)))
+    return Group(title, tuple(lines))
+
+
+def _first_mean(first: Mapping[str, Metric], rows: Rows) -> float | None:
+    known = [mean for task, row in rows.items() if (mean := _of(row, first[task])) is not None]
+    return fmean(known) if known else None
+
+
+def _mean(metric: Metric, rows: Rows, tasks: Sequence[str]) -> float | None:
+    """Over all tasks; None where one has no value."""
+    means = [_of(rows[task], metric) if task in rows else None for task in tasks]
+    known = [mean for mean in means if mean is not None]
+    return fmean(known) if known and len(known) == len(tasks) else None
+
+
+def _of(row: Row, metric: Metric) -> float | None:
+    summary = row.metrics.get(metric.name)
+    return None if summary is None else summary.mean
