@@ -188,10 +188,10 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
 
 
 def _report(finished: list[Run], seed: int) -> None:
-    from clara_bench.cli.board import show
+    from clara_bench.cli.board import cached_scorer, show
     from clara_bench.leaderboard import boards
 
-    show(boards(finished, seed=seed), "rich", None)
+    show(boards(finished, seed=seed, scorer=cached_scorer()), "rich", None)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())
