@@ -8,7 +8,7 @@ types: msgspec holds to them whenever a record is written or read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -22,10 +22,12 @@ Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Seconds = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
 Id = Annotated[str, Meta(min_length=1)]
 
-Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout"]
+Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout", "transport"]
 """What became of a question. `ok`, `empty` and `truncated` carry a scored answer; the rest are failures, scored 0."""
 
-FAILURES: frozenset[str] = frozenset({"error", "out-of-memory", "timeout"})
+FAILURES: frozenset[str] = frozenset({"error", "out-of-memory", "timeout", "transport"})
+ASKED_AGAIN: frozenset[str] = frozenset({"timeout", "transport"})
+"""Failures of the way to a model and not of the question, which whoever goes on with a run asks again unasked."""
 
 Setting = Literal["closed", "gold", "distractor", "injected", "retrieved", "corpus"]
 """Which passages a system may see; one switch, the same for every system."""
@@ -209,6 +211,10 @@ class Traits:
     """The compressor's own claim; the effective ratio is measured."""
 
 
+AnswerEach = Callable[[Sequence[Question]], Iterator[tuple[int, Answer]]]
+"""Hands over pairs of a question's place and its answer, in any order, each when it is ready."""
+
+
 class System(Protocol):
     """Answers questions over a corpus: the one thing a plug-in must be.
 
@@ -221,7 +227,11 @@ class System(Protocol):
         ...
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Answer in the same order and number. An exception fails the questions, not the run."""
+        """Answer in the same order and number. An exception fails the questions, not the run.
+
+        A system whose answers become ready one by one may have `answer_each` too, an `AnswerEach`, which is then
+        called instead: what it has handed over is kept whatever happens next.
+        """
         ...
 
 
@@ -273,7 +283,11 @@ class Reader(Protocol):
     """Answers questions from contexts given as text."""
 
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
-        """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
+        """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none.
+
+        As with a system's answers, a reader may have a method `read_each` too, which yields pairs of a question's
+        place and its reading.
+        """
         ...
 
     def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import re
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Question, Ranked, Usage
 from clara_bench.components.identity import plain
-from clara_bench.running.answering import answer_batch, as_recorded
+from clara_bench.running.answering import answer_batch, answers, as_recorded
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
 
@@ -139,3 +139,54 @@ def test_what_a_plugin_says_of_itself_is_plain_and_the_same_in_every_process() -
 def test_a_value_of_another_kind_is_named() -> None:
     with pytest.raises(ConfigError, match=r"the value of index\(\) is of type dict, expected clara_bench.IndexStats"):
         as_recorded({"passages": 1}, IndexStats, "the value of index()")
+
+
+class HandsOver:
+    """A system that hands over its answers one by one, the last question's first."""
+
+    def __init__(self, *ends: object) -> None:
+        self.ends, self.asked = ends, 0
+
+    def index(self, corpus: object) -> IndexStats:
+        return IndexStats(0, 0.0, 0)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        raise AssertionError("it is asked for all answers at once")
+
+    def answer_each(self, questions: Sequence[Question]) -> Iterator[object]:
+        self.asked += len(questions)
+        yield len(questions) - 1, Answer(questions[-1].id)
+        for end in self.ends:
+            if isinstance(end, BaseException):
+                raise end
+            yield end
+
+
+def test_answers_are_kept_as_they_are_handed_over_and_put_back_in_order() -> None:
+    system = HandsOver((0, Answer("q1")))
+    assert list(answers(system, QUESTIONS)) == [[(1, Answer("q2"))], [(0, Answer("q1"))]]
+    assert [answer.text for answer in answer_batch(HandsOver((0, Answer("q1"))), QUESTIONS)] == ["q1", "q2"]
+
+
+def test_what_was_handed_over_before_a_failure_is_not_asked_again() -> None:
+    system = HandsOver(RuntimeError("half way"))
+    found = dict(pair for pairs in answers(system, QUESTIONS) for pair in pairs)
+    assert (found[1].text, system.asked) == ("q2", 3)
+    assert found[0].text == "q1"  # asked alone, it is the last question
+    come = answers(HandsOver(BackendError("the server is gone")), QUESTIONS)
+    assert next(come) == [(1, Answer("q2"))]
+    with pytest.raises(BackendError):
+        next(come)
+
+
+@pytest.mark.parametrize(
+    "entry", [(1, Answer("x")), (2, Answer("x")), (-1, Answer("x")), Answer("x"), ("0", Answer("x"))]
+)
+def test_a_place_that_is_none_or_was_there_before_is_refused(entry: object) -> None:
+    with pytest.raises(ConfigError, match=r"handed over .*, expected the place of one of 2 questions, each once"):
+        list(answers(HandsOver(entry), QUESTIONS))
+
+
+def test_a_question_that_is_left_out_is_refused() -> None:
+    with pytest.raises(ConfigError, match="handed over 1 Answers for 2 questions"):
+        list(answers(HandsOver(), QUESTIONS))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from clara_bench.cli.table import FORMATS, format_of, write, write_tables
-from clara_bench.errors import BenchError
+from clara_bench.errors import BackendError, BenchError, DataError
+from clara_bench.io.progress import progress
 from clara_bench.io.terminal import note
 
 if TYPE_CHECKING:
+    from clara_bench.records.results import Run
     from clara_bench.reporting.leaderboard import Board
+    from clara_bench.reporting.scored import Scorer
     from clara_bench.reporting.views import View
 
 
@@ -53,18 +56,50 @@ def leaderboard(
       clara-bench leaderboard results --tasks-as-columns -o table.tex
       clara-bench leaderboard results --columns em,f1,recall@5,backbone --sort seconds
     """
-    from clara_bench.records.results import find_runs
-    from clara_bench.reporting.leaderboard import boards
     from clara_bench.reporting.views import View, to_score
 
     view = View(tuple(name for given in columns for name in given.split(",") if name), sort, wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)
-    show(boards(find_runs(root, _left_out), names, seed), form, output, view, tasks_as_columns)
+    show(_scored(root, names, seed), form, output, view, tasks_as_columns)
+
+
+def _scored(root: Path, names: Sequence[str], seed: int) -> list[Board]:
+    """The boards of all runs below a folder, with a word on stderr of those that cannot be read.
+
+    Raises:
+        DataError: there is none that can be read.
+    """
+    from clara_bench.records.results import find_runs
+    from clara_bench.reporting.leaderboard import boards
+
+    runs = find_runs(root, _left_out)
+    with progress("scoring", len(runs), "runs") as advance:
+        found = boards(_counted(runs, advance), names, seed, cached_scorer(), _left_out)
+    if not found:
+        raise DataError(f"{root}: none of its runs can be read")
+    return found
+
+
+def _counted(runs: Sequence[Run], advance: Callable[[int], None]) -> Iterator[Run]:
+    for run in runs:
+        yield run
+        advance(1)
 
 
 def _left_out(error: BenchError) -> None:
     note(f"warning: left out: {error}")
+
+
+def cached_scorer() -> Scorer:
+    """One that keeps scores in the user's cache, or with a warning one that does not."""
+    from clara_bench.reporting.scored import CachedScorer, Scorer
+
+    try:
+        return CachedScorer()
+    except BackendError as error:
+        note(f"warning: scores are not kept: {error}")
+        return Scorer()
 
 
 def show(

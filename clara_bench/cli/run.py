@@ -14,8 +14,11 @@ from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import note, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clara_bench.records.results import Run
     from clara_bench.running.run_config import Request
+    from clara_bench.types import Answer
 
 
 @click.command()
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
 @click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
 @click.option("--label", default="", help="The system's name on the leaderboard.")
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
-@click.option("--retry-failed", is_flag=True, help="Ask again the questions that failed in this run.")
+@click.option("--retry-failed", is_flag=True,
+              help="Ask again whatever failed in this run, not only what failed on the way to a model.")  # fmt: skip
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
 @click.pass_context
@@ -186,10 +190,10 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
 
 
 def _report(finished: list[Run], seed: int) -> None:
-    from clara_bench.cli.board import show
+    from clara_bench.cli.board import cached_scorer, show
     from clara_bench.reporting.leaderboard import boards
 
-    show(boards(finished, seed=seed), "rich", None)
+    show(boards(finished, seed=seed, scorer=cached_scorer()), "rich", None)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())
@@ -208,6 +212,14 @@ def _failed(run: Run) -> float:
     if failures:
         note(
             f"{run.path}: {len(failures)} of {len(records)} questions failed, the first with: {failures[0].error}; "
-            "see clara-bench inspect --only failed, retry with --retry-failed"
+            f"see clara-bench inspect --only failed, {_mend(failures)}"
         )
     return len(failures) / len(records)
+
+
+def _mend(failures: Sequence[Answer]) -> str:
+    from clara_bench.types import ASKED_AGAIN
+
+    again = sum(answer.status in ASKED_AGAIN for answer in failures)
+    told = [f"the same command asks {again} of them again"] if again else []
+    return "; ".join([*told, *(["retry with --retry-failed"] if again < len(failures) else [])])

@@ -7,13 +7,15 @@ name before anything is made of it; what is more than was asked for is cut off.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import pairwise
-from operator import index
-from typing import Any, SupportsFloat, SupportsIndex
+from operator import index, itemgetter
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 from clara_bench.errors import ConfigError
-from clara_bench.types import Question, Ranked, Reading, Usage
+from clara_bench.types import Question, Ranked, Reader, Reading, Usage
+
+T = TypeVar("T")
 
 
 def rankings(
@@ -95,12 +97,30 @@ def readings(found: Any, questions: Sequence[Question], who: str) -> list[Readin
         ConfigError: another number, or something other than a Reading with its text and usage.
     """
     given = one_each(found, questions, "Reading", who)
-    for question, reading in zip(questions, given, strict=True):
-        match reading:
-            case Reading(text=str(), usage=Usage()):
-                continue
-        raise ConfigError(f"question '{question.id}': {who} returned {reading!r:.100}, expected a Reading")
-    return given
+    return [_reading(one, question, who) for question, one in zip(questions, given, strict=True)]
+
+
+def readings_each(
+    reader: Reader, questions: Sequence[Question], contexts: Sequence[Sequence[str]], who: str
+) -> Iterator[tuple[int, Reading]]:
+    """A reader's readings with the places of their questions, as it hands them over: one by one or all together.
+
+    Raises:
+        ConfigError: see `readings`.
+    """
+    one_by_one = getattr(reader, "read_each", None)
+    if one_by_one is None:
+        yield from enumerate(readings(reader.read(questions, contexts), questions, who))
+        return
+    for place, one in each(one_by_one(questions, contexts), questions, "Reading", who):
+        yield place, _reading(one, questions[place], who)
+
+
+def _reading(found: Any, question: Question, who: str) -> Reading:
+    match found:
+        case Reading(text=str(), usage=Usage()):
+            return found
+    raise ConfigError(f"question '{question.id}': {who} returned {found!r:.100}, expected a Reading")
 
 
 def counts(found: Any, questions: Sequence[Question], who: str) -> list[int]:
@@ -127,6 +147,37 @@ def one_each(found: Any, questions: Sequence[Question], noun: str, who: str) -> 
         got = type(found).__name__ if given is None else f"{len(given)} {noun}s"
         raise ConfigError(f"{who} returned {got} for {len(questions)} questions; expected one {noun} a question")
     return given
+
+
+def each(found: Any, questions: Sequence[Question], noun: str, who: str) -> Iterator[tuple[int, Any]]:
+    """What is handed over for some questions one by one: the place of a question, and what is said to it.
+
+    Raises:
+        ConfigError: something else, a place that there is not or that was there before, or a question left out.
+    """
+    places: set[int] = set()
+    for entry in found:
+        match entry:
+            case (SupportsIndex() as place, one) if index(place) in range(len(questions)) and place not in places:
+                places.add(index(place))
+                yield index(place), one
+            case _:
+                raise ConfigError(
+                    f"{who} handed over {entry!r:.100}, expected the place of one of {len(questions)} questions, each "
+                    f"once, and its {noun}"
+                )
+    if len(places) < len(questions):
+        got = f"{len(places)} {noun}s for {len(questions)} questions"
+        raise ConfigError(f"{who} handed over {got}; expected one {noun} a question")
+
+
+def in_order(pairs: Iterable[tuple[int, T]]) -> list[T]:
+    """What came with its place, as it was asked for.
+
+    >>> in_order([(1, "b"), (0, "a")])
+    ['a', 'b']
+    """
+    return [one for _, one in sorted(pairs, key=itemgetter(0))]
 
 
 def _is_list(found: Any) -> bool:

@@ -60,8 +60,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, synced, then renamed.
+def write_atomic(path: Path, data: str | bytes, synced: bool = True) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed.
+
+    Args:
+        path: the file.
+        data: what it is to hold.
+        synced: wait for the disk, as for all but what can be made again.
 
     Raises:
         BackendError: the disk is full or cannot be written to.
@@ -74,7 +79,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if synced:
+                    os.fsync(file.fileno())
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -110,6 +111,7 @@ def _inside(container: type, inner: Check | None) -> Check | None:
     return check
 
 
+@functools.cache  # a type's keys never change, and hints are slow to resolve
 def _fields_of(kind: Any, whole: bool) -> Check | None:
     names = _names(kind)
     if names is None:

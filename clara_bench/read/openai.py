@@ -7,30 +7,20 @@ is counted here with the model's tokenizer, which must therefore be at hand; not
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clara_bench.components.checks import in_order
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.errors import BackendError, MissingDependency
+from clara_bench.errors import BackendError
 from clara_bench.read.models import find, load_tokenizer
 from clara_bench.read.prompts import fill, get_prompt
 from clara_bench.read.render import evidence_tokens, render
-from clara_bench.types import Question, Reading, Usage
-
-try:
-    import openai
-except ModuleNotFoundError as error:
-    raise MissingDependency("reader 'openai'", str(error.name), "openai") from error
-
-CONNECT_SECONDS = 5.0
-"""How long a server may take to accept a connection."""
-_FATAL = frozenset({401, 403, 404, 429, 502, 503, 504})
-"""HTTP statuses that every question would meet: wrong key, wrong model, quota spent, server gone."""
+from clara_bench.read.server import Failure, Reply, Server
+from clara_bench.types import FAILURES, Question, Reading, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +34,7 @@ class OpenAIReader:
     """Answers with a model behind an OpenAI-compatible server.
 
     The seconds of a reading are in the phase `request`, as a server does not tell reading from
-    writing: the time of the whole call, shared by how long each request took.
+    writing: those of its request, divided by how many requests may be under way at once.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -68,12 +58,14 @@ class OpenAIReader:
         concurrency: int = field(default=8, metadata=OPERATIONAL)
         """Requests under way at once."""
         timeout_seconds: float = field(default=60.0, metadata=OPERATIONAL)
-        """Longest wait for an answer, each try."""
+        """Longest wait for a whole answer, each try."""
         retries: int = field(default=5, metadata=OPERATIONAL)
         """Further tries, each after a longer pause, when the server is busy, fails or does not answer in time."""
+        give_up_after: int = field(default=5, metadata=OPERATIONAL)
+        """The run ends when so many questions fail from the first on, none before them answered."""
 
         def __post_init__(self) -> None:
-            for name in ("max_new_tokens", "max_prompt_tokens", "concurrency", "timeout_seconds"):
+            for name in ("max_new_tokens", "max_prompt_tokens", "concurrency", "timeout_seconds", "give_up_after"):
                 value = getattr(self, name)
                 if value is not None and value <= 0:
                     raise ValueError(f"{name} must be above 0, got {value}")
@@ -85,13 +77,9 @@ class OpenAIReader:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.prompt = get_prompt(options.prompt)
-        self._key = os.environ.get(options.api_key_env) or "none"
-        self._client = openai.OpenAI(
-            api_key=self._key,
-            base_url=options.base_url,
-            timeout=openai.Timeout(options.timeout_seconds, connect=min(CONNECT_SECONDS, options.timeout_seconds)),
-            max_retries=options.retries,
-        )
+        key = os.environ.get(options.api_key_env) or "none"
+        self._server = Server(options.base_url, key, options.concurrency, options.timeout_seconds, options.retries)
+        self._answers, self._failed = False, 0
 
     def describe(self) -> Mapping[str, Any]:
         """What the manifest records of the model in use; never the key."""
@@ -132,22 +120,32 @@ class OpenAIReader:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none.
 
         Raises:
-            BackendError: the server cannot be reached, refuses every request, or speaks another protocol.
+            BackendError: see `read_each`.
+        """
+        return in_order(self.read_each(questions, contexts))
+
+    def read_each(
+        self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, Reading]]:
+        """As `read`, each reading with its question's place, as the server answers.
+
+        Failures are held back until the server has answered any question.
+
+        Raises:
+            BackendError: it has answered none of the first questions.
         """
         requests = [self._request(*pair) for pair in zip(questions, contexts, strict=True)]
-        start = time.perf_counter()
-        with ThreadPoolExecutor(self.options.concurrency) as pool:
-            asked = [pool.submit(_timed, self._ask, request) for request in requests]
-            try:
-                readings = [future.result() for future in asked]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        share = (time.perf_counter() - start) / max(sum(seconds for _, seconds in readings), 1e-9)
-        return [
-            replace(reading, usage=replace(reading.usage, seconds={"request": seconds * share}))
-            for reading, seconds in readings
-        ]
+        held: dict[int, Reading] = {}
+        for place, reading in self._readings(requests):
+            held[place] = reading
+            self._answers = self._answers or reading.status not in FAILURES
+            if self._answers:
+                yield from held.items()
+                held.clear()
+            elif all(place in held for place in range(self.options.give_up_after - self._failed)):
+                raise self._gives_up(held[min(held)])
+        self._failed += len(held)
+        yield from held.items()
 
     def _request(self, question: Question, texts: Sequence[str]) -> _Request:
         if not any(text.strip() for text in texts):
@@ -156,62 +154,33 @@ class OpenAIReader:
         message = fill(self.prompt, question.text, rendered.context)
         return _Request(message, Usage(rendered.context_positions, rendered.context_text_tokens))
 
-    def _ask(self, request: _Request) -> Reading:
-        try:
-            completion = self._client.chat.completions.create(
-                model=self.options.model,
-                messages=[{"role": "user", "content": request.message}],
-                temperature=0,
-                max_tokens=self.options.max_new_tokens,
-            )
-        except openai.APIConnectionError as error:
-            return self._unanswered(request, error)
-        except openai.APIStatusError as error:
-            reason = f"HTTP {error.status_code}: {self._clean(error)}"
-            if error.status_code in _FATAL:
-                raise BackendError(
-                    f"{self.options.base_url} refuses requests for '{self.options.model}': {reason}. "
-                    f"Check the model's name and the key in ${self.options.api_key_env}"
-                ) from error
-            return Reading("", request.usage, "error", reason)
-        except (openai.APIError, ValueError) as error:
-            raise self._not_compatible(self._clean(error)) from error
-        return self._answered(request, completion)
+    def _readings(self, requests: Sequence[_Request]) -> Iterator[tuple[int, Reading]]:
+        body = {"model": self.options.model, "temperature": 0, "max_tokens": self.options.max_new_tokens}
+        side_by_side = max(1, min(self.options.concurrency, len(requests)))
+        for reply in self._server.ask([request.message for request in requests], body):
+            reading = self._reading(requests[reply.place], reply)
+            seconds = {"request": reply.seconds / side_by_side}
+            yield reply.place, replace(reading, usage=replace(reading.usage, seconds=seconds))
 
-    def _unanswered(self, request: _Request, error: openai.APIConnectionError) -> Reading:
-        cause = error.__cause__ or error
-        # A server that accepts no connection in time is not there; one that takes long to answer is slow.
-        if isinstance(error, openai.APITimeoutError) and type(cause).__name__ != "ConnectTimeout":
-            waited = f"no answer within {self.options.timeout_seconds:g} seconds, {self.options.retries + 1} tries"
-            return Reading("", request.usage, "timeout", waited)
-        raise BackendError(
-            f"cannot reach {self.options.base_url}: {self._clean(cause)}. Start the server or set base_url"
-        ) from error
+    def _reading(self, request: _Request, reply: Reply) -> Reading:
+        said = reply.said
+        if isinstance(said, Failure):
+            return Reading("", request.usage, said.status, said.reason)
+        read = request.usage.context_positions
+        if said.prompt_tokens is not None:  # a server that read less than the evidence has cut it
+            read = min(read, said.prompt_tokens)
+        usage = replace(
+            request.usage,
+            context_positions=read,
+            prompt_tokens=said.prompt_tokens or 0,
+            generated_tokens=said.generated_tokens or 0,
+        )
+        cut = said.cut or usage.context_positions < usage.context_text_tokens
+        return Reading(said.text, usage, "truncated" if cut else "ok" if said.text else "empty")
 
-    def _answered(self, request: _Request, completion: Any) -> Reading:
-        try:
-            text = (completion.choices[0].message.content or "").strip()
-            prompt_tokens, generated = int(completion.usage.prompt_tokens), int(completion.usage.completion_tokens)
-        except (AttributeError, IndexError, TypeError, ValueError) as error:  # the client checks no reply itself
-            raise self._not_compatible("its reply lacks choices or token usage") from error
-        usage = replace(request.usage, prompt_tokens=prompt_tokens, generated_tokens=generated)
-        if usage.prompt_tokens < usage.context_positions:
-            raise BackendError(
-                f"{self.options.base_url} read {usage.prompt_tokens} tokens of a prompt whose evidence alone has "
-                f"{usage.context_positions}: it cuts prompts (set max_prompt_tokens) or its tokenizer is another"
-            )
-        cut = usage.context_positions < usage.context_text_tokens
-        return Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
-
-    def _not_compatible(self, reason: str) -> BackendError:
-        return BackendError(f"{self.options.base_url} is no OpenAI-compatible server: {reason}. Check base_url")
-
-    def _clean(self, error: BaseException) -> str:
-        """The error in one line, without the key."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        return text[:300] if self._key == "none" else text.replace(self._key, "***")[:300]
-
-
-def _timed(ask: Callable[[_Request], Reading], request: _Request) -> tuple[Reading, float]:
-    start = time.perf_counter()
-    return ask(request), time.perf_counter() - start
+    def _gives_up(self, first: Reading) -> BackendError:
+        return BackendError(
+            f"{self.options.base_url} has answered none of the first {self.options.give_up_after} questions: "
+            f"{first.error}. Check that the server runs, base_url, the model's name '{self.options.model}' and the key "
+            f"in ${self.options.api_key_env}"
+        )

@@ -64,13 +64,21 @@ class Run:
             DataError: see `read_records`; also an answer to a question that was not asked.
             ConfigError: an answer contradicts itself or what its question was offered.
         """
-        file, found = self.path / "records.jsonl", read_records(self.path)
-        asked = {example.question.id: example.question for example in self.examples}
+        return self.answered()[1]
+
+    def answered(self) -> tuple[list[Example], list[Record]]:
+        """The questions and the answers so far, each read once.
+
+        Raises:
+            DataError, ConfigError: see `examples` and `records`.
+        """
+        file, examples, found = self.path / "records.jsonl", self.examples, read_records(self.path)
+        asked = {example.question.id: example.question for example in examples}
         for record in found:
             if record.id not in asked:
                 raise DataError(f"{file}: an answer to question '{record.id}', which was not asked. Take the line out")
             check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
-        return found
+        return examples, found
 
 
 def open_run(path: Path) -> Run:
@@ -89,10 +97,10 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
 
     Args:
         root: the folder.
-        left_out: told of each run that cannot be read, which is then left out; None to raise.
+        left_out: told of each run whose manifest cannot be read, which is then left out; None to raise.
 
     Raises:
-        DataError: the folder is not there or holds no run, or a run cannot be read.
+        DataError: the folder is not there or holds no run, or a manifest cannot be read.
     """
     if not root.exists():
         raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
@@ -105,19 +113,14 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
             f"{len(others)} folders with a manifest.json and no questions are no runs, such as {min(others)}: left out"
         )
         warnings.warn(said, stacklevel=2)
-    if left_out is None:
-        return [open_run(file.parent) for file in files]
     readable = []
     for file in files:
         try:
-            run = open_run(file.parent)
-            run.records()
+            readable.append(open_run(file.parent))
         except BenchError as error:
+            if left_out is None:
+                raise
             left_out(error)
-        else:
-            readable.append(run)
-    if not readable:
-        raise DataError(f"{root}: none of its {len(files)} runs can be read")
     return readable
 
 

@@ -7,17 +7,17 @@ with failures are marked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from clara_bench import metrics
+from clara_bench.errors import BenchError, UnknownName
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run
 from clara_bench.reporting import captions
-from clara_bench.reporting.captions import Offered
-from clara_bench.reporting.scoring import num_failed, score_run
+from clara_bench.reporting.scored import Scored, Scorer
 from clara_bench.types import SETTINGS
 
 COLUMNS = (
@@ -97,25 +97,55 @@ def key_of(run: Run) -> Key:
     return Key(task["name"], task["version"], run.manifest["questions"]["hash"])
 
 
-def boards(runs: Iterable[Run], names: Sequence[str] = (), seed: int = 0) -> list[Board]:
-    """Group runs into tables; every score is computed from the records anew.
+class _Found(NamedTuple):
+    """A run and what it scored."""
+
+    run: Run
+    scored: Scored
+
+
+def boards(
+    runs: Iterable[Run],
+    names: Sequence[str] = (),
+    seed: int = 0,
+    scorer: Scorer | None = None,
+    left_out: Callable[[BenchError], None] | None = None,
+) -> list[Board]:
+    """Group runs into tables.
+
+    Args:
+        runs: run directories.
+        names: metrics, beside the main one of each task; () for `COLUMNS`.
+        seed: seed of the intervals.
+        scorer: what scores a run; by default from its records, anew.
+        left_out: told of each run whose files cannot be read, which is then left out; None to raise.
 
     Raises:
-        DataError, UnknownName: see `scoring.score_run`.
+        BenchError: see `scoring.score_run`.
     """
-    groups: dict[Key, list[Run]] = {}
+    score = scorer or Scorer()
+    groups: dict[Key, list[_Found]] = {}
     for run in runs:
-        groups.setdefault(key_of(run), []).append(run)
-    return [_board(key, group, names or COLUMNS, seed) for key, group in sorted(groups.items())]
+        try:
+            scored = score(run, [*dict.fromkeys([*(names or COLUMNS), run.manifest["task"]["main_metric"]])], seed)
+        except UnknownName:  # of a metric, which is no fault of the run
+            raise
+        except BenchError as error:
+            if left_out is None:
+                raise
+            left_out(error)
+        else:
+            groups.setdefault(key_of(run), []).append(_Found(run, scored))
+    return [_board(key, group) for key, group in sorted(groups.items())]
 
 
-def _board(key: Key, runs: Sequence[Run], names: Sequence[str], seed: int) -> Board:
-    first = runs[0].manifest
+def _board(key: Key, found: Sequence[_Found]) -> Board:
+    first = found[0].run.manifest
     main = first["task"]["main_metric"]
-    sections: dict[tuple[int, str], list[Run]] = {}
-    for run in runs:
-        rank = SETTINGS.index(run.manifest["setting"])
-        sections.setdefault((rank, run.manifest["candidates"]["hash"]), []).append(run)
+    sections: dict[tuple[int, str], list[_Found]] = {}
+    for one in found:
+        rank = SETTINGS.index(one.run.manifest["setting"])
+        sections.setdefault((rank, one.run.manifest["candidates"]["hash"]), []).append(one)
     return Board(
         task=key.task,
         version=key.version,
@@ -123,20 +153,20 @@ def _board(key: Key, runs: Sequence[Run], names: Sequence[str], seed: int) -> Bo
         questions=first["questions"]["count"],
         questions_hash=key.questions_hash,
         main_metric=main,
-        sections=_told_apart([_section(group, names, main, seed) for _, group in sorted(sections.items())]),
+        sections=_told_apart([_section(group, main) for _, group in sorted(sections.items())]),
         origin=captions.source(first["data"]["provenance"]),
     )
 
 
-def _section(runs: Sequence[Run], names: Sequence[str], main: str, seed: int) -> Section:
-    manifests = [run.manifest for run in runs]
-    told = captions.differences(runs)
-    rows = [_row(run, [*dict.fromkeys([*names, main])], seed, said) for run, said in zip(runs, told, strict=True)]
+def _section(found: Sequence[_Found], main: str) -> Section:
+    manifests = [one.run.manifest for one in found]
+    told = captions.differences([one.run for one in found])
+    rows = [_row(*one, said) for one, said in zip(found, told, strict=True)]
     return Section(
         setting=manifests[0]["setting"],
         candidates_hash=manifests[0]["candidates"]["hash"],
         rows=tuple(ranked(rows, metrics.get(main))),
-        passages=captions.passages(manifests, _offered(runs[0])),
+        passages=captions.passages(manifests, found[0].scored.offered),
     )
 
 
@@ -150,11 +180,6 @@ def _told_apart(sections: Sequence[Section]) -> tuple[Section, ...]:
         again = f"{section.passages} (set {number} of candidates: rank it by itself)"
         told.append(section if number == 1 else replace(section, passages=again))
     return tuple(told)
-
-
-def _offered(run: Run) -> Offered | None:
-    counts = [len(e.question.candidates) for e in run.examples if e.question.candidates is not None]
-    return (min(counts), max(counts)) if counts else None
 
 
 def ranked(rows: Iterable[Row], metric: Metric) -> list[Row]:
@@ -192,13 +217,12 @@ def tied(row: Row, top: Row, metric: Metric) -> bool:
     return one.ci95[0] <= other.ci95[1] and other.ci95[0] <= one.ci95[1]
 
 
-def _row(run: Run, names: Sequence[str], seed: int, difference: str) -> Row:
-    scores = score_run(run, names, seed)
+def _row(run: Run, scored: Scored, difference: str) -> Row:
     return Row(
         label=run.manifest["system"]["label"],
         questions=run.manifest["questions"]["count"],
-        failed=num_failed(scores.statuses),
-        metrics=scores.metrics,
+        failed=scored.failed,
+        metrics=scored.metrics,
         traits=run.manifest["traits"],
         path=str(run.path),
         index_bytes=_index_bytes(run.manifest["sessions"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -17,6 +17,7 @@ from clara_bench.metrics.statistics import Summary, summarise
 from clara_bench.records.manifest import json_bytes
 from clara_bench.records.results import Run
 from clara_bench.tasks import definitions
+from clara_bench.tasks.definitions import Task
 from clara_bench.text import contains_answer
 from clara_bench.types import FAILURES, Answer, Example, Gold, Passage, Record
 
@@ -35,6 +36,11 @@ class Scores:
     seed: int
 
 
+def installed(name: str) -> Task | None:
+    """The task of that name, if one is installed."""
+    return definitions.load(name) if name in definitions.names() else None
+
+
 def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
     """Score a run from its own files.
 
@@ -47,33 +53,28 @@ def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
         DataError: a file does not hold what it should.
         UnknownName: no such metric.
     """
-    manifest = run.manifest
-    task = manifest["task"]
-    _refuse_other_scorer(run)
+    task = run.manifest["task"]
+    refuse_other_scorer(run)
+    examples, records = run.answered()
     return score(
-        run.examples,
-        run.records(),
-        names or task["metrics"],
-        scorer=task["answer_scorer"],
-        setting=manifest["setting"],
-        seed=seed,
+        examples, records, names or task["metrics"], task["answer_scorer"], setting=run.manifest["setting"], seed=seed
     )
 
 
-def _refuse_other_scorer(run: Run) -> None:
+def refuse_other_scorer(run: Run, find_task: Callable[[str], Task | None] = installed) -> None:
     """A task that is installed has one scorer in each version, whatever a manifest says.
 
     Raises:
         DataError: the manifest says another.
     """
     task = run.manifest["task"]
-    if run.manifest["request"]["task"] != task["name"] or task["name"] not in definitions.names():
+    if run.manifest["request"]["task"] != task["name"]:
         return
-    installed = definitions.load(task["name"])
-    if installed.version == task["version"] and installed.answer_scorer != task["answer_scorer"]:
+    known = find_task(task["name"])
+    if known and known.version == task["version"] and known.answer_scorer != task["answer_scorer"]:
         raise DataError(
             f"{run.path / 'manifest.json'}: task.answer_scorer is '{task['answer_scorer']}', that of version "
-            f"{installed.version} of {task['name']} is '{installed.answer_scorer}'. Put the file back as it was"
+            f"{known.version} of {task['name']} is '{known.answer_scorer}'. Put the file back as it was"
         )
 
 
@@ -92,6 +93,7 @@ def score(
     setting: str,
     seed: int = 0,
     without: frozenset[Part] = frozenset(),
+    by_kind: bool = True,
 ) -> Scores:
     """Score records against the golds of the questions asked; the golds are the denominator.
 
@@ -105,7 +107,7 @@ def score(
     chosen = applicable([metrics.get(name, scorer) for name in names], setting, records, without)
     golds = [example.gold for example in examples]
     found = [answered.get(example.question.id) for example in examples]
-    kinds = sorted({gold.kind for gold in golds if gold.kind})
+    kinds = sorted({gold.kind for gold in golds if gold.kind}) if by_kind else []
     return Scores(
         metrics=summarise(chosen, golds, found, seed, contrasts=contrasts(examples)),
         by_kind={kind: _of_kind(kind, chosen, examples, found, seed) for kind in kinds} if len(kinds) > 1 else {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,19 +27,45 @@ NOT_JSON = (
 
 
 def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:
-    """The system's answers; when the batch fails, each question is asked alone and fails alone.
+    """The system's answers in the order asked; see `answers`."""
+    return checks.in_order(pair for pairs in answers(system, questions) for pair in pairs)
+
+
+def answers(system: System, questions: Sequence[Question]) -> Iterator[list[tuple[int, Answer]]]:
+    """The system's answers as they come, each with the place of its question: one by one or, by most systems, all.
+
+    When the system fails, each question without an answer is asked alone and fails alone.
 
     Raises:
         BenchError: from the system, or because it returned something other than one Answer a question.
     """
-    try:
-        return _checked(system.answer(questions), questions)
-    except (BenchError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # sys.exit included; recorded below, never dropped
-        if len(questions) == 1:
-            return [Answer("", status=_failure(error), error=reason(error))]
-        return [answer for question in questions for answer in answer_batch(system, [question])]
+    waiting, handed = dict(enumerate(questions)), _handed(system, questions)
+    while waiting:
+        try:
+            pairs = next(handed)
+        except (BenchError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # sys.exit included; recorded below, never dropped
+            failure = error
+            break
+        for place, _ in pairs:
+            del waiting[place]
+        yield pairs
+    if len(questions) == 1 and waiting:
+        yield [(0, Answer("", status=_failure(failure), error=reason(failure)))]
+        return
+    for place, question in waiting.items():
+        for [(_, answer)] in answers(system, [question]):
+            yield [(place, answer)]
+
+
+def _handed(system: System, questions: Sequence[Question]) -> Iterator[list[tuple[int, Answer]]]:
+    one_by_one = getattr(system, "answer_each", None)
+    if one_by_one is None:
+        yield list(enumerate(_checked(system.answer(questions), questions)))
+        return
+    for place, answer in checks.each(one_by_one(questions), questions, "Answer", "the system"):
+        yield [(place, _checked_one(answer, questions[place]))]
 
 
 def _failure(error: BaseException) -> Status:

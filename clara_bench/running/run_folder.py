@@ -13,7 +13,7 @@ from clara_bench.records.manifest import read_manifest, write_manifest
 from clara_bench.running.run_config import Request
 from clara_bench.tasks.candidates import Frozen, select
 from clara_bench.tasks.sources import TaskData
-from clara_bench.types import FAILURES, Example
+from clara_bench.types import ASKED_AGAIN, FAILURES, Example
 
 
 class RunFolder:
@@ -61,9 +61,9 @@ class RunFolder:
                 )
 
     def missing(self, examples: Sequence[Example], retry_failed: bool) -> list[Example]:
-        """Those without an answer, or with `retry_failed` without one that did not fail."""
-        records = results.read_records(self.path)
-        done = {record.id for record in records if not (retry_failed and record.answer.status in FAILURES)}
+        """Those without an answer, those that failed on the way to a model, and with `retry_failed` all that failed."""
+        again = FAILURES if retry_failed else ASKED_AGAIN
+        done = {record.id for record in results.read_records(self.path) if record.answer.status not in again}
         return [example for example in examples if example.question.id not in done]
 
     def write(self, frozen: Frozen, manifest: Mapping[str, Any]) -> None:

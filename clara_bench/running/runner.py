@@ -2,8 +2,8 @@
 
 A run's directory is named by everything that could change an answer, so starting the same run
 again continues it, a larger --limit adds questions to it, and starting another never mixes with
-it. Questions go to the system in fixed batches; each batch is written and synced before the next
-begins.
+it. Questions go to the system in fixed batches; what a system hands over, a batch or an answer, is
+written and synced at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clara_bench.records.manifest import Manifest
 from clara_bench.records.results import Run
 from clara_bench.reporting import scoring
 from clara_bench.running import run_identity
-from clara_bench.running.answering import answer_batch, as_recorded
+from clara_bench.running.answering import answers, as_recorded
 from clara_bench.running.provenance import provenance
 from clara_bench.running.run_config import Request, label_of
 from clara_bench.running.run_folder import RunFolder
@@ -55,8 +55,8 @@ def run(
         request: what to run.
         data: the task's data, loaded from `request.source`.
         out: folder for runs; the run goes to <out>/<task>/<label>/<setting>-<identity>.
-        progress: told after each batch.
-        retry_failed: ask again the questions that failed before.
+        progress: told whenever answers are kept.
+        retry_failed: ask again all questions that failed before, and not only those that failed on the way.
         expected: a manifest to repeat; the run is refused when the data differ from it.
 
     Returns:
@@ -140,13 +140,15 @@ class _Asking:
             if not examples:
                 continue
             begun = time.perf_counter()
-            answers = answer_batch(self.system, [example.question for example in examples])
-            took = time.perf_counter() - begun
-            share = took / len(examples)
-            log.append([_record(e, a, self.frozen.corpus, share) for e, a in zip(examples, answers, strict=True)])
-            seconds += took
-            done += len(examples)
-            progress(done, total)
+            for pairs in answers(self.system, [example.question for example in examples]):
+                took = time.perf_counter() - begun
+                log.append(
+                    [_record(examples[place], answer, self.frozen.corpus, took / len(pairs)) for place, answer in pairs]
+                )
+                seconds += took
+                done += len(pairs)
+                progress(done, total)
+                begun = time.perf_counter()
         return seconds
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clara_bench.components import checks
 from clara_bench.components.registry import Component, create
 from clara_bench.systems.describe import reading
-from clara_bench.types import Answer, IndexStats, Passage, Question, Reader, Traits
+from clara_bench.types import Answer, AnswerEach, IndexStats, Passage, Question, Reader, Traits
 
 
 class ClosedBook:
@@ -36,6 +36,14 @@ class ClosedBook:
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
         """One answer a question, from the question alone."""
+        return checks.in_order(self._answer_each(questions))
+
+    @property
+    def answer_each(self) -> AnswerEach | None:
+        """Answers as they are ready, where the reader hands them over so."""
+        return self._answer_each if hasattr(self.reader, "read_each") else None
+
+    def _answer_each(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         who = f"reader '{self.options.reader.name}'"
-        readings = checks.readings(self.reader.read(questions, [()] * len(questions)), questions, who)
-        return [Answer(r.text, usage=r.usage, status=r.status, error=r.error) for r in readings]
+        for place, read in checks.readings_each(self.reader, questions, [()] * len(questions), who):
+            yield place, Answer(read.text, usage=read.usage, status=read.status, error=read.error)

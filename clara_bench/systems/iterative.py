@@ -10,12 +10,14 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from clara_bench.components import checks
 from clara_bench.components.registry import Component, create
 from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import reading
 from clara_bench.types import (
+    FAILURES,
     Answer,
     IndexStats,
     Passage,
@@ -77,14 +79,16 @@ class Iterative:
         """All rounds for all questions together; a round's seconds are shared among them.
 
         The tokens that the steps cost are in `prompt_tokens` and `generated_tokens`, and their seconds in `prefill`
-        and `decode`; `context_positions` are those of the last reading alone.
+        and `decode`; `context_positions` are those of the last reading alone. Where a step failed, so does the answer.
         """
         first, seconds = self._retrieve(questions, max(self.options.k, self.options.depth))
-        shares, spent = _shares(self.options.k, self.options.rounds), [Usage() for _ in questions]
+        shares = _shares(self.options.k, self.options.rounds)
+        thoughts: list[list[Reading]] = [[] for _ in questions]
         found = [list(ranking[: shares[0]]) for ranking in first]
         for share in shares[1:]:
             steps = self._read(self.thinker, self.options.thinker, questions, found)
-            spent = [_added(before, step.usage) for before, step in zip(spent, steps, strict=True)]
+            for before, step in zip(thoughts, steps, strict=True):
+                before.append(step)
             more, took = self._retrieve(list(map(_asked_next, questions, steps)), self.options.k)
             seconds += took
             for kept, ranking in zip(found, more, strict=True):
@@ -95,8 +99,8 @@ class Iterative:
         ]
         read = self._read(self.reader, self.options.reader, questions, found)
         return [
-            _answer(last, _ranked(kept, ranking, self.options.depth), usage, seconds / len(questions))
-            for last, kept, ranking, usage in zip(read, found, first, spent, strict=True)
+            _answer(last, steps, _ranked(kept, ranking, self.options.depth), seconds / len(questions))
+            for last, steps, kept, ranking in zip(read, thoughts, found, first, strict=True)
         ]
 
     def _retrieve(self, questions: Sequence[Question], k: int) -> tuple[list[tuple[Ranked, ...]], float]:
@@ -113,15 +117,16 @@ class Iterative:
         return [tuple(passage_text(self._corpus[ranked.passage_id]) for ranked in kept) for kept in found]
 
 
-def _answer(last: Reading, ranking: tuple[Ranked, ...], spent: Usage, retrieving: float) -> Answer:
-    total = _added(spent, last.usage)
+def _answer(last: Reading, steps: Sequence[Reading], ranking: tuple[Ranked, ...], retrieving: float) -> Answer:
+    total = reduce(_added, (step.usage for step in [*steps, last]))
+    failed = next((step for step in steps if step.status in FAILURES), last)
     usage = replace(
         total,
         context_positions=last.usage.context_positions,
         context_text_tokens=last.usage.context_text_tokens,
         seconds={**total.seconds, "retrieve": retrieving},
     )
-    return Answer(last.text, ranking, usage, last.status, last.error)
+    return Answer(last.text if failed is last else "", ranking, usage, failed.status, failed.error)
 
 
 def _shares(k: int, rounds: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clara_bench.components import checks
@@ -12,6 +12,7 @@ from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import reading
 from clara_bench.types import (
     Answer,
+    AnswerEach,
     Compressor,
     IndexStats,
     Passage,
@@ -79,20 +80,24 @@ class Rag:
 
         A question for which nothing is found is read alone, as `closed-book` reads it.
         """
+        return checks.in_order(self._answer_each(questions))
+
+    @property
+    def answer_each(self) -> AnswerEach | None:
+        """Answers as they are ready, where the reader hands them over so."""
+        return self._answer_each if hasattr(self.reader, "read_each") else None
+
+    def _answer_each(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         start = time.perf_counter()
         rankings = self._rankings(questions)
         retrieve_seconds = (time.perf_counter() - start) / len(questions)
         chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
         contexts, compress_seconds = self._contexts(questions, chosen)
         who = f"reader '{self.options.reader.name}'"
-        readings = checks.readings(self.reader.read(questions, contexts), questions, who)
         originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(questions, chosen, who)
-        return [
-            _answer(reading, ranking, {"retrieve": retrieve_seconds, "compress": compressing}, original)
-            for reading, ranking, compressing, original in zip(
-                readings, rankings, compress_seconds, originals, strict=True
-            )
-        ]
+        for place, read in checks.readings_each(self.reader, questions, contexts, who):
+            seconds = {"retrieve": retrieve_seconds, "compress": compress_seconds[place]}
+            yield place, _answer(read, rankings[place], seconds, originals[place])
 
     def _rankings(self, questions: Sequence[Question]) -> list[tuple[Ranked, ...]]:
         depth, who = max(self.options.k, self.options.depth), f"retriever '{self.options.retriever.name}'"

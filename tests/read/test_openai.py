@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -54,13 +56,25 @@ def _server(reply: Callable[[Any], Reply], requests: list[Any] | None = None) ->
             if requests is not None:
                 requests.append({"body": body, "key": self.headers["Authorization"], "path": self.path})
             status, content = reply(body)
+            if status <= 0:
+                return self._misbehave(drip=status < 0)
             data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if isinstance(content, str) else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Retry-After-Ms", "1")
+            if status == 307:
+                self.send_header("Location", str(content))
             self.end_headers()
-            self.wfile.write(data)
+            with contextlib.suppress(OSError):  # nobody waits for it any more
+                self.wfile.write(data)
+
+        def _misbehave(self, drip: bool) -> None:
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n" * drip)
+                while drip:
+                    self.wfile.write(b"X")
+                    time.sleep(0.05)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -139,7 +153,8 @@ def test_the_request_is_greedy_bounded_and_carries_key_and_prompt(
 
 def test_the_key_is_in_no_description_and_no_message(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "secret-key")
-    with _server(lambda body: (400, {"error": {"message": "bad key secret-key"}})) as url:
+    refusal = 400, {"error": {"message": "bad key secret-key"}}
+    with _server(lambda body: _completion(body) if _number(body) else refusal) as url:
         readings = _read(url, tiny_folder, api_key_env="MY_KEY")
         described = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder), "MY_KEY")).describe()
     assert readings[0].status == "error" and "secret" not in str(readings) and "secret" not in str(described)
@@ -156,11 +171,9 @@ def test_evidence_beyond_the_limit_is_cut_and_said_to_be(tiny_folder: Path) -> N
 
 
 def test_a_server_that_cuts_prompts_unasked_is_found_out(tiny_folder: Path) -> None:
-    with (
-        _server(lambda body: _completion(body, "x", prompt_tokens=5)) as url,
-        pytest.raises(BackendError, match="it cuts"),
-    ):
-        _read(url, tiny_folder)
+    with _server(lambda body: _completion(body, "x", prompt_tokens=5)) as url:
+        reading = _read(url, tiny_folder)[0]
+    assert reading.status == "truncated" and reading.usage.context_positions == 5 < reading.usage.context_text_tokens
 
 
 def test_a_busy_server_is_tried_again(tiny_folder: Path) -> None:
@@ -202,26 +215,101 @@ def test_a_question_that_takes_too_long_times_out_alone(tiny_folder: Path) -> No
     assert "2 seconds" in str(readings[3].error) and readings[3].text == ""
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
-def test_what_would_befall_every_question_ends_the_run(tiny_folder: Path, status: int) -> None:
+def _number(body: Any) -> int:
+    return int(body["messages"][0]["content"].split("What is ")[1].split("?")[0])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 503])
+def test_a_server_that_answers_none_of_the_first_questions_ends_the_run(tiny_folder: Path, status: int) -> None:
+    requests: list[Any] = []
+    refused = f"none of the first 5 questions: HTTP {status}: .*the model's name 'm' and the key in .OPENAI_API_KEY"
     with (
-        _server(lambda body: (status, {"error": {"message": "no"}})) as url,
-        pytest.raises(BackendError, match=f"refuses requests for 'm': HTTP {status}: .*OPENAI_API_KEY"),
+        _server(lambda body: (status, {"error": {"message": "no"}}), requests) as url,
+        pytest.raises(BackendError, match=refused),
     ):
-        _read(url, tiny_folder)
+        _read(url, tiny_folder, concurrency=1)
+    assert len(requests) in {5, 6}  # the next one may be on its way
 
 
-@pytest.mark.parametrize("content", ["<html>hello</html>", {}, {"choices": []}, [], {"choices": "x", "usage": {}}])
-def test_a_server_that_speaks_something_else_is_said_to(tiny_folder: Path, content: Any) -> None:
-    with _server(lambda body: (200, content)) as url, pytest.raises(BackendError, match="no OpenAI-compatible server"):
-        _read(url, tiny_folder)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<html>hello</html>", "its reply is no chat completion: not JSON"),
+        ([], "its reply is no chat completion: expected object, got array"),
+        ({"error": {"message": "no such model"}}, "its reply has no choices: .*no such model"),
+        ({"choices": []}, "its reply has no choices"),
+        ({"choices": "x", "usage": {}}, r"expected array \| null"),
+        ({"choices": [{"message": {"content": 5}}]}, "content"),
+        ({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -1, "completion_tokens": 1}}, ">= 0"),
+    ],
+)
+def test_a_reply_that_is_none_fails_its_question_with_what_it_is(tiny_folder: Path, content: Any, said: str) -> None:
+    with _server(lambda body: (200, content) if _number(body) in {1, 5} else _completion(body, "fine")) as url:
+        readings = _read(url, tiny_folder)
+    assert [i for i, reading in enumerate(readings) if reading.status == "transport"] == [1, 5]
+    assert re.search(said, readings[1].error or "") and {r.text for r in readings} == {"", "fine"}
+
+
+def test_a_server_that_hangs_up_on_some_questions_fails_those_alone(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        return (0, "") if _number(body) == 3 else _completion(body, "fine")
+
+    with _server(reply) as url:
+        readings = _read(url, tiny_folder)
+    assert [i for i, reading in enumerate(readings) if reading.status == "transport"] == [3]
+    assert "isconnected" in str(readings[3].error)
+
+
+def test_a_slow_first_answer_is_waited_for_though_later_questions_fail(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        if _number(body):
+            return 400, {"error": {"message": "no"}}
+        time.sleep(0.5)
+        return _completion(body, "fine")
+
+    with _server(reply) as url:
+        assert [reading.status for reading in _read(url, tiny_folder)] == ["ok", *["error"] * 11]
+
+
+def test_a_server_that_drips_bytes_is_cut_off_in_time(tiny_folder: Path) -> None:
+    start = time.perf_counter()
+    with (
+        _server(lambda body: (-1, "")) as url,
+        pytest.raises(BackendError, match=r"no whole answer within 0\.5 seconds"),
+    ):
+        _read(url, tiny_folder, timeout_seconds=0.5)
+    assert time.perf_counter() - start < 20
+
+
+def test_what_a_server_answers_is_handed_over_before_the_rest_is_there(tiny_folder: Path) -> None:
+    held = threading.Event()
+
+    def reply(body: Any) -> Reply:
+        if _number(body) == 3:
+            held.wait(60)
+        return _completion(body, "fine")
+
+    with _server(reply) as url:
+        reader = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder), retries=0))
+        readings = reader.read_each(QUESTIONS, [()] * 12)
+        early = [next(readings)[0] for _ in range(11)]
+        held.set()
+        assert 3 not in early and [place for place, _ in readings] == [3]
+
+
+def test_no_redirection_is_followed_with_a_key(tiny_folder: Path) -> None:
+    with (
+        _server(lambda body: (307, "http://127.0.0.1:1/elsewhere")) as url,
+        pytest.raises(BackendError, match=r"HTTP 307: it redirects to http://127.0.0.1:1/elsewhere, which is not"),
+    ):
+        _read(url, tiny_folder, concurrency=1)
 
 
 def test_a_server_that_is_not_there_ends_the_run_at_once(tiny_folder: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        with pytest.raises(BackendError, match=r"cannot reach http://127.*Start the server or set base_url"):
+        with pytest.raises(BackendError, match=r"no answer from http://127.*Check that the server runs, base_url"):
             _read(url, tiny_folder)
 
 

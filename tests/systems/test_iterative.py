@@ -37,6 +37,11 @@ class Thinker(Quoter):
         return [Reading(text, Usage(5, 5, 8, 3, {"prefill": 0.5})) for text in texts]
 
 
+class Lost(Quoter):
+    def read(self, questions, contexts):
+        return [Reading("", Usage(), "transport", "the server is gone") for _ in questions]
+
+
 class Silent(Quoter):
     def read(self, questions, contexts):
         return [Reading("", Usage()) for _ in questions]
@@ -127,3 +132,8 @@ def test_the_thinkers_own_options_are_in_the_record_of_a_run(parts: str) -> None
 def test_rounds_that_cannot_be_made_are_refused(parts: str, options: dict[str, str], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         iterative(parts, **options)
+
+
+def test_a_step_that_failed_fails_the_question(parts: str) -> None:
+    [answer] = iterative(parts, thinker="Lost").answer([ASKED])
+    assert (answer.text, answer.status, answer.error) == ("", "transport", "the server is gone")

@@ -1,0 +1,110 @@
+"""Scores computed once: kept by the content of a run's files, the metrics asked for, and the code that scores.
+
+    <cache>/scores/<code>/<key>.json
+
+Nothing but the cache is written; whoever deletes it waits once more.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from clara_bench.errors import BackendError, BenchError
+from clara_bench.io.cache import cache_dir, digest, write_atomic
+from clara_bench.io.parsing import read_json
+from clara_bench.metrics.statistics import Summary
+from clara_bench.records.results import Run, content
+from clara_bench.reporting.captions import Offered
+from clara_bench.reporting.scoring import installed, num_failed, refuse_other_scorer, score
+
+OLD_SECONDS = 30 * 24 * 3600
+"""After this long without use, what other code has scored is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a leaderboard needs to know of a run."""
+
+    metrics: Mapping[str, Summary]
+    failed: int
+    offered: Offered | None
+    """Fewest and most passages that a question could use; None where all could be searched."""
+
+
+class Scorer:
+    """Scores runs from their files, anew."""
+
+    def __init__(self) -> None:
+        self._task = functools.cache(installed)
+
+    def __call__(self, run: Run, names: Sequence[str], seed: int) -> Scored:
+        """The run's scores.
+
+        Raises:
+            BenchError: see `scoring.score_run`.
+        """
+        refuse_other_scorer(run, self._task)
+        examples, records = run.answered()
+        manifest = run.manifest
+        found = score(
+            examples, records, names, manifest["task"]["answer_scorer"], manifest["setting"], seed, by_kind=False
+        )
+        counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
+        return Scored(found.metrics, num_failed(found.statuses), (min(counts), max(counts)) if counts else None)
+
+
+class CachedScorer(Scorer):
+    """Scores runs once for each content of their files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        code = code_digest()
+        self._code, self._folder, self._told = code, cache_dir("scores", code), False
+        _forget_old(self._folder)
+
+    def __call__(self, run: Run, names: Sequence[str], seed: int) -> Scored:
+        """See `Scorer`."""
+        file = self._folder / f"{self._key(run, names, seed)}.json"
+        if file.is_file():
+            try:
+                return read_json(file, Scored)
+            except BenchError:  # cut short or edited: made again
+                pass
+        scored = super().__call__(run, names, seed)
+        try:
+            write_atomic(file, msgspec.json.encode(scored), synced=False)
+        except BackendError as error:
+            if not self._told:
+                warnings.warn(f"scores are not kept: {error}", stacklevel=2)
+            self._told = True
+        return scored
+
+    def _key(self, run: Run, names: Sequence[str], seed: int) -> str:
+        held = [content(run.path / name) for name in ("manifest.json", "questions.jsonl", "records.jsonl")]
+        return digest([self._code, str(seed), str(len(names)), *names, *held])
+
+
+def code_digest() -> str:
+    """SHA-256 (hex) over everything of ours that a score could depend on: all code, all tasks, numpy's version."""
+    package = Path(__file__).parent
+    sources = [file for file in sorted(package.rglob("*.py"))]
+    tasks = sorted((file for file in files("clara_bench_tasks").iterdir() if file.name.endswith(".toml")), key=str)
+    parts = [(str(file.relative_to(package)), file.read_bytes()) for file in sources]
+    parts += [(file.name, file.read_bytes()) for file in tasks]
+    return digest([version("numpy"), *(part for pair in parts for part in pair)])
+
+
+def _forget_old(kept: Path) -> None:
+    for folder in kept.parent.iterdir():
+        if folder != kept and folder.stat().st_mtime < time.time() - OLD_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)

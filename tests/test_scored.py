@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clara_bench.cli import main
+from clara_bench.records.results import Run, open_run
+from clara_bench.reporting import scored
+from clara_bench.reporting.scored import CachedScorer, Scorer
+
+
+@pytest.fixture
+def run(capitals: Path, oracle: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A finished run, in a folder whose cache is empty."""
+    out = capitals.with_name("runs")
+    done = CliRunner().invoke(main, ["run", "-t", str(capitals), "-s", oracle, "--out", str(out), "-o", "fail=q3"])
+    assert done.exit_code == 0, done.output
+    monkeypatch.setenv("CLARA_BENCH_CACHE", str(capitals.with_name("cache")))
+    [manifest] = out.rglob("manifest.json")
+    return open_run(manifest.parent)
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often records were scored: one entry each time."""
+    found: list[int] = []
+    score = scored.score
+    monkeypatch.setattr(scored, "score", lambda *given, **more: (found.append(1), score(*given, **more))[1])
+    return found
+
+
+def test_a_run_is_scored_once_and_the_kept_scores_are_those_of_its_records(run: Run, times: list[int]) -> None:
+    fresh = Scorer()(run, ["em", "seconds"], 0)
+    assert [CachedScorer()(run, ["em", "seconds"], 0) for _ in range(3)] == [fresh] * 3
+    assert len(times) == 2
+    assert fresh.failed == 1
+
+
+def test_other_records_metrics_seeds_and_code_are_scored_anew(
+    run: Run, times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CachedScorer()(run, ["em"], 0)
+    CachedScorer()(run, ["f1"], 0)
+    CachedScorer()(run, ["em"], 1)
+    assert len(times) == 3
+    records = run.path / "records.jsonl"
+    records.write_text("".join(records.read_text().splitlines(keepends=True)[:-1]))
+    assert CachedScorer()(run, ["em"], 0).metrics["em"].mean == 0.8
+    monkeypatch.setattr(scored, "code_digest", lambda: "other")
+    CachedScorer()(run, ["em"], 0)
+    assert len(times) == 5
+
+
+def test_a_file_of_the_cache_that_was_cut_short_is_made_again(run: Run, times: list[int]) -> None:
+    fresh = CachedScorer()(run, ["em"], 0)
+    [file] = (run.path.parents[3] / "cache" / "scores").rglob("*.json")
+    file.write_bytes(file.read_bytes()[:40])
+    assert CachedScorer()(run, ["em"], 0) == fresh
+    assert json.loads(file.read_text())["failed"] == 1
+
+
+def test_a_cache_that_cannot_be_written_costs_no_leaderboard(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = run.path / "blocked"
+    blocked.write_text("")
+    monkeypatch.setenv("CLARA_BENCH_CACHE", str(blocked))
+    done = CliRunner().invoke(main, ["leaderboard", str(run.path)])
+    assert done.exit_code == 0
+    assert "warning: scores are not kept: cannot write" in done.stderr
+    assert "90.0" in done.stdout
+
+
+def test_an_edit_of_any_module_is_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "metrics").mkdir()
+    module = tmp_path / "metrics" / "answer.py"
+    module.write_text("ROUND = 1")
+    monkeypatch.setattr(scored, "__file__", str(tmp_path / "scored.py"))
+    before = scored.code_digest()
+    assert scored.code_digest() == before
+    module.write_text("ROUND = 2")
+    assert scored.code_digest() != before
