@@ -192,6 +192,23 @@ def test_the_setting_is_said_in_words_and_hashes_only_on_demand(runs: Path) -> N
     )
 
 
+def test_a_column_is_asked_for_by_the_head_that_it_has(runs: Path) -> None:
+    words = ["leaderboard", str(runs), "--columns", "em,context_tokens", "--sort", "context tokens", "-f", "markdown"]
+    assert "| system | em | context tokens |" in CliRunner().invoke(main, words).output
+
+
+def test_no_label_or_folder_holds_what_a_shell_reads(runs: Path, capitals: Path, oracle: str) -> None:
+    words = ["run", "-t", str(capitals), "-s", oracle, "--out", str(runs), "-o", "fail=q1", "--limit", "2"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, [*words, "--label", "mine[a=1,b=*]"])
+    assert done.exit_code == 0, done.output
+    labels = {run.manifest["system"]["label"] for run in results.find_runs(runs)}
+    assert {"oracle-Capitals-fail-q1", "mine-a-1-b"} <= labels
+    assert labels == {run.path.parent.name for run in results.find_runs(runs)}
+    assert not any(set("[]=,*") & set(str(path.relative_to(runs))) for path in runs.rglob("*"))
+
+
 def test_what_is_the_same_in_every_row_goes_to_the_caption() -> None:
     [table] = views.tables([board(**MANY)])
     assert table.head == ("system", "em")

@@ -55,7 +55,7 @@ def evil(capitals: Path) -> Path:
     file = capitals.with_name("evil.py")
     file.write_text(SYSTEM, encoding="utf-8", errors="surrogatepass")
     out = capitals.with_name("evil")
-    code, text = invoke("run", "-t", capitals, "-s", f"{file}:Evil", "--batch", "1", "--label", "=1+2", "--out", out)
+    code, text = invoke("run", "-t", capitals, "-s", f"{file}:Evil", "--batch", "1", "--label", "+1+2", "--out", out)
     assert code == 0, text
     assert not RAW.search(text)
     return out
@@ -93,9 +93,9 @@ def test_a_trait_breaks_out_of_no_table(evil: Path) -> None:
 def test_a_label_is_no_formula_in_a_spreadsheet(evil: Path) -> None:
     found = leaderboard.boards(results.find_runs(evil))
     rows = list(csv.DictReader(io.StringIO(formats.to_csv(found))))
-    assert {row["system"] for row in rows} == {"'=1+2"}
+    assert {row["system"] for row in rows} == {"'+1+2"}
     assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row.values())
-    assert json.loads(formats.to_json(found))[0]["sections"][0]["rows"][0]["label"] == "=1+2"
+    assert json.loads(formats.to_json(found))[0]["sections"][0]["rows"][0]["label"] == "+1+2"
 
 
 @pytest.mark.parametrize("escape", [for_terminal, one_line, for_markdown, for_latex, for_csv])

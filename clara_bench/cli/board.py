@@ -56,9 +56,10 @@ def leaderboard(
       clara-bench leaderboard results --tasks-as-columns -o table.tex
       clara-bench leaderboard results --columns em,f1,recall@5,backbone --sort seconds
     """
-    from clara_bench.reporting.views import View, to_score
+    from clara_bench.reporting.views import View, named, to_score
 
-    view = View(tuple(name for given in columns for name in given.split(",") if name), sort, wide, verbose)
+    asked = tuple(named(name.strip()) for given in columns for name in given.split(",") if name.strip())
+    view = View(asked, named(sort), wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)
     show(_scored(root, names, seed), form, output, view, tasks_as_columns)

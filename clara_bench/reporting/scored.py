@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+import clara_bench
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
@@ -96,8 +97,8 @@ class CachedScorer(Scorer):
 
 def code_digest() -> str:
     """SHA-256 (hex) over everything of ours that a score could depend on: all code, all tasks, numpy's version."""
-    package = Path(__file__).parent
-    sources = [file for file in sorted(package.rglob("*.py"))]
+    package = Path(clara_bench.__file__).parent
+    sources = sorted(package.rglob("*.py"))
     tasks = sorted((file for file in files("clara_bench_tasks").iterdir() if file.name.endswith(".toml")), key=str)
     parts = [(str(file.relative_to(package)), file.read_bytes()) for file in sources]
     parts += [(file.name, file.read_bytes()) for file in tasks]

@@ -54,9 +54,18 @@ class _Column:
         return head(self.name)
 
 
+def named(column: str) -> str:
+    """The metric or trait that a column of this name shows: `ratio` is as good as `effective_ratio_micro`.
+
+    >>> named("context_tokens"), named("em")
+    ('context_positions', 'em')
+    """
+    return {shown.replace(" ", "_"): name for name, shown in HEADS.items()}.get(column.replace(" ", "_"), column)
+
+
 def head(name: str) -> str:
     """What stands above a column."""
-    return HEADS.get(name, name.replace("_", " "))
+    return HEADS.get(name, name)
 
 
 def to_score(view: View) -> tuple[str, ...]:

@@ -81,9 +81,13 @@ def check(request: Request, task: Task) -> None:
 
 
 def label_of(request: Request) -> str:
-    """What the leaderboard calls it, and the name of its folder; without credentials and home folders."""
+    """What the leaderboard calls it, and the name of its folder: letters, digits, `_`, `.`, `+` and `-`.
+
+    Without credentials and home folders. A shell takes no part of it for anything else; names that come out alike are
+    told apart where they are shown.
+    """
     system = replace(request.system, options=redacted(request.system.options))
     if ".py:" in system.name:
         system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
     label = redacted(request.label or str(system))
-    return re.sub(r"[^\w.=,\[\]+-]+", "-", label).strip("-.")
+    return re.sub(r"[^\w.+-]+", "-", label).strip("-.")
