@@ -1,4 +1,4 @@
-"""How a reasoner learns to find, by what it is trained with: a picture and a table of the training logs.
+"""How a query reasoner learns to select documents, by estimator: a picture and a table from the training logs.
 
 python docs/curves.py [RUNS]    logs of the training folders RUNS/NAME and RUNS/NAME-seedN replace reference/curves.csv
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import runpy
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,15 +14,14 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
+import style
+from refresh import filled
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "reference" / "curves.csv"
 PAGE = ROOT / "docs" / "reference-results.md"
 NAMES = {"find": "straight-through", "gumbel": "Gumbel", "reinforce": "REINFORCE", "labels": "labels (supervised)"}
+COLOURS = {"find": style.BLUE, "gumbel": style.PURPLE, "reinforce": style.ORANGE, "labels": style.GREEN}
 WINDOW = 25
 """Steps that a figure is the mean of."""
 ENOUGH = 0.95
@@ -111,22 +109,18 @@ def _span(values: Sequence[float], digits: int = 2) -> str:
 
 def draw(points: Sequence[Point], target: Path) -> None:
     """Recall by step and by time, and the loss that each lowers: a line a seed."""
-    plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
-    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.0))
-    axes = (("step", "recall"), ("seconds", "recall"), ("step", "loss"))
-    for colour, (name, runs) in enumerate(_by_run(points).items()):
-        for number, run in enumerate(runs):
-            label = None if number else NAMES[name]
-            for panel, (x, y) in zip(panels, axes, strict=True):
-                places = [getattr(point, x) for point in run]
-                panel.plot(places, [getattr(point, y) for point in run], color=f"C{colour}", label=label, lw=1.2)
-    said = {"step": "step", "seconds": "seconds, one core", "recall": "recall@1 of 20", "loss": "loss"}
-    for panel, (x, y) in zip(panels, axes, strict=True):
-        panel.set(xlabel=said[x], ylabel=said[y])
-    panels[2].set_yscale("log")
-    panels[0].legend(frameon=False, fontsize=8)
-    figure.tight_layout()
-    figure.savefig(target, metadata={"Date": None})
+    finding = "REINFORCE needs fewer steps than straight-through to select the right document; labels need the fewest"
+    axes = {("step", "recall"): "recall@1 of 20", ("seconds", "recall"): "recall@1 of 20", ("step", "loss"): "loss"}
+    with style.picture(target, finding, 3.3, 3) as (figure, panels):
+        for panel, ((x, y), said) in zip(panels, axes.items(), strict=True):
+            for name, runs in _by_run(points).items():
+                for run in runs:
+                    panel.plot([getattr(p, x) for p in run], [getattr(p, y) for p in run], color=COLOURS[name], lw=1.2)
+            panel.set(xlabel="seconds, one core" if x == "seconds" else x, ylabel=said)
+        panels[2].set_yscale("log")
+        handles = [style.key(COLOURS[name], said, marker="", ls="-") for name, said in NAMES.items()]
+        figure.legend(handles=handles, loc="lower center", ncols=4)
+        figure.tight_layout(rect=(0, 0.08, 1, 1))
 
 
 if __name__ == "__main__":
@@ -135,5 +129,4 @@ if __name__ == "__main__":
     points = read()
     draw(points, ROOT / "docs" / "curves.svg")
     text = PAGE.read_text(encoding="utf-8")
-    filled = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["filled"]
     PAGE.write_text(filled(text, "curves", table(points)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What latent compressors give at equal memory and training: docs/latents.svg and tables of docs/reference-results.md.
+"""Latent compressors with equal memory and training: docs/latents.svg and tables of docs/reference-results.md.
 
 python docs/latents.py    from the runs published in results/latents (suites `latents` and `latents-seeds`)
 """
@@ -6,18 +6,16 @@ python docs/latents.py    from the runs published in results/latents (suites `la
 from __future__ import annotations
 
 import math
-import runpy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
+import style
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from refresh import TASKS, filled
 
 from clara_bench import metrics
 from clara_bench.metrics.statistics import Difference, Summary
@@ -32,7 +30,8 @@ ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "results" / "latents"
 PAGE = ROOT / "docs" / "reference-results.md"
 BASELINE = "salient"
-PASSAGES = {"gold-": "the needed passages", "": "BM25's five of 20"}
+PASSAGES = {"gold-": "gold passages", "": "five of 20 by BM25"}
+COLOURS = (style.ORANGE, style.BLUE)
 """By what a run's label begins with."""
 METHODS = {
     "salient": "CLaRa: salient pretraining",
@@ -146,59 +145,56 @@ def _half(less_SLQ: Values) -> float:
 
 def draw(panels: Mapping[str, Mapping[str, Mapping[str, Result]]], target: Path) -> None:
     """A panel a task; a line a method; a point for each kind of passages, with its 95 % interval over questions."""
-    plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
     names = _tasks(next(iter(panels.values())))
-    figure, axes = plt.subplots(1, len(names), figsize=(3.1 * len(names), 2.9), sharey=True)
-    for axis, task in zip(axes, names, strict=True):
-        for colour, (label, found) in enumerate(panels.items()):
-            _points(axis, [by_task[task].em for by_task in found.values()], label, f"C{colour}")
-        _again(axis, task)
-        axis.set_title(task, fontsize=9)
-        axis.set_xlabel("EM, %")
-        axis.grid(alpha=0.3)
-    axes[0].set_yticks(range(len(METHODS)), list(METHODS.values()))
-    axes[0].invert_yaxis()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=8)
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
-    figure.savefig(target, metadata={"Date": None})
+    finding = "Salient pretraining, reconstruction and pooling do not differ beyond what another seed changes"
+    with style.picture(target, finding, 3.4, len(names), sharey=True) as (figure, axes):
+        for axis, task in zip(axes, names, strict=True):
+            for colour, found in zip(COLOURS, panels.values(), strict=True):
+                _points(axis, [by_task[task].em for by_task in found.values()], colour)
+            _again(axis, task)
+            axis.set(title=TASKS[task], xlabel="exact match, %", xlim=(0, 100))
+        axes[0].set_yticks(range(len(METHODS)), list(METHODS.values()))
+        axes[0].invert_yaxis()
+        handles = [style.key(colour, label) for colour, label in zip(COLOURS, panels, strict=True)]
+        handles.append(style.key(COLOURS[0], "other seeds, gold passages", marker="x"))
+        figure.legend(handles=handles, loc="lower center", ncols=3)
+        figure.tight_layout(rect=(0, 0.08, 1, 1))
 
 
-def _points(axis: plt.Axes, scores: Sequence[Summary], label: str, colour: str) -> None:
+def _points(axis: Axes, scores: Sequence[Summary], colour: str) -> None:
     means = [100 * (score.mean or 0.0) for score in scores]
     ends = [score.ci95 or (score.mean, score.mean) for score in scores]
     error = [
         [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
         [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
     ]
-    axis.errorbar(means, range(len(means)), xerr=error, fmt="o", ms=4, color=colour, capsize=2, label=label)
+    axis.errorbar(means, range(len(means)), xerr=error, fmt="o", ms=4, color=colour, elinewidth=0.8)
 
 
-def _again(axis: plt.Axes, task: str) -> None:
-    """What other trainings of the same methods give on the needed passages."""
+def _again(axis: Axes, task: str) -> None:
+    """The gold-passage scores of other trainings of the same methods."""
     places, means = [], []
     for place, name in enumerate(METHODS):
         for seed in SEEDS[1:]:
             if f"gold-{name}{seed}" in published():
                 places.append(place)
                 means.append(np.mean(_values(published()[f"gold-{name}{seed}"][task])))
-    axis.plot(means, places, "x", ms=5, color="C0", label="trained again")
+    axis.plot(means, places, "x", ms=5, color=COLOURS[0])
 
 
 def tables() -> dict[str, str]:
     """What stands between the marks of the page, by the name of the mark."""
     gold, found = (results(prefix, METHODS) for prefix in PASSAGES)
     return {
-        "latents": table("memories of the needed passages", METHODS, gold),
+        "latents": table("memories of gold passages", METHODS, gold),
         "latents-found": table("memories of five passages by BM25", METHODS, found),
-        "latents-seeds": seeds_table("memories of the needed passages, three trainings", "gold-"),
+        "latents-seeds": seeds_table("memories of gold passages, three trainings", "gold-"),
         "mixes": table("pretraining", PARTS, results("gold-", PARTS)),
     }
 
 
 if __name__ == "__main__":
     draw({label: results(prefix, METHODS) for prefix, label in PASSAGES.items()}, ROOT / "docs" / "latents.svg")
-    filled = runpy.run_path(str(ROOT / "docs" / "refresh.py"))["filled"]
     text = PAGE.read_text(encoding="utf-8")
     for part, content in tables().items():
         text = filled(text, part, content)

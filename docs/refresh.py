@@ -1,11 +1,10 @@
-"""Draws docs/results.svg and docs/worlds.svg; writes the tables that README.md and docs/*.md take from published runs.
+"""Writes the tables of README.md and docs/*.md that come from published runs.
 
 python docs/refresh.py
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +13,6 @@ from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 from typing import NamedTuple
-
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from clara_bench import metrics
 from clara_bench.io.cache import write_atomic
@@ -36,16 +28,16 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "reference"
 HEADLINE = {
     "gold-text": "text",
-    "gold-clara-8x": "CLaRa memories, 8x",
-    "gold-clara-16x": "CLaRa memories, 16x",
-    "gold-recomp-4x": "RECOMP extractive, 4x",
-    "iterative-text": "text, two searches (BM25)",
-    "clara-8x": "CLaRa memories, 8x",
+    "gold-clara-8x": "CLaRa, 8x",
+    "gold-clara-16x": "CLaRa, 16x",
+    "gold-recomp-4x": "RECOMP, 4x",
+    "iterative-text": "text, two searches",
+    "clara-8x": "CLaRa, 8x",
     "bm25-text": "text, BM25",
-    "recomp-4x": "RECOMP extractive, 4x (BM25)",
+    "recomp-4x": "RECOMP, 4x, BM25",
 }
 """The systems of the README's table, in its words."""
-HEADS = {"gold": "gold passages", "distractor": "five of 20 candidates"}
+HEADS = {"gold": "gold", "distractor": "5 of 20"}
 TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
@@ -68,8 +60,6 @@ COSTS = (
 )
 DECLARED = ("compressor", "nominal_ratio", "offline", "query_dependent")
 EMPTY: Mapping[str, str] = MappingProxyType({})
-MARKERS = "osD^vP*X"
-NAMES_A_LINE = 8
 AGAIN = re.compile(r"-seed\d+$")
 """What the label of a repeated training ends with; docs/latents.py shows these."""
 
@@ -82,8 +72,6 @@ class Part(NamedTuple):
     columns: Sequence[str]
     made_up: bool = True
     """Whether its questions are about worlds, or real."""
-    picture: str = ""
-    """In docs/; "" for none, or one that another script draws."""
     short: bool = False
     """A line a system, with the first column for each task and the means over tasks of the others."""
     shortened: bool = True
@@ -98,10 +86,8 @@ README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 STUDIES = ROOT / "docs" / "reference-results.md"
 PARTS = {
     "headline": Part(README, ROOT / "results", ("em", *MEANS), short=True),
-    "results": Part(
-        DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, picture="results.svg", short=True, shortened=False
-    ),
-    "worlds": Part(DETAILS, ROOT / "results", ("em", *MEANS), picture="worlds.svg", short=True),
+    "results": Part(DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, short=True, shortened=False),
+    "worlds": Part(DETAILS, ROOT / "results", ("em", *MEANS), short=True),
     "compressors": Part(
         DETAILS,
         ROOT / "results",
@@ -116,45 +102,6 @@ PARTS = {
     "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
 }
-
-
-def draw(found: list[Board], target: Path) -> None:
-    """One panel a board; x the evidence in the prompt, y F1 with its 95 % interval; hollow: gold passages."""
-    plt.rcParams.update({"svg.hashsalt": "clara-bench", "font.size": 9, "axes.spines.top": False})
-    labels = sorted({_system(row) for board in found for section in board.sections for row in section.rows})
-    style = {label: (MARKERS[i % len(MARKERS)], f"C{i % 10}") for i, label in enumerate(labels)}
-    lines = math.ceil(len(labels) / NAMES_A_LINE)
-    height = 3.0 + 0.22 * lines
-    figure, panels = plt.subplots(1, len(found), figsize=(3.1 * len(found), height), sharey=True, squeeze=False)
-    for panel, board in zip(panels[0], found, strict=True):
-        for section in board.sections:
-            for row in section.rows:
-                _point(panel, row, *style[_system(row)], hollow=section.setting == "gold")
-        panel.set_xscale("symlog", linthresh=10)
-        panel.set_xticks([0, 10, 30, 100, 300, 1000], ["0", "10", "30", "100", "300", "1000"])
-        panel.set_xlim(-2, 1000)
-        panel.set_title(f"{board.task} (n={board.questions})", fontsize=9)
-        panel.set_xlabel("context positions per question")
-        panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("F1, %")
-    handles = [Line2D([], [], linestyle="", marker=marker, color=colour) for marker, colour in style.values()]
-    figure.legend(handles, style, loc="lower center", ncols=NAMES_A_LINE, frameon=False, fontsize=8)
-    figure.tight_layout(rect=(0, (0.1 + 0.22 * lines) / height, 1, 1))
-    figure.savefig(target, metadata={"Date": None})
-
-
-def _system(row: Row) -> str:
-    return row.label.removeprefix("gold-")
-
-
-def _point(panel: Axes, row: Row, marker: str, colour: str, hollow: bool) -> None:
-    f1, positions = row.metrics["f1"], row.metrics["context_positions"]
-    if f1.mean is None or positions.mean is None:
-        return
-    low, high = f1.ci95 or (f1.mean, f1.mean)
-    error = [[100 * (f1.mean - low)], [100 * (high - f1.mean)]]
-    fill = "white" if hollow else colour
-    panel.errorbar(positions.mean, 100 * f1.mean, yerr=error, fmt=marker, color=colour, markerfacecolor=fill, capsize=2)
 
 
 def table(found: list[Board], columns: Sequence[str]) -> str:
@@ -187,7 +134,7 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
 def headline_table(found: list[Board]) -> str:
     """The systems of `HEADLINE`: EM of each task, and means over the tasks of what it rests on and costs."""
     em, recall, positions, ratio = (metrics.get(name) for name in ("em", *MEANS[:3]))
-    head = ["passages", "system", *TASKS.values(), "recall@5", "context positions", "compression"]
+    head = ["passages", "system", *TASKS.values(), "recall@5", "positions", "ratio"]
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     for (setting, label), rows in by_system(found, em).items():
         if label in HEADLINE:
@@ -293,7 +240,5 @@ def filled(text: str, part: str, content: str) -> str:
 
 if __name__ == "__main__":
     for name, part in PARTS.items():
-        if part.picture:
-            draw(published(name), ROOT / "docs" / part.picture)
         text = part.page.read_text(encoding="utf-8")
         write_atomic(part.page, filled(text, name, content(name)))

@@ -169,6 +169,15 @@ def test_the_tables_of_latent_compressors_are_those_of_the_published_runs() -> N
         assert text.partition(f"<!-- {part} -->\n")[2].partition(f"<!-- /{part} -->")[0].strip() == content.strip()
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.svg")), ids=lambda path: path.name)
+def test_pictures_hold_real_text_and_no_background(path: Path) -> None:
+    picture = path.read_text(encoding="utf-8")
+    assert "<text" in picture
+    assert "fill: #ffffff" not in picture
+    assert path.stat().st_size < 120_000
+    assert any(f"{path.name})" in page.read_text(encoding="utf-8") for page in PAGES)
+
+
 def published() -> list[Path]:
     roots = (ROOT / "results", ROOT / "reference" / "retrained")
     return sorted(path.parent for root in roots for path in root.rglob("manifest.json"))

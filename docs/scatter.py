@@ -1,0 +1,160 @@
+"""Accuracy against context length, from the published runs: docs/headline.svg, docs/worlds.svg and docs/results.svg.
+
+python docs/scatter.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import style
+from matplotlib.axes import Axes
+from refresh import TASKS, by_system, published
+
+from clara_bench import metrics
+from clara_bench.leaderboard import Row
+
+DOCS = Path(__file__).parent
+TEXT, MEMORIES, SHORTENED = style.BLUE, style.ORANGE, style.GREEN
+FAMILIES = {TEXT: "full text", MEMORIES: "CLaRa memories (latent)", SHORTENED: "text compressors"}
+NAMES = {
+    "closed-book": "closed-book",
+    "text": "text",
+    "bm25-text": "BM25",
+    "dense-text": "MiniLM",
+    "hybrid-text": "BM25 + MiniLM",
+    "iterative-text": "two searches",
+    "clara-8x": "8x",
+    "clara-16x": "16x",
+    "clara-32x": "32x",
+    "recomp-4x": "RECOMP",
+    "truncate-4x": "truncation",
+}
+"""What the labels of points say; others stay without."""
+
+
+class Point(NamedTuple):
+    """A system in one setting."""
+
+    setting: str
+    name: str
+    """Its label, without what says that it was given the gold passages."""
+    positions: float
+    score: float
+    half: float
+    """Half the width of the 95 % interval of `score`; both in percent."""
+
+    @property
+    def colour(self) -> str:
+        """That of its family."""
+        if self.name.startswith("clara"):
+            return MEMORIES
+        return TEXT if self.name in NAMES and not self.name.endswith("-4x") else SHORTENED
+
+    @property
+    def marker(self) -> str:
+        """Diamonds search twice."""
+        return "D" if self.name == "iterative-text" else "o"
+
+
+def collect(part: str, metric: str, tasks: Sequence[str]) -> list[Point]:
+    """The systems of a table, each a mean over tasks."""
+    found = by_system(published(part), metrics.get(metric))
+    return [_point(setting, label, [rows[task] for task in tasks], metric) for (setting, label), rows in found.items()]
+
+
+def _point(setting: str, label: str, rows: Sequence[Row], metric: str) -> Point:
+    scores = [row.metrics[metric] for row in rows]
+    halves = [(one.ci95[1] - one.ci95[0]) / 2 for one in scores if one.ci95]
+    positions = fmean(row.metrics["context_positions"].mean or 0.0 for row in rows)
+    mean = fmean(one.mean or 0.0 for one in scores)
+    return Point(setting, label.removeprefix("gold-"), positions, 100 * mean, 100 * math.hypot(*halves) / len(rows))
+
+
+def scatter(
+    panel: Axes, found: Sequence[Point], offsets: Mapping[str, tuple[float, float]], ticks: Sequence[int]
+) -> None:
+    """Points by family, the rates of a family joined; names where `offsets` says."""
+    for one in found:
+        hollow = one.setting == "gold"
+        style.points(panel, [one.positions], [one.score], [one.half], one.colour, hollow=hollow, marker=one.marker)
+        if one.name in offsets:
+            style.label(panel, NAMES[one.name], (one.positions, one.score), offsets[one.name], one.colour)
+    for setting in ("gold", "distractor"):
+        rates = [(p.positions, p.score) for p in found if p.colour == MEMORIES and p.setting == setting]
+        if rates:
+            panel.plot(*zip(*sorted(rates), strict=True), color=MEMORIES, lw=1.2, zorder=0.8)
+    panel.set_xscale("symlog", linthresh=10)
+    panel.set_xticks(ticks, map(str, ticks))
+    panel.minorticks_off()
+    panel.set_xlabel("context positions per question")
+
+
+def headline(found: Sequence[Point], target: Path) -> None:
+    """Gold and retrieved passages, means over the four tasks, with what to look at written beside it."""
+    finding = "CLaRa memories reach the accuracy of text with 4.5x fewer context positions; text compressors do not"
+    titles = {"gold": "Gold passages given", "distractor": "Five passages, retrieved from 20 candidates"}
+    sides = {"text": (0, 12), "clara-8x": (0, 13), "clara-16x": (0, -14), "clara-32x": (-7, 6), "recomp-4x": (8, 0)}
+    found_sides = sides | {"bm25-text": (8, 4), "dense-text": (8, -5), "iterative-text": (0, 13)}
+    found_sides |= {"clara-8x": (-6, 8), "recomp-4x": (-8, 2), "truncate-4x": (9, 3)}
+    with style.picture(target, finding, 4.0, 2, sharey=True) as (figure, panels):
+        for panel, (setting, title) in zip(panels, titles.items(), strict=True):
+            here = [one for one in found if one.setting == setting]
+            scatter(panel, here, sides if setting == "gold" else found_sides, (10, 30, 100, 300))
+            style.pareto(panel, [(one.positions, one.score) for one in here])
+            panel.set(title=title, xlim=(6, 900), ylim=(0, 100))
+        panels[0].set_ylabel("exact match, %, mean of four tasks, 95 % CI")
+        _arrow(panels[0], found, ("gold", "text", "clara-8x"), "as accurate,\n4.5x fewer positions", (60, 81))
+        _arrow(
+            panels[1], found, ("distractor", "bm25-text", "clara-8x"), "more accurate,\n4.4x fewer positions", (270, 33)
+        )
+        handles = [style.key(colour, name) for colour, name in FAMILIES.items()]
+        figure.legend(handles=[*handles, style.PARETO], loc="lower center", ncols=4)
+        figure.tight_layout(rect=(0, 0.07, 1, 1))
+
+
+def _arrow(panel: Axes, found: Sequence[Point], ends: tuple[str, str, str], said: str, at: tuple[float, float]) -> None:
+    setting, start, end = ends
+    places = {one.name: (one.positions, one.score) for one in found if one.setting == setting}
+    arrow = {"arrowstyle": "->", "color": style.INK, "lw": 1.2, "shrinkA": 7, "shrinkB": 7}
+    panel.annotate("", places[end], places[start], arrowprops=arrow)
+    panel.annotate(said, at, ha="center", va="top", fontsize=8.5)
+
+
+def by_task(part: str, metric: str, finding: str, families: Mapping[str, str], target: Path) -> None:
+    """A panel a task."""
+    with style.picture(target, finding, 3.2, len(TASKS), sharey=True) as (figure, panels):
+        for panel, (task, title) in zip(panels, TASKS.items(), strict=True):
+            found = collect(part, metric, [task])
+            scatter(panel, found, {"clara-8x": (-6, 8), "closed-book": (5, 9)}, (0, 10, 100, 1000))
+            style.pareto(panel, [(one.positions, one.score) for one in found if one.setting not in ("gold", "closed")])
+            panel.set(title=title, xlim=(-2, 1500), ylim=(0, None))
+        panels[0].set_ylabel({"em": "exact match, %, 95 % CI", "f1": "F1, %, 95 % CI"}[metric])
+        handles = [style.key(colour, name) for colour, name in families.items()]
+        if any(one.marker == "D" for one in found):
+            handles.insert(1, style.key(TEXT, "text, two searches", marker="D"))
+        hollow = style.key(style.INK, "gold passages given", markerfacecolor="none")
+        figure.legend(handles=[*handles, hollow, style.PARETO], loc="lower center", ncols=len(handles) + 2)
+        figure.tight_layout(rect=(0, 0.09, 1, 1))
+
+
+if __name__ == "__main__":
+    headline(collect("worlds", "em", list(TASKS)), DOCS / "headline.svg")
+    by_task(
+        "worlds",
+        "em",
+        "Synthetic questions: 8x memories lead single-search text on three of four tasks; two searches lead both",
+        FAMILIES | {TEXT: "text, one search", MEMORIES: "CLaRa, 8x to 32x"},
+        DOCS / "worlds.svg",
+    )
+    by_task(
+        "results",
+        "f1",
+        "Real questions: five retrieved passages give 4.5 to 10.5 points of F1 less than the gold ones",
+        {TEXT: "text: closed-book, or five passages by BM25, MiniLM or both"},
+        DOCS / "results.svg",
+    )
