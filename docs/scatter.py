@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from refresh import TASKS, by_system, published
 
 from clara_bench import metrics
-from clara_bench.leaderboard import Row
+from clara_bench.reporting.leaderboard import Row
 
 DOCS = Path(__file__).parent
 TEXT, MEMORIES, SHORTENED = style.BLUE, style.ORANGE, style.GREEN
