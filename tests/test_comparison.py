@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from clara_bench.cli import main
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, Summary
 from clara_bench.records.results import open_run
-from clara_bench.reporting import comparison, formats
+from clara_bench.reporting import comparison, formats, pairs
 
 
 @pytest.fixture
@@ -64,18 +66,86 @@ def test_runs_over_other_questions_are_refused_with_both_named(answered) -> None
 
 def test_the_command_prints_a_line_for_each_run_and_metric_and_json_on_demand(answered) -> None:
     whole, lame = answered("whole"), answered("lame", "-o", "fail=q3")
-    table = CliRunner().invoke(main, ["compare", str(whole), str(lame), str(whole), "-m", "em", "-m", "f1"])
+    table = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "-m", "f1"])
     assert table.exit_code == 0, table.output
-    assert table.output.count("-0.1000") == 2
-    assert table.output.count("+0.0000 – +0.0000") == 2
+    assert re.search(r"^em, %\nwhole \(baseline\) +100\.0 +–", table.output, flags=re.M)
+    assert len(re.findall(r"^lame +90\.0 +-10\.0 +-30\.0 to [+-]0\.0 +0 +1 +10$", table.output, flags=re.M)) == 2
     printed = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "--json"])
     assert json.loads(printed.output)[str(lame)]["em"]["lower"] == 1
 
 
-def test_a_folder_that_is_no_run_is_named(answered, tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["compare", str(answered("whole")), str(tmp_path)])
+def test_what_names_no_run_is_said_with_the_labels_that_there_are(answered, tmp_path: Path) -> None:
+    whole = answered("whole")
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(main, ["compare", str(whole), str(tmp_path / "empty")])
     assert done.exit_code == 2
-    assert f"{tmp_path} is not a run" in done.output.replace("\n", "")
+    assert "empty holds no runs" in done.output
+    done = CliRunner().invoke(main, ["compare", "wole", "whole", "--root", str(tmp_path / "runs")])
+    assert done.exit_code == 2
+    assert "unknown run, folder or label 'wole'. Did you mean 'whole'?" in done.output
+    done = CliRunner().invoke(main, ["compare", "whole", "whole", "--root", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2
+    assert "Give --root FOLDER" in done.output
+
+
+def test_runs_are_named_by_path_folder_or_label(answered, tmp_path: Path) -> None:
+    whole, lame = answered("whole"), answered("lame", "-o", "fail=q3")
+    root = tmp_path / "runs"
+    for words in ([str(whole), str(lame)], [str(whole.parent), str(root)], ["whole", "lame", "--root", str(root)]):
+        done = CliRunner().invoke(main, ["compare", *words, "-m", "em", "--json"])
+        assert done.exit_code == 0, done.output
+        assert list(json.loads(done.output)) == [str(lame)]
+
+
+def test_of_several_baselines_the_one_at_equal_candidates_is_meant(answered, tmp_path: Path) -> None:
+    answered("whole"), answered("lame", "-o", "fail=q3")
+    given = ("--setting", "gold")
+    for label, extra in ("whole", given), ("lame", ("-o", "fail=q3", *given)):
+        with pytest.raises(ValueError, match="too many values"):
+            answered(label, *extra)
+    root = tmp_path / "runs"
+    done = CliRunner().invoke(main, ["compare", "whole", "lame", "--root", str(root), "-m", "em"])
+    assert done.exit_code == 0, done.output
+    assert len(re.findall(r"^lame ", done.output, flags=re.M)) == 2
+    with pytest.raises(ConfigError, match=r"2 baselines answer its questions: .*Name one of them"):
+        pairs.pair(
+            pairs.find("whole", root),
+            [
+                replace(
+                    pairs.find("lame", root)[0],
+                    manifest={
+                        **pairs.find("lame", root)[0].manifest,
+                        "candidates": {"hash": "0", "passages": 0, "first_stage": None},
+                    },
+                )
+            ],
+        )
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_comparison_fits_the_screen(answered, width: int) -> None:
+    whole, lame = answered("whole"), answered("a-label-of-some-length-for-a-lame-system", "-o", "fail=q3")
+    done = CliRunner().invoke(main, ["compare", str(whole), str(lame)], env={"COLUMNS": str(width)})
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.output.splitlines())) <= width
+    assert "Not shown" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("c.md", "| **-100.0**"),
+        ("c.tex", r"\textbf{-100.0}"),
+        ("c.csv", "capitals,none,whole,em,0.0,1.0,-1.0"),
+        ("c.json", '"lower": 10'),
+    ],
+)
+def test_a_comparison_is_written_in_every_format(answered, tmp_path: Path, name: str, holds: str) -> None:
+    whole, none = answered("whole"), answered("none", "--setting", "closed")
+    words = ["compare", str(whole), str(none), "-m", "em", "-o", str(tmp_path / name)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert holds in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_a_table_shows_a_difference_in_the_metric_s_own_unit_with_its_paired_interval() -> None:

@@ -3,53 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from clara_bench.io.terminal import print_table, say, say_json
-
-if TYPE_CHECKING:
-    from clara_bench.metrics.statistics import Difference
-
-PATH = click.Path(path_type=Path)
+from clara_bench.cli.board import cached_scorer
+from clara_bench.cli.table import FORMATS, format_of, write, write_tables
+from clara_bench.io.terminal import json_text
 
 
 @click.command()
-@click.argument("baseline", type=PATH)
-@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.argument("baseline")
+@click.argument("runs", nargs=-1, required=True)
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
               help="A metric; repeatable; by default EM, F1, recall and context positions.")  # fmt: skip
+@click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
+              help="Where labels are looked up.")  # fmt: skip
+@click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
+              help="How to write it; by default by the name of --output, else rich (for a terminal).")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the intervals.")
-@click.option("--json", "as_json", is_flag=True, help="Print {run: {metric: {mean, ci95, higher, lower, n}}}.")
-def compare(baseline: Path, runs: tuple[Path, ...], names: tuple[str, ...], seed: int, as_json: bool) -> None:
-    """By how much RUNS differ from BASELINE, question by question, with a paired 95 % interval.
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def compare(
+    baseline: str,
+    runs: tuple[str, ...],
+    names: tuple[str, ...],
+    root: Path,
+    kind: str | None,
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """By how much RUNS differ from BASELINE, question by question, with a paired 95 % CI.
 
-    All are run directories that answer the same questions; an interval without 0 is a difference.
+    Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
+    answers the same questions. JSON is {run: {metric: {mean, ci95, higher, lower, n}}}.
 
     \b
     Examples:
-      clara-bench compare runs/nq/bm25-text/distractor-0123456789ab runs/nq/clara-*/*
+      clara-bench compare bm25-text clara-8x clara-16x --root results
+      clara-bench compare results/nq/bm25-text results/nq -m em -f latex
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
-    from clara_bench.records.results import open_run
-    from clara_bench.reporting import comparison
+    from clara_bench.reporting import pairs
 
-    first = open_run(baseline)
-    found = {str(path): comparison.compare(first, open_run(path), names, seed) for path in runs}
-    if as_json:
-        say_json(found)
-        return
-    _print(found)
-    say(f"each less {baseline}, with a paired 95 % bootstrap interval")
-
-
-def _print(found: dict[str, dict[str, Difference]]) -> None:
-    rows = [[path, name, *_cells(one)] for path, differences in found.items() for name, one in differences.items()]
-    print_table(["run", "metric", "difference", "95 % interval", "questions higher", "lower", "of"], rows)
-
-
-def _cells(one: Difference) -> list[str]:
-    mean = "–" if one.mean is None else f"{one.mean:+.4f}"
-    interval = "–" if one.ci95 is None else f"{one.ci95[0]:+.4f} – {one.ci95[1]:+.4f}"
-    return [mean, interval, str(one.higher), str(one.lower), str(one.n)]
+    form = "json" if as_json else kind or format_of(output)
+    found = [run for what in runs for run in pairs.find(what, root)]
+    scorer = cached_scorer()
+    done = [pairs.compare(*pair, names, seed, scorer) for pair in pairs.pair(pairs.find(baseline, root), found)]
+    if form == "json":
+        write(json_text({str(one.run.path): one.differences for each in done for one in each.compared}), output)
+    elif form == "csv":
+        write(pairs.to_csv(done), output)
+    else:
+        write_tables([pairs.table(one) for one in done], pairs.NOTES, form, output)

@@ -51,11 +51,16 @@ def note(text: object) -> None:
     _write(sys.stderr, one_line(str(text)) + "\n")
 
 
-def say_json(value: Any) -> None:
-    """Write a value as indented JSON to standard output."""
+def json_text(value: Any) -> str:
+    """A value as indented JSON."""
     import msgspec
 
-    _write(sys.stdout, for_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
+    return for_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n"
+
+
+def say_json(value: Any) -> None:
+    """Write a value as indented JSON to standard output."""
+    _write(sys.stdout, json_text(value))
 
 
 def _write(stream: Any, text: str) -> None:

@@ -34,7 +34,7 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
         DataError: a file does not hold what it should.
         UnknownName: no such metric.
     """
-    _require_same_questions(baseline, run)
+    require_same_questions(baseline, run)
     scorer, golds = run.manifest["task"]["answer_scorer"], [example.gold for example in run.examples]
     chosen = [metrics.get(name, scorer) for name in names or COLUMNS]
     for one in (baseline, run):
@@ -45,7 +45,12 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
     return differences(chosen, golds, before, after, seed, contrasts=contrasts(run.examples))
 
 
-def _require_same_questions(baseline: Run, run: Run) -> None:
+def require_same_questions(baseline: Run, run: Run) -> None:
+    """Refuse runs that cannot be compared.
+
+    Raises:
+        ConfigError: they answer other questions.
+    """
     tasks = [(one.manifest["task"]["name"], one.manifest["task"]["version"]) for one in (baseline, run)]
     hashes = [one.manifest["questions"]["hash"] for one in (baseline, run)]
     if tasks[0] != tasks[1] or hashes[0] != hashes[1]:

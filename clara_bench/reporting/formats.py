@@ -45,6 +45,19 @@ def difference_cell(metric: Metric, summary: Summary, less: Difference) -> str:
     return f"{text} ({mean}, {low} to {high})"
 
 
+def plain(metric: Metric, value: float | None) -> str:
+    """A value without an interval; – for none."""
+    return cell(metric, None if value is None else Summary(value, None, 1, 0, 0))
+
+
+def signed(metric: Metric, value: float | None, beside: float | None) -> str:
+    """A difference with its sign, and as many decimals as the value that it belongs to; – for none."""
+    if value is None:
+        return "–"
+    scale, digits = _scale(metric, value if beside is None else beside)
+    return f"{scale * value:+.{digits}f}"
+
+
 def _scale(metric: Metric, mean: float) -> tuple[float, int]:
     """What a value is shown times, and its decimals."""
     return (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(mean)))
