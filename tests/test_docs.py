@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from clara_bench.cli import main
-from clara_bench.records.results import open_run
+from clara_bench.records.packs import located
+from clara_bench.records.results import find_runs, open_run
 from clara_bench.reporting.scoring import score_run
 from clara_bench.tasks import definitions
 from reference.cli import main as reference
@@ -180,13 +181,13 @@ def test_pictures_hold_real_text_and_no_background(path: Path) -> None:
 
 def published() -> list[Path]:
     roots = (ROOT / "results", ROOT / "reference" / "retrained")
-    return sorted(path.parent for root in roots for path in root.rglob("manifest.json"))
+    return [run.path for root in roots for run in find_runs(root)]
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
 def test_published_scores_are_those_of_the_published_records(path: Path) -> None:
     run = open_run(path)
-    committed = msgspec.json.decode((path / "scores.json").read_bytes())
+    committed = msgspec.json.decode((located(path) / "scores.json").read_bytes())
     seed = run.manifest["request"]["seed"]
     scores = msgspec.json.decode(msgspec.json.encode(score_run(run, seed=seed)))
     assert scores == {key: value for key, value in committed.items() if key != "schema"}
@@ -194,7 +195,7 @@ def test_published_scores_are_those_of_the_published_records(path: Path) -> None
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
 def test_published_runs_name_no_folder_of_the_machine_they_were_made_on(path: Path) -> None:
-    assert not re.search(r'"/|/home/|/root/|/tmp/', (path / "manifest.json").read_text(encoding="utf-8"))
+    assert not re.search(r'"/|/home/|/root/|/tmp/', (located(path) / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_every_task_of_the_suites_exists() -> None:

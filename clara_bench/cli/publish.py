@@ -14,7 +14,7 @@ from clara_bench.io.terminal import say
 @click.option("--to", "root", default="results", show_default=True, type=click.Path(path_type=Path),
               help="Folder of published results.")  # fmt: skip
 def publish(runs: tuple[Path, ...], root: Path) -> None:
-    """Copy finished RUNS, or all below a folder, to the results folder, large files gzipped.
+    """Put copies of finished RUNS, or of all below a folder, into the results folder: one packed file for each task.
 
     \b
     Example:
@@ -24,7 +24,8 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
     from clara_bench.records.results import publish as copy
     from clara_bench.reporting.scoring import score_run, write_scores
 
-    for folder in runs:
-        for run in find_runs(folder):
-            write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
-            say(copy(run, root))
+    found = [run for folder in runs for run in find_runs(folder)]
+    for run in found:
+        write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
+    for path in copy(found, root):
+        say(path)

@@ -74,14 +74,16 @@ def score(
 
 
 def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
+    from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
     from clara_bench.reporting.scoring import score_run, write_scores
 
-    if not path.exists():
+    if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
     scores = score_run(run, names, seed)
-    if not names and seed == run.manifest["request"]["seed"]:
+    published = not path.exists()
+    if not names and seed == run.manifest["request"]["seed"] and not published:
         write_scores(run, scores)
     return scores
 
