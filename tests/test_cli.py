@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from clara_bench.records.packs import located
 from clara_bench.cli import main
+from clara_bench.records.packs import located
 
 
 def commands(group: click.Group, *above: str) -> list[tuple[str, ...]]:
@@ -37,7 +38,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 def test_every_command_has_help_and_an_example(command: tuple[str, ...]) -> None:
     code, text = invoke(*command, "--help")
     assert code == 0
-    group = command in {("tasks",), ("systems",), ("metrics",), ("compressors",)}
+    group = command in {("systems",), ("compressors",), ("tasks",), ("metrics",)}
     assert group or "Example" in text
 
 
@@ -74,10 +75,14 @@ def test_help_imports_nothing_heavy() -> None:
         (["leaderboard", "nowhere"], "no such folder: nowhere"),
         (["inspect", "nowhere"], "nowhere is not a run"),
         (["publish", "nowhere"], "no such folder: nowhere"),
-        (["metrics", "show", "recal@5"], "unknown metric 'recal@5'"),
-        (["metrics", "show", "recall@0"], "recall@0"),
+        (["show", "recal@k"], "unknown name 'recal@k'. Did you mean 'recall@k'?"),
+        (["show", "recall@0"], "unknown name 'recall@0'"),
+        (["show", "nqq", "--kind", "task"], "unknown task 'nqq'. Did you mean 'nq'?"),
+        (["show", "bm25", "--kind", "system"], "unknown system 'bm25'"),
+        (["list", "retriver"], "unknown kind 'retriver'. Did you mean 'retrievers'?"),
         (["tasks", "show", "nqq"], "unknown task 'nqq'. Did you mean 'nq'?"),
-        (["systems", "show", "bm25"], "unknown system 'bm25'"),
+        (["run", "-t", "nq", "-s", "rag", "--setting", "oracle"], "Did you mean 'gold' or 'injected'?"),
+        (["run", "-t", "nq", "-s", "rag", "-o", "retriever=reranking"], "Did you mean 'rerank'?"),
         (["systems", "new", "Not A Name"], "cannot be a module name"),
         (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
         (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages are in the form of nq's questions"),
@@ -180,19 +185,93 @@ def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, c
     assert "is there already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
 
 
-def test_lists_show_what_there_is() -> None:
-    for command, expected in [
-        (("tasks", "list"), "2wikimultihopqa"),
-        (("tasks", "show", "hotpotqa"), "CC BY-SA"),
-        (("systems", "list"), "closed-book"),
-        (("systems", "show", "rag"), "Passages given to the reader"),
-        (("systems", "show", "bm25", "--kind", "retriever"), "k1"),
-        (("metrics", "list"), "all_support@k"),
-        (("metrics", "show", "recall@5"), "higher"),
-    ]:
-        code, text = invoke(*command)
-        assert code == 0, text
-        assert expected in text
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["list"], "closed-book"),
+        (["list", "systems"], "rag          "),
+        (["list", "retriever"], "bm25"),
+        (["list", "compressors"], "llmlingua2-style"),
+        (["list", "readers"], "openai"),
+        (["list", "tasks"], "2wikimultihopqa"),
+        (["list", "settings"], "injected"),
+        (["list", "metrics"], "all_support@k"),
+        (["list", "suites"], "quick"),
+        (["show", "hotpotqa"], "CC BY-SA"),
+        (["show", "rag"], "Passages given to the reader"),
+        (["show", "bm25"], "k1"),
+        (["show", "recall@5"], "higher"),
+        (["show", "quick"], "clara-bench run --suite quick"),
+        (["show", "injected"], "--setting injected"),
+    ],
+)
+def test_everything_that_there_is_is_listed_and_shown_by_name_alone(words: list[str], expected: str) -> None:
+    code, text = invoke(*words)
+    assert code == 0, text
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("word", "leads"),
+    [
+        ("oracle", ["setting gold", "setting injected"]),
+        ("open", ["setting corpus"]),
+        ("closed-book", ["system closed-book", "See also: setting closed"]),
+        ("reranking", ["retriever rerank"]),
+        ("em", ["metric em"]),
+        ("exact-match", ["metric em"]),
+        ("vllm", ["reader openai"]),
+        ("recomp", ["compressor recomp-extractive", "compressor recomp-abstractive"]),
+    ],
+)
+def test_words_of_the_field_lead_home(word: str, leads: list[str]) -> None:
+    code, text = invoke("show", word)
+    assert code == 0, text
+    assert all(line in text.splitlines() for line in leads)
+
+
+def test_every_word_of_the_field_leads_to_something_that_is_there() -> None:
+    from clara_bench.aliases import ALIASES
+    from clara_bench.running.catalogue import KINDS
+
+    for kind, words in ALIASES.items():
+        known = {entry.name for entry in KINDS[kind]()}
+        assert {name for names in words.values() for name in names} <= known, kind
+
+
+def test_every_component_has_a_line_of_its_own_and_none_is_imported_for_it() -> None:
+    script = (
+        "import sys\n"
+        "from clara_bench.running.catalogue import KINDS, COMPONENTS\n"
+        "print([(kind, e.name) for kind in COMPONENTS for e in KINDS[kind]() if not e.about])\n"
+        "print([m for m in 'torch numpy transformers datasets faiss bm25s openai'.split() if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "now"),
+    [
+        (["systems", "list"], "clara-bench list systems"),
+        (["tasks", "list"], "clara-bench list tasks"),
+        (["metrics", "list"], "clara-bench list metrics"),
+        (["tasks", "show", "nq"], "clara-bench show nq"),
+        (["systems", "show", "bm25", "--kind", "retriever"], "clara-bench show bm25"),
+        (["metrics", "show", "recall@5"], "clara-bench show recall@5"),
+    ],
+)
+def test_commands_by_their_first_names_answer_with_the_new_one(words: list[str], now: str) -> None:
+    code, text = invoke(*words)
+    assert code == 0, text
+    assert f"is now: {now}" in text
+
+
+def test_make_help_names_every_target() -> None:
+    root = Path(__file__).parent.parent
+    done = subprocess.run(["make", "help"], cwd=root, capture_output=True, text=True, check=True)
+    for target in ("bench", "test", "check", "fix", "perf", "help"):
+        assert re.search(rf"^{target} +\S", done.stdout, flags=re.M), target
 
 
 HOSTILE = """
@@ -314,7 +393,7 @@ def test_ctrl_c_while_arguments_are_read_or_an_error_is_shown_is_one_line_too(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"clara_bench.cli.{place}", interrupt)
-    code, text = invoke("tasks", "show", "nothing")
+    code, text = invoke("show", "nothing")
     assert code == 130
     assert text.strip().startswith("Error: stopped.")
     assert "\n" not in text.strip()

@@ -80,9 +80,7 @@ def test_every_command_is_in_the_readme_and_every_setting_among_the_concepts() -
 
     readme, concepts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/concepts.md"))
     assert all(f"`{setting}`" in concepts for setting in SETTINGS)
-    assert all(
-        f"clara-bench {name}" in readme for name in ("run", "leaderboard", "inspect", "score", "systems", "tasks")
-    )
+    assert all(f"clara-bench {name}" in readme for name in ("run", "leaderboard", "inspect", "score", "list", "show"))
 
 
 def test_the_readme_links_every_page() -> None:

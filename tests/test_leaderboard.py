@@ -125,7 +125,7 @@ def test_an_outsiders_package_is_listed_and_ranked_without_a_change_to_ours(capi
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "clara-bench-lexical-sentence" in bench("systems", "list")
+    assert "clara-bench-lexical-sentence" in bench("list", "systems")
     data = str(capitals.with_name("capitals.jsonl"))
     bench("run", "-t", str(capitals), "-s", "lexical-sentence", "--data", data, "--out", str(tmp_path / "runs"))
     assert "lexical-sentence" in bench("leaderboard", str(tmp_path / "runs"), "--format", "markdown")

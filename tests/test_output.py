@@ -137,7 +137,7 @@ def test_a_wrong_use_is_said_in_one_line(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "shift_jis"])
-@pytest.mark.parametrize("command", [["--help"], ["leaderboard", "evil"], ["metrics", "list"], ["inspect", "RUN"]])
+@pytest.mark.parametrize("command", [["--help"], ["leaderboard", "evil"], ["list", "metrics"], ["inspect", "RUN"]])
 def test_a_console_that_lacks_characters_is_shown_the_nearest(evil: Path, command: list[str], encoding: str) -> None:
     [manifest] = evil.rglob("manifest.json")
     asked = [str(manifest.parent) if one == "RUN" else one for one in command]

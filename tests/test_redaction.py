@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from clara_bench.records.results import find_runs
 from clara_bench.cli import main
 from clara_bench.io.redaction import at_home, redacted, without_secrets
+from clara_bench.records.results import find_runs
 
 SECRETS = [
     "https://someone:hunter2@host.example/v1",

@@ -16,12 +16,11 @@ from unicodedata import category
 import click
 
 from clara_bench import __version__
-from clara_bench.cli.board import leaderboard
-from clara_bench.cli.compare import compare
+from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
 from clara_bench.cli.inspect import inspect
-from clara_bench.cli.lists import metrics, systems, tasks
+from clara_bench.cli.lists import list_, metrics, show, systems, tasks
 from clara_bench.cli.publish import publish
 from clara_bench.cli.run import run
 from clara_bench.cli.score import score
@@ -126,8 +125,12 @@ def main() -> None:
       clara-bench leaderboard runs           rank what has been run
       clara-bench compare RUN OTHER          by how much they differ
       clara-bench inspect RUN                read single questions and answers
+      clara-bench list                       systems, retrievers, compressors, readers, tasks, suites
+      clara-bench show NAME                  all about one of them, or about a metric
     """
 
 
-for command in (init, run, score, leaderboard, compare, inspect, publish, tasks, systems, compressors, metrics, worlds):
+for command in (
+    init, run, score, leaderboard, compare, inspect, publish, list_, show, systems, compressors, worlds, tasks, metrics,
+):  # fmt: skip
     main.add_command(command)

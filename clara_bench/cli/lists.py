@@ -1,70 +1,87 @@
-"""clara-bench tasks, systems, metrics: what there is, and what each thing means."""
+"""clara-bench list, show: what there is, and what each thing means."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clara_bench.io.terminal import print_table, say
+from clara_bench.io.terminal import note, print_table, say
+from clara_bench.running.catalogue import COMPONENTS, KINDS, SETTINGS, Meaning, kind_named, meanings
 from clara_bench.systems.skeleton import write_skeleton
 
-KINDS = ("system", "retriever", "compressor", "reader")
+
+@click.command("list")
+@click.argument("kind", required=False)
+def list_(kind: str | None) -> None:
+    """Systems, retrievers, compressors, readers, tasks, settings, metrics and suites, a line each.
+
+    KIND is one of these words; without it all are listed, metrics aside.
+
+    \b
+    Examples:
+      clara-bench list
+      clara-bench list metrics
+    """
+    if kind is not None:
+        _list(kind_named(kind))
+        return
+    for each in KINDS:
+        if each != "metric":
+            say(f"{each}s")
+            _list(each)
+            say("")
+    say("Metrics: clara-bench list metrics. One of them in full: clara-bench show NAME")
 
 
-@click.group()
-def tasks() -> None:
-    """Tasks: list them, show one."""
+def _list(kind: str) -> None:
+    entries = KINDS[kind]()
+    outside = any(entry.package for entry in entries)
+    print_table([kind, "what it is", *["package"] * outside], [entry[: 2 + outside] for entry in entries])
 
 
-@tasks.command("list")
-def list_tasks() -> None:
-    """Every task, ours and those of installed plug-ins. Example: clara-bench tasks list."""
-    from clara_bench.tasks import definitions as library
-
-    loaded = [library.load(name) for name in library.names()]
-    print_table(["task", "version", "title", "settings"],
-           [[task.name, str(task.version), task.title, ", ".join(task.settings)] for task in loaded])  # fmt: skip
-
-
-@tasks.command("show")
+@click.command()
 @click.argument("name")
-def show_task(name: str) -> None:
-    """Everything a task declares. Example: clara-bench tasks show hotpotqa."""
-    from clara_bench.tasks import definitions as library
+@click.option("--kind", metavar="KIND", help="What the name names, where several things are called so.")
+def show(name: str, kind: str | None) -> None:
+    """All about one thing of any kind: options, definition, source, what a suite runs.
 
-    _fields(library.load(name))
+    Names that the field uses lead to ours: oracle, open, closed-book, reranking, exact-match.
 
-
-@click.group()
-def systems() -> None:
-    """Systems: list them, show one, start your own."""
-
-
-@systems.command("list")
-def list_systems() -> None:
-    """Every system, and the parts that systems choose from. Example: clara-bench systems list."""
-    from clara_bench.components.registry import discover
-
-    rows = [
-        [kind, name, point.value, point.dist.name if point.dist else ""]
-        for kind in KINDS
-        for name, point in sorted(discover(kind).items())
-    ]
-    print_table(["kind", "name", "class", "package"], rows)
+    \b
+    Examples:
+      clara-bench show rag
+      clara-bench show recall@5
+      clara-bench show oracle
+      clara-bench show quick --kind suite
+    """
+    found = meanings(name, kind and kind_named(kind))
+    exact = [one for one in found if one.name == name]
+    shown = exact or found
+    for one in shown:
+        _show(one)
+    others = [one for one in found if one not in shown]
+    if others:
+        say("See also: " + ", ".join(f"{one.kind} {one.name}" for one in others))
 
 
-@systems.command("show")
-@click.argument("name")
-@click.option("--kind", default="system", show_default=True, type=click.Choice(KINDS), help="What the name names.")
-def show_system(name: str, kind: Any) -> None:
-    """A component and its options. Example: clara-bench systems show rag."""
+def _show(one: Meaning) -> None:
+    say(f"{one.kind} {one.name}")
+    if one.kind in COMPONENTS:
+        _show_component(one.kind, one.name)
+    else:
+        {"task": _show_task, "metric": _show_metric, "suite": _show_suite, "setting": _show_setting}[one.kind](one.name)
+    say("")
+
+
+def _show_component(kind: Any, name: str) -> None:
     from clara_bench.components.registry import load
 
     component = load(kind, name)
-    say(f"{name}: {(component.__doc__ or '').strip()}")
+    say((component.__doc__ or "").strip())
     options = getattr(component, "Options", None)
     if options is None:
         say("It takes no options.")
@@ -73,6 +90,47 @@ def show_system(name: str, kind: Any) -> None:
     rows = [[field.name, getattr(field.type, "__name__", str(field.type)), _default(field), docs.get(field.name, "")]
             for field in dataclasses.fields(options)]  # fmt: skip
     print_table(["option", "type", "default", "meaning"], rows)
+
+
+def _show_task(name: str) -> None:
+    from clara_bench.tasks import definitions
+
+    _fields(definitions.load(name))
+
+
+def _show_metric(name: str) -> None:
+    from clara_bench import metrics
+
+    metric = metrics.get(name.replace("@k", "@5"))
+    better = "higher" if metric.higher_is_better else "lower"
+    rows = [["family", metric.family], ["unit", metric.unit], ["better", better]]
+    rows += [["definition", metric.description], ["source", metric.citation]]
+    print_table(["metric", metric.name], rows)
+
+
+def _show_setting(name: str) -> None:
+    say(f"{SETTINGS[name]}. Choose it with: clara-bench run --setting {name}")
+
+
+def _show_suite(name: str) -> None:
+    from clara_bench.running import suites
+
+    suite = suites.load(name)
+    limit = "all" if suite.limit is None else str(suite.limit)
+    say(f"{suite.description}\n{limit} questions of each of: {', '.join(suite.tasks)}")
+    rows = [[entry.label, entry.setting, entry.system, _pairs(entry.options), ", ".join(entry.tasks or ("all",))]
+            for entry in suite.entries]  # fmt: skip
+    print_table(["label", "setting", "system", "options", "tasks"], rows)
+    say(f"Run it with: clara-bench run --suite {name}")
+
+
+def _pairs(options: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in options.items())
+
+
+@click.group()
+def systems() -> None:
+    """Start a system of your own."""
 
 
 @systems.command("new")
@@ -84,32 +142,38 @@ def new_system(name: str, folder: Path) -> None:
         say(path)
 
 
-@click.group()
+@click.group(hidden=True)
+def tasks() -> None:
+    """Tasks, by their first names: see clara-bench list tasks."""
+
+
+@click.group(hidden=True)
 def metrics() -> None:
-    """Metrics: list them, show one."""
+    """Metrics, by their first names: see clara-bench list metrics."""
 
 
-@metrics.command("list")
-def list_metrics() -> None:
-    """Every metric. Example: clara-bench metrics list."""
-    from clara_bench import metrics as library
+def _first_names(group: click.Group, kinds: Sequence[str]) -> None:
+    """The commands `list` and `show` of a group as they were called first; they say what they are called now."""
 
-    found = [(name, library.get(name.replace("@k", "@5"))) for name in library.names()]
-    rows = [[name, metric.family, metric.unit, metric.description] for name, metric in found]
-    print_table(["metric", "family", "unit", "meaning"], rows)
+    def list_kinds() -> None:
+        note("'" + f"{group.name} list" + "' is now: clara-bench list " + f"{kinds[0]}s")
+        for kind in kinds:
+            _list(kind)
+
+    def show_kind(name: str, kind: str) -> None:
+        note(f"'{group.name} show' is now: clara-bench show {name}")
+        for one in meanings(name, kind_named(kind))[:1]:
+            _show(one)
+
+    said = f"Its name now: clara-bench list {kinds[0]}s. Example: clara-bench list {kinds[0]}s."
+    group.add_command(click.Command("list", callback=list_kinds, help=said, hidden=True))
+    parameters = [click.Argument(["name"]), click.Option(["--kind"], default=kinds[0], help="What the name names.")]
+    said = "Its name now: clara-bench show NAME. Example: clara-bench show NAME."
+    group.add_command(click.Command("show", params=parameters, callback=show_kind, help=said, hidden=True))
 
 
-@metrics.command("show")
-@click.argument("name")
-def show_metric(name: str) -> None:
-    """One metric's definition and source. Example: clara-bench metrics show recall@5."""
-    from clara_bench import metrics as library
-
-    metric = library.get(name)
-    better = "higher" if metric.higher_is_better else "lower"
-    rows = [["family", metric.family], ["unit", metric.unit], ["better", better]]
-    rows += [["definition", metric.description], ["source", metric.citation]]
-    print_table(["metric", metric.name], rows)
+for _group, _kinds in ((systems, COMPONENTS), (tasks, ("task",)), (metrics, ("metric",))):
+    _first_names(_group, _kinds)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -198,6 +198,8 @@ def _report(finished: list[Run], seed: int) -> None:
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())
         say(f"  {run.path.relative_to(Path.cwd()) if here else run.path}")
+    for told in dict.fromkeys(told for run in finished for told in run.manifest["sessions"][-1].get("adapted", ())):
+        note(f"warning: {told}")
     shares = [_failed(run) for run in finished]
     if min(shares) == 1:
         raise SystemExit(1)

@@ -12,11 +12,13 @@ from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import note, print_table, say, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clara_bench.predictions import Predictions
     from clara_bench.reporting.scoring import Scores
     from clara_bench.types import Record
+
+    Totals = Mapping[str, float]
 
 
 @click.command()
@@ -61,22 +63,22 @@ def score(
     """
     if answers is None:
         refuse_others(ctx, {"what", "names", "seed", "as_json"}, "a run directory")
-        scores = _run_scores(Path(what), names, seed)
+        scores, total = _run_scores(Path(what), names, seed)
     else:
-        scores = _predictions(what, answers, names, seed, given)
+        scores, total = _predictions(what, answers, names, seed, given)
     if as_json:
         say_json(scores.metrics)
     else:
-        _print_table(scores)
+        _print_table(scores, total)
     missing = [name for name in names if name not in scores.metrics]
     if missing:
         note(f"not applicable to these answers: {', '.join(missing)}")
 
 
-def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
+def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> tuple[Scores, Totals]:
     from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
-    from clara_bench.reporting.scoring import score_run, write_scores
+    from clara_bench.reporting.scoring import score_run, totals, write_scores
 
     if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
@@ -85,10 +87,12 @@ def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> Scores:
     published = not path.exists()
     if not names and seed == run.manifest["request"]["seed"] and not published:
         write_scores(run, scores)
-    return scores
+    return scores, totals(run.records())
 
 
-def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]) -> Scores:
+def _predictions(
+    what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]
+) -> tuple[Scores, Totals]:
     from clara_bench.cli.run import check_setting
     from clara_bench.predictions import read_predictions
     from clara_bench.reporting import scoring
@@ -106,7 +110,9 @@ def _predictions(what: str, answers: Path, names: tuple[str, ...], seed: int, gi
     asked = {example.question.id for example in examples}
     records = [record for record in found.records if record.id in asked]
     _tell(answers, found, records, len(examples))
-    return scoring.score(examples, records, names or task.metrics, task.answer_scorer, setting, seed, found.without)
+    names = names or task.metrics
+    scores = scoring.score(examples, records, names, task.answer_scorer, setting, seed, found.without)
+    return scores, scoring.totals(records)
 
 
 def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: int) -> None:
@@ -118,7 +124,7 @@ def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: 
         note(line)
 
 
-def _print_table(scores: Scores) -> None:
+def _print_table(scores: Scores, total: Totals) -> None:
     rows = []
     for name, s in scores.metrics.items():
         interval = "–" if s.ci95 is None else f"{s.ci95[0]:.4f} – {s.ci95[1]:.4f}"
@@ -126,3 +132,12 @@ def _print_table(scores: Scores) -> None:
         rows.append([name, mean, interval, str(s.n), str(s.unscored), str(s.failed)])
     print_table(["metric", "mean", "95 % interval", "n", "unscored", "failed"], rows)
     say("answers: " + ", ".join(f"{count} {status}" for status, count in scores.statuses.items()))
+    if any(total.values()):
+        told = {"prompt_tokens": "prompt tokens", "generated_tokens": "generated tokens", "usd": "US dollars"}
+        say(
+            "in total: "
+            + ", ".join(
+                f"{count:,.4f} {told[name]}" if name == "usd" else f"{count:,} {told[name]}"
+                for name, count in total.items()
+            )
+        )

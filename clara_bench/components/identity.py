@@ -78,6 +78,11 @@ def models(built: Built) -> dict[str, Any]:
         return {**described(built.instance), **{name: said for name, part in places.items() if (said := models(part))}}
 
 
+def adapted(built: Built) -> list[str]:
+    """What a component, and each that it built, has done otherwise than asked, by the attribute `adapted`."""
+    return [*getattr(built.instance, "adapted", ()), *(one for part in built.parts for one in adapted(part))]
+
+
 def together(built: Built) -> bool:
     """Whether answers may depend on which questions are computed together, by what the options say of batches."""
     fields = () if built.options is None else dataclasses.fields(built.options)

@@ -63,7 +63,7 @@ def for_markdown(text: str) -> str:
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "†": r"$\dagger$", "–": "--",
-    "·": r"$\cdot$", "≈": r"$\approx$",
+    "·": r"$\cdot$", "‡": r"$\ddagger$",
 })  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Metrics of what answers cost: positions, tokens, compression and seconds.
+"""Metrics of what answers cost: positions, tokens, compression, money and seconds.
 
 A question that failed has no cost, and an answer that came without a count (a stranger's file, say)
 has an unknown one: both are left out of the mean, and counted as left out.
@@ -40,6 +40,11 @@ def _ratio(case: Case) -> float | None:
     """Text tokens per position for one question; None where the reader was given nothing."""
     usage = case.record.answer.usage
     return usage.context_text_tokens / usage.context_positions if usage.context_positions else None
+
+
+def _dollars(case: Case) -> float | None:
+    usd = case.record.answer.usage.usd
+    return None if usd is None else 1000 * usd
 
 
 def _seconds(case: Case) -> float | None:
@@ -101,6 +106,12 @@ def metrics() -> Iterable[Metric]:
         "ratio",
         _ratio,
         higher_is_better=True,
+    )
+    yield cost_metric(
+        "usd_per_1000",
+        "US dollars for 1,000 questions, at the prices that the reader was given.",
+        "dollars",
+        _dollars,
     )
     yield cost_metric(
         "seconds",

@@ -1,7 +1,7 @@
 """A model behind any OpenAI-compatible server as a reader: vLLM, llama.cpp, `transformers serve`, a provider.
 
-The server counts prompt and answer. It cannot say how much of the prompt was evidence, so that
-is counted here with the model's tokenizer, which must therefore be at hand; nothing is guessed.
+The server counts prompt and answer. It cannot say how much of the prompt was evidence, so that is
+counted here: with the model's tokenizer or, where there is none to be had, approximately and marked so.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from clara_bench.components.checks import in_order
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.errors import BackendError
-from clara_bench.read.models import find, load_tokenizer
+from clara_bench.errors import BackendError, ConfigError
+from clara_bench.io.parsing import decode
+from clara_bench.read.counting import counter
 from clara_bench.read.prompts import fill, get_prompt
-from clara_bench.read.render import evidence_tokens, render
-from clara_bench.read.server import Failure, Reply, Server
+from clara_bench.read.server import Failure, Reply, Said, Server
 from clara_bench.types import FAILURES, Question, Reading, Usage
 
 
@@ -46,9 +44,18 @@ class OpenAIReader:
         base_url: str = "http://localhost:8000/v1"
         """Address of the server, up to and with /v1."""
         tokenizer: str = field(default="", metadata=OPERATIONAL)
-        """Hub id, folder or GGUF file of the model's tokenizer, to count evidence with; the model's name by default."""
+        """Hub id, folder or GGUF file of the model's tokenizer, to count evidence with, or `approximate`; by default
+        the model's name and, where that names none, `approximate`."""
         api_key_env: str = field(default="OPENAI_API_KEY", metadata=OPERATIONAL)
         """Name of the environment variable that holds the key; need not be set for servers that ask for none."""
+        headers_env: str = field(default="", metadata=OPERATIONAL)
+        """Further headers, each with the environment variable that holds its value: NAME=VARIABLE,NAME=VARIABLE."""
+        extra_body: str = ""
+        """Further fields of each request, as a JSON object: {"top_p": 1}."""
+        input_price: float | None = field(default=None, metadata=OPERATIONAL)
+        """US dollars for a million tokens of prompts."""
+        output_price: float | None = field(default=None, metadata=OPERATIONAL)
+        """US dollars for a million tokens of answers."""
         prompt: str = "short"
         """A name in prompts.py."""
         max_new_tokens: int = 32
@@ -69,16 +76,27 @@ class OpenAIReader:
                 value = getattr(self, name)
                 if value is not None and value <= 0:
                     raise ValueError(f"{name} must be above 0, got {value}")
-            if self.retries < 0:
-                raise ValueError(f"retries must be at least 0, got {self.retries}")
+            for name in ("retries", "input_price", "output_price"):
+                if (getattr(self, name) or 0) < 0:
+                    raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
             if not self.base_url.startswith(("http://", "https://")):
                 raise ValueError(f"base_url must start with http:// or https://, got '{self.base_url}'")
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.prompt = get_prompt(options.prompt)
-        key = os.environ.get(options.api_key_env) or "none"
-        self._server = Server(options.base_url, key, options.concurrency, options.timeout_seconds, options.retries)
+        self._counter = counter(options.tokenizer, options.model)
+        self._extra = decode(
+            options.extra_body or "{}", dict[str, Any], "reader 'openai': extra_body", error=ConfigError
+        )
+        self._server = Server(
+            options.base_url,
+            os.environ.get(options.api_key_env) or "none",
+            options.concurrency,
+            options.timeout_seconds,
+            options.retries,
+            _headers(options.headers_env),
+        )
         self._answers, self._failed = False, 0
 
     def describe(self) -> Mapping[str, Any]:
@@ -87,34 +105,22 @@ class OpenAIReader:
             "model": self.options.model,
             "base_url": self.options.base_url,
             "prompt": f"{self.prompt.name}@{self.prompt.version}",
-            "tokenizer": self._told_tokenizer,
+            "tokenizer": self._counter.name,
         }
 
     @property
-    def _told_tokenizer(self) -> str:
-        """The fingerprint of one that lies on this disk; else the name, for it may not be needed and is not fetched."""
-        name = self.options.tokenizer or self.options.model
-        return find(name, weights=False).fingerprint if Path(name).expanduser().exists() else name
+    def token_counts(self) -> str:
+        """Whether evidence is counted approximately, as the leaderboard says it."""
+        return "" if self._counter.exact else "approximate"
 
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The tokenizer that evidence is counted with.
-
-        Raises:
-            BackendError: it cannot be had.
-        """
-        name = self.options.tokenizer or self.options.model
-        try:
-            return load_tokenizer(find(name, weights=False))
-        except BackendError as error:
-            raise BackendError(
-                f"reader 'openai' counts evidence with the model's own tokenizer: {error}. "
-                "Name a tokenizer: -o reader.tokenizer=HUB_ID_OR_FOLDER"
-            ) from error
+    @property
+    def adapted(self) -> list[str]:
+        """What the server was asked for otherwise, because it refused that."""
+        return self._server.adapted
 
     def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
-        """Tokens of each question's contexts in the tokenizer, separators included."""
-        return evidence_tokens(self.tokenizer, self.prompt, contexts)
+        """Tokens of each question's contexts, separators included."""
+        return self._counter.count([self.prompt.separator.join(texts) for texts in contexts])
 
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none.
@@ -150,12 +156,13 @@ class OpenAIReader:
     def _request(self, question: Question, texts: Sequence[str]) -> _Request:
         if not any(text.strip() for text in texts):
             return _Request(fill(self.prompt, question.text, ""), Usage())
-        rendered = render(self.tokenizer, self.prompt, question.text, texts, self.options.max_prompt_tokens)
-        message = fill(self.prompt, question.text, rendered.context)
-        return _Request(message, Usage(rendered.context_positions, rendered.context_text_tokens))
+        fitted = self._counter.fit(self.prompt, question.text, texts, self.options.max_prompt_tokens)
+        message = fill(self.prompt, question.text, fitted.context)
+        return _Request(message, Usage(fitted.positions, fitted.text_tokens))
 
     def _readings(self, requests: Sequence[_Request]) -> Iterator[tuple[int, Reading]]:
         body = {"model": self.options.model, "temperature": 0, "max_tokens": self.options.max_new_tokens}
+        body |= {"extra_body": self._extra} if self._extra else {}
         side_by_side = max(1, min(self.options.concurrency, len(requests)))
         for reply in self._server.ask([request.message for request in requests], body):
             reading = self._reading(requests[reply.place], reply)
@@ -166,17 +173,31 @@ class OpenAIReader:
         said = reply.said
         if isinstance(said, Failure):
             return Reading("", request.usage, said.status, said.reason)
-        read = request.usage.context_positions
-        if said.prompt_tokens is not None:  # a server that read less than the evidence has cut it
-            read = min(read, said.prompt_tokens)
-        usage = replace(
-            request.usage,
-            context_positions=read,
-            prompt_tokens=said.prompt_tokens or 0,
-            generated_tokens=said.generated_tokens or 0,
-        )
+        usage = self._usage(request, said)
         cut = said.cut or usage.context_positions < usage.context_text_tokens
         return Reading(said.text, usage, "truncated" if cut else "ok" if said.text else "empty")
+
+    def _usage(self, request: _Request, said: Said) -> Usage:
+        """The server's counts; what it does not count is counted here."""
+        read, written = said.prompt_tokens, said.generated_tokens
+        positions = request.usage.context_positions
+        if read is None or written is None:
+            read, written = self._counter.count([request.message, said.text])
+        elif self._counter.exact:  # a server that read less than the evidence has cut it
+            positions = min(positions, read)
+        return replace(
+            request.usage,
+            context_positions=positions,
+            prompt_tokens=read,
+            generated_tokens=written,
+            usd=self._price(read, written),
+        )
+
+    def _price(self, read: int, written: int) -> float | None:
+        prices = self.options.input_price, self.options.output_price
+        if prices == (None, None):
+            return None
+        return (read * (prices[0] or 0.0) + written * (prices[1] or 0.0)) / 1e6
 
     def _gives_up(self, first: Reading) -> BackendError:
         return BackendError(
@@ -184,3 +205,21 @@ class OpenAIReader:
             f"{first.error}. Check that the server runs, base_url, the model's name '{self.options.model}' and the key "
             f"in ${self.options.api_key_env}"
         )
+
+
+def _headers(told: str) -> dict[str, str]:
+    """Headers by name, their values from the environment.
+
+    Raises:
+        ConfigError: not NAME=VARIABLE, or no such variable.
+    """
+    headers = {}
+    for pair in filter(None, told.split(",")):
+        name, _, variable = (part.strip() for part in pair.partition("="))
+        if not name or not os.environ.get(variable):
+            raise ConfigError(
+                f"reader 'openai': headers_env: '{pair}' names no environment variable that is set. "
+                "Expected NAME=VARIABLE,NAME=VARIABLE"
+            )
+        headers[name] = os.environ[variable]
+    return headers

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
@@ -32,8 +32,22 @@ _http = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.parti
 """The library below: httpx, or what the client's newer versions have in its place."""
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection."""
+
+
+class _Refusable(NamedTuple):
+    told: str
+    instead: str | None
+
+
+_REFUSABLE = {
+    "max_tokens": _Refusable("max_tokens: max_completion_tokens is sent instead", "max_completion_tokens"),
+    "temperature": _Refusable("temperature 0: none is sent, and answers may differ from run to run", None),
+}
+"""Fields that newer models do not take."""
 LONGEST_REPLY = 1 << 22
 """Bytes; a million tokens have no more."""
+SHORTEST_SECRET = 5
+"""Characters; what is shorter is no secret, and stands in other words."""
 _OF_THE_QUESTION = frozenset({400, 413, 414, 422})
 """HTTP statuses that say something about the question; the others befall any."""
 
@@ -76,6 +90,15 @@ class Server:
     timeout_seconds: float
     """Each try, whole: a server that sends a byte now and then gets no more."""
     retries: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request; each may be a secret."""
+    _refused: set[str] = field(default_factory=set, init=False)
+    """Fields of a request that the server does not take."""
+
+    @property
+    def adapted(self) -> list[str]:
+        """What the server was asked for otherwise than others are, because it refused that."""
+        return [f"{self.base_url} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
 
     def ask(self, messages: Sequence[str], body: Mapping[str, Any]) -> Iterator[Reply]:
         """Replies in the order in which they come; ending the iteration early ends what is under way.
@@ -103,6 +126,7 @@ class Server:
             base_url=self.base_url,
             max_retries=self.retries,
             timeout=openai.Timeout(self.timeout_seconds, connect=connecting),
+            default_headers=self.headers,
             http_client=_Punctual(self.timeout_seconds),
         )
 
@@ -115,22 +139,38 @@ class Server:
             return Reply(place, said, time.perf_counter() - start)
 
     async def _asked(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> Said | Failure:
-        try:
-            response = await client.chat.completions.with_raw_response.create(**body)
-        except openai.APIConnectionError as error:
-            return self._unreached(error)
-        except openai.APIStatusError as error:
-            return Failure(*self._refused(error))
-        except openai.APIError as error:
-            return Failure("transport", self._cleaned(error))
+        while True:
+            sent = self._taken(body)
+            try:
+                response = await client.chat.completions.with_raw_response.create(**sent)
+                break
+            except openai.APIConnectionError as error:
+                return self._unreached(error)
+            except openai.APIStatusError as error:
+                if not self._adapts(sent, error):
+                    return self._unserved(error)
+            except openai.APIError as error:
+                return Failure("transport", self._cleaned(str(error)))
         if len(response.content) > LONGEST_REPLY:
             return Failure(
                 "transport", f"its reply has {len(response.content)} bytes, expected at most {LONGEST_REPLY}"
             )
         try:
-            return _said(response.content)
+            said = _said(response.content)
         except BenchError as error:
-            return Failure("transport", self._cleaned(error))
+            return Failure("transport", self._cleaned(str(error)))
+        return said._replace(text=self._without_secrets(said.text))
+
+    def _taken(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The request with the fields that the server takes."""
+        names = {name: _REFUSABLE[name].instead if name in self._refused else name for name in body}
+        return {new: body[name] for name, new in names.items() if new is not None}
+
+    def _adapts(self, sent: Mapping[str, Any], error: openai.APIStatusError) -> bool:
+        """Whether the server refuses a field that was sent and that it can be spared."""
+        named = {name for name in _REFUSABLE if name in sent and _names(error, name)}
+        self._refused.update(named)
+        return bool(named)
 
     def _unreached(self, error: openai.APIConnectionError) -> Failure:
         cause = error.__cause__ or error
@@ -138,17 +178,27 @@ class Server:
         if isinstance(error, openai.APITimeoutError) and not connecting:
             tries = "1 try" if not self.retries else f"{self.retries + 1} tries"
             return Failure("timeout", f"no whole answer within {self.timeout_seconds:g} seconds, {tries}")
-        return Failure("transport", f"no answer from {self.base_url}: {self._cleaned(cause)}")
+        reason = self._cleaned(str(cause) or type(cause).__name__)
+        return Failure("transport", f"no answer from {self.base_url}: {reason}")
 
-    def _refused(self, error: openai.APIStatusError) -> Failure:
+    def _unserved(self, error: openai.APIStatusError) -> Failure:
         code, to = error.status_code, error.response.headers.get("location")
-        said = f"it redirects to {to}, which is not followed" if to else self._cleaned(error)
-        return Failure("error" if code in _OF_THE_QUESTION else "transport", f"HTTP {code}: {said}")
+        said = f"it redirects to {to}, which is not followed" if to else str(error)
+        return Failure("error" if code in _OF_THE_QUESTION else "transport", self._cleaned(f"HTTP {code}: {said}"))
 
-    def _cleaned(self, error: BaseException) -> str:
-        """The error in one line, without the key."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        return text.replace(self.key, "***")[:300]
+    def _cleaned(self, text: str) -> str:
+        """A message in one line, without secrets."""
+        return self._without_secrets(" ".join(text.split()))[:300]
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in (self.key, *self.headers.values()):
+            text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
+        return text
+
+
+def _names(error: openai.APIStatusError, field: str) -> bool:
+    """Whether a server says that it is this field of the request which it refuses."""
+    return error.param == field if error.param else error.status_code in {400, 422} and f"'{field}'" in str(error)
 
 
 class _Punctual(openai.DefaultAsyncHttpxClient):

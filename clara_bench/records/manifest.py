@@ -158,6 +158,7 @@ class SessionPart(TypedDict):
     index: IndexStats
     seconds: NotRequired[Seconds]
     answering_seconds: NotRequired[Seconds]
+    adapted: NotRequired[list[str]]
     clara_bench: str
     git: GitPart | None
     python: str

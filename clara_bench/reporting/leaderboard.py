@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from clara_bench import metrics
@@ -26,7 +26,7 @@ COLUMNS = (
 )  # fmt: skip
 """Scored when the user names none; those that no row has are left out."""
 
-TRAITS = ("backbone", "reader", "compressor", "offline", "query_dependent", "weights", "nominal_ratio")
+TRAITS = ("backbone", "reader", "compressor", "offline", "query_dependent", "weights", "nominal_ratio", "token_counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,19 @@ class Row:
     """Size of the index by passage, memories included and the passages' text left out; None without passages."""
     difference: str = ""
     """What tells it from other rows of its section with the same label."""
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """See `scoring.totals`."""
+
+    @property
+    def approximate(self) -> bool:
+        """Whether its evidence was counted approximately."""
+        return bool(self.traits.get("token_counts"))
 
     @property
     def name(self) -> str:
-        """The label, with what tells it from its namesakes, marked where questions failed."""
+        """The label, with what tells it from its namesakes, marked where questions failed or counts are approximate."""
         told = f"{self.label} ({self.difference})" if self.difference else self.label
-        return f"{told} †{self.failed}" if self.failed else told
+        return f"{told}{' ‡' * self.approximate}{f' †{self.failed}' if self.failed else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +234,7 @@ def _row(run: Run, scored: Scored, difference: str) -> Row:
         path=str(run.path),
         index_bytes=_index_bytes(run.manifest["sessions"]),
         difference=difference,
+        totals=scored.totals,
     )
 
 

@@ -133,8 +133,8 @@ def table(found: Comparison) -> Table:
             for name, one in zip(others, found.compared, strict=True)
             if metric.name in one.differences
         ]
-        unit = "%" if metric.unit == "fraction" else metric.unit
-        groups.append(Group(f"{metric.name}, {unit}", (tuple(map(Cell, first)), *rows)))
+        unit = {"fraction": ", %", metric.name: ""}.get(metric.unit, f", {metric.unit}")
+        groups.append(Group(f"{metric.name}{unit}", (tuple(map(Cell, first)), *rows)))
     title = f"{manifest['task']['name']} · {origin} · {manifest['questions']['count']} questions"
     return Table(title, HEAD, tuple(groups))
 

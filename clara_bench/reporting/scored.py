@@ -26,7 +26,7 @@ from clara_bench.io.parsing import read_json
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run, content
 from clara_bench.reporting.captions import Offered
-from clara_bench.reporting.scoring import installed, num_failed, refuse_other_scorer, score
+from clara_bench.reporting.scoring import installed, num_failed, refuse_other_scorer, score, totals
 
 OLD_SECONDS = 30 * 24 * 3600
 """After this long without use, what other code has scored is deleted."""
@@ -40,6 +40,8 @@ class Scored:
     failed: int
     offered: Offered | None
     """Fewest and most passages that a question could use; None where all could be searched."""
+    totals: Mapping[str, float]
+    """See `scoring.totals`."""
 
 
 class Scorer:
@@ -61,7 +63,8 @@ class Scorer:
             examples, records, names, manifest["task"]["answer_scorer"], manifest["setting"], seed, by_kind=False
         )
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
-        return Scored(found.metrics, num_failed(found.statuses), (min(counts), max(counts)) if counts else None)
+        offered = (min(counts), max(counts)) if counts else None
+        return Scored(found.metrics, num_failed(found.statuses), offered, totals(records))
 
 
 class CachedScorer(Scorer):

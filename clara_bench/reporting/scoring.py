@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -174,6 +175,14 @@ def _statuses(found: Sequence[Record | None]) -> dict[str, int]:
 def num_failed(statuses: Mapping[str, int]) -> int:
     """Questions that failed or were never answered."""
     return sum(count for status, count in statuses.items() if status in FAILURES or status == "missing")
+
+
+def totals(records: Sequence[Record]) -> dict[str, float]:
+    """What all answers of a run together cost, failed ones among them; dollars only where prices were given."""
+    found = [record.answer.usage for record in records]
+    paid = [usage.usd for usage in found if usage.usd is not None]
+    tokens = {name: sum(getattr(usage, name) for usage in found) for name in ("prompt_tokens", "generated_tokens")}
+    return {**tokens, **({"usd": math.fsum(paid)} if paid else {})}
 
 
 def answer_ranks(answer: Answer, gold: Gold, corpus: Mapping[str, Passage]) -> tuple[int, ...] | None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clara_bench.components.identity import plain
-from clara_bench.components.registry import plugin_errors
+from clara_bench.components.identity import adapted, plain
+from clara_bench.components.registry import Built, plugin_errors
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import disk_errors
 from clara_bench.io.redaction import redacted
@@ -83,7 +83,7 @@ def run(
         missing = folder.missing(examples, retry_failed)
         manifest = run_identity.manifest(made, data, frozen)
         if missing:
-            asking = _Asking(made.system.instance, request, frozen, examples, missing)
+            asking = _Asking(made.system, request, frozen, examples, missing)
             asking.session(folder, manifest, log, progress)
         else:
             folder.write(frozen, {**manifest, "sessions": folder.sessions})
@@ -104,7 +104,7 @@ def _freeze(
 class _Asking:
     """A system and the questions that it is asked in this session."""
 
-    system: System
+    built: Built
     request: Request
     frozen: Frozen
     examples: Sequence[Example]
@@ -116,13 +116,21 @@ class _Asking:
         started = time.perf_counter()
         stats, before = self._index(), folder.sessions
 
-        def note(**seconds: float) -> None:
-            session = {"questions": len(self.missing), "index": plain(stats), **seconds, **provenance()}
+        def note(**more: Any) -> None:
+            session = {"questions": len(self.missing), "index": plain(stats), **more, **provenance()}
             folder.write(self.frozen, {**manifest, "sessions": [*before, session]})
 
         note()
         answering = self._answer(log, progress)
-        note(seconds=time.perf_counter() - started, answering_seconds=answering)
+        found = adapted(self.built)
+        seconds = {"seconds": time.perf_counter() - started, "answering_seconds": answering}
+        note(**seconds, **({"adapted": redacted(found)} if found else {}))
+
+    @property
+    def system(self) -> System:
+        """The system itself."""
+        system: System = self.built.instance
+        return system
 
     def _index(self) -> IndexStats:
         who = f"system '{self.request.system.name}'"

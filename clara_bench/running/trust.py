@@ -61,7 +61,8 @@ def _of_option(name: str, value: Any, given: bool) -> Iterator[str]:
     if "://" in text:
         yield f"sends questions and passages to {text}"
     if name.endswith("_env"):
-        yield f"sends the value of ${text} with them"
+        for pair in filter(None, text.split(",")):
+            yield f"sends the value of ${pair.rpartition('=')[2].strip()} with them"
     if given and _HUB_ID.fullmatch(text) and not Path(text).exists():
         yield f"fetches '{text}' from the Hugging Face hub, unless it is in the cache"
 

@@ -13,10 +13,11 @@ def backbone(reader: object) -> str:
 
 
 def reading(reader: Reader) -> Traits:
-    """The columns that a reader decides; one that was trained for the task has the attribute `tuned`."""
+    """The columns that a reader decides, by its attributes `tuned` and `token_counts`, if it has them."""
     tuned = bool(getattr(reader, "tuned", False))
     return Traits(
         backbone=backbone(reader),
         reader="tuned" if tuned else "frozen",
         weights="ours" if tuned else "zero-shot",
+        token_counts=getattr(reader, "token_counts", ""),
     )

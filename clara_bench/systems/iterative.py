@@ -163,4 +163,5 @@ def _added(one: Usage, other: Usage) -> Usage:
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         generated_tokens=one.generated_tokens + other.generated_tokens,
         seconds=dict(seconds),
+        usd=None if one.usd is None and other.usd is None else (one.usd or 0.0) + (other.usd or 0.0),
     )

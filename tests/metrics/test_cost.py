@@ -13,7 +13,7 @@ GOLD = Gold(("x",))
 def record(
     positions: int = 0, text: int = 0, status: str = "ok", seconds: float | None = None, **phases: float
 ) -> Record:
-    usage = Usage(positions, text, prompt_tokens=50, generated_tokens=3, seconds=phases)
+    usage = Usage(positions, text, prompt_tokens=50, generated_tokens=3, seconds=phases, usd=0.001)
     return Record("q", Answer("x", usage=usage, status=status), seconds=seconds)
 
 

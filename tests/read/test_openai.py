@@ -20,11 +20,15 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from clara_bench.cli import main
 from clara_bench.components.registry import Component, create
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.read.hf import HFReader
 from clara_bench.read.openai import OpenAIReader
+from clara_bench.records.results import find_runs
+from clara_bench.systems.describe import reading as reading_traits
 from clara_bench.types import Question, Reader, Reading
 
 QUESTIONS = [Question(str(i), f"What is {i}?") for i in range(12)]
@@ -54,7 +58,14 @@ def _server(reply: Callable[[Any], Reply], requests: list[Any] | None = None) ->
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if requests is not None:
-                requests.append({"body": body, "key": self.headers["Authorization"], "path": self.path})
+                requests.append(
+                    {
+                        "body": body,
+                        "key": self.headers["Authorization"],
+                        "team": self.headers["X-Team"],
+                        "path": self.path,
+                    }
+                )
             status, content = reply(body)
             if status <= 0:
                 return self._misbehave(drip=status < 0)
@@ -318,11 +329,115 @@ def test_an_answer_of_nothing_is_called_empty(tiny_folder: Path) -> None:
         assert {reading.status for reading in _read(url, tiny_folder)} == {"empty"}
 
 
-def test_without_the_models_tokenizer_evidence_is_not_guessed(tmp_path: Path) -> None:
+def test_without_the_models_tokenizer_evidence_is_counted_approximately_and_said_to_be(tmp_path: Path) -> None:
     with _server(_completion) as url:
-        with pytest.raises(BackendError, match=r"counts evidence with .*-o reader.tokenizer="):
-            _read(url, tmp_path / "nowhere")
-        assert len(_read(url, tmp_path / "nowhere", ())) == 12  # closed book needs none
+        reader = OpenAIReader(OpenAIReader.Options("closed-1", url, retries=0))
+        readings = reader.read(QUESTIONS[:1], [(PASSAGE, "Å")])
+        short = OpenAIReader(OpenAIReader.Options("closed-1", url, retries=0, max_prompt_tokens=40))
+        [cut] = short.read(QUESTIONS[:1], [(PASSAGE, "Rome is old. " * 50)])
+    assert reader.describe()["tokenizer"] == "approximate: UTF-8 bytes / 4"
+    assert reading_traits(reader).token_counts == "approximate"
+    assert readings[0].usage.context_positions == -(-len((PASSAGE + "\n\nÅ").encode()) // 4)
+    assert reader.context_tokens([[PASSAGE, "Å"]]) == [readings[0].usage.context_text_tokens]
+    assert (readings[0].status, cut.status) == ("ok", "truncated")
+    assert 0 < cut.usage.context_positions < 40 < cut.usage.context_text_tokens
+
+
+def test_a_tokenizer_that_is_named_must_be_there(tmp_path: Path, tiny_folder: Path) -> None:
+    with pytest.raises(BackendError, match=r"no such file or folder.*Or count approximately: tokenizer=approximate"):
+        OpenAIReader(OpenAIReader.Options("m", "http://localhost:1/v1", str(tmp_path / "nowhere")))
+    known = OpenAIReader(OpenAIReader.Options(str(tiny_folder), "http://localhost:1/v1"))
+    assert reading_traits(known).token_counts == "" and "sha256" in known.describe()["tokenizer"]
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 0, "completion_tokens": 0}])
+def test_what_a_server_does_not_count_is_counted_here(tiny_folder: Path, usage: Any) -> None:
+    def reply(body: Any) -> Reply:
+        return 200, {**_completion(body, "Oslo it is")[1], "usage": usage}
+
+    with _server(reply) as url:
+        used = _read(url, tiny_folder)[0].usage
+    assert used.prompt_tokens > used.context_positions > 0 and used.generated_tokens > 0
+
+
+def _modern(body: Any) -> Reply:
+    """A server that refuses what newer models do."""
+    if "max_tokens" in body:
+        said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
+        return 400, {"error": {"message": said, "param": "max_tokens", "code": "unsupported_parameter"}}
+    if "temperature" in body:
+        return 400, {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}
+    return _completion(body, "fine")
+
+
+def test_fields_that_a_server_refuses_are_spared_and_that_is_said(tiny_folder: Path) -> None:
+    requests: list[Any] = []
+    with _server(_modern, requests) as url:
+        reader = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder), retries=0, max_new_tokens=9))
+        assert reader.adapted == []
+        assert {reading.text for reading in reader.read(QUESTIONS, [()] * 12)} == {"fine"}
+        asked = len(requests)
+        reader.read(QUESTIONS, [()] * 12)
+    assert len(requests) == asked + 12 and requests[-1]["body"]["max_completion_tokens"] == 9
+    assert [told.partition(" refuses ")[2].partition(":")[0] for told in reader.adapted] == [
+        "max_tokens",
+        "temperature 0",
+    ]
+
+
+def test_a_refusal_for_another_reason_spares_no_field(tiny_folder: Path) -> None:
+    def reply(body: Any) -> Reply:
+        return (400, {"error": {"message": "too hot, by temperature"}}) if _number(body) else _completion(body)
+
+    with _server(reply) as url:
+        reader = OpenAIReader(OpenAIReader.Options("m", url, str(tiny_folder), retries=0))
+        assert {reading.status for reading in reader.read(QUESTIONS, [()] * 12)} == {"ok", "error"}
+    assert reader.adapted == []
+
+
+def test_further_fields_and_headers_are_sent_and_values_of_headers_told_nowhere(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM", "team-secret")
+    requests: list[Any] = []
+
+    def reply(body: Any) -> Reply:
+        return _completion(body, "team-secret?") if _number(body) else (400, {"error": {"message": "team-secret"}})
+
+    with _server(reply, requests) as url:
+        readings = _read(url, tiny_folder, headers_env="X-Team=TEAM", extra_body='{"top_k": 1, "temperature": 1}')
+    assert requests[0]["team"] == "team-secret"
+    assert (requests[0]["body"]["top_k"], requests[0]["body"]["temperature"]) == (1, 1)
+    assert "team-secret" not in str(readings) and readings[1].text == "***?"
+    with pytest.raises(ConfigError, match="headers_env: 'X-Team=NO_SUCH' names no environment variable"):
+        _read("http://localhost:1/v1", tiny_folder, headers_env="X-Team=NO_SUCH")
+    with pytest.raises(ConfigError, match="extra_body: expected object, got array"):
+        _read("http://localhost:1/v1", tiny_folder, extra_body="[]")
+
+
+def test_money_tokens_and_what_was_spared_are_in_records_totals_and_manifest(capitals: Path) -> None:
+    out = capitals.parent / "runs"
+    with _server(_modern) as url:
+        done = CliRunner().invoke(
+            main,
+            ["run", "-t", str(capitals), "-s", "rag", "--data", str(capitals.with_name("capitals.jsonl")),
+             "--out", str(out), "-o", "reader=openai", "-o", "reader.model=closed-1", "-o",
+             f"reader.base_url={url}", "--label", "x",
+             "-o", "reader.input_price=2", "-o", "reader.output_price=10", "--limit", "4"],
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "refuses temperature 0: none is sent" in done.output
+    [run] = find_runs(out)
+    assert len(run.manifest["sessions"][-1]["adapted"]) == 2
+    assert [record.answer.usage.usd for record in run.records()] == [pytest.approx(100 * 2e-6 + 3 * 10e-6)] * 4
+    [board] = json.loads(CliRunner().invoke(main, ["leaderboard", str(out), "-f", "json"]).stdout)
+    [row] = board["sections"][0]["rows"]
+    assert row["totals"] == {"prompt_tokens": 400, "generated_tokens": 12, "usd": pytest.approx(0.00092)}
+    assert row["traits"]["token_counts"] == "approximate"
+    shown = CliRunner().invoke(main, ["leaderboard", str(out), "-f", "markdown"]).stdout
+    assert "x ‡" in shown and "‡: tokens of evidence counted approximately" in shown
+    scored = CliRunner().invoke(main, ["score", str(run.path), "-m", "usd_per_1000"]).stdout
+    assert "0.2300" in scored and "in total: 400 prompt tokens, 12 generated tokens, 0.0009 US dollars" in scored
 
 
 def test_options_are_checked() -> None:

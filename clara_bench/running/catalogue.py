@@ -1,0 +1,122 @@
+"""What there is, by kind: names, each with one line, and nothing heavy imported for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from clara_bench.aliases import meant
+from clara_bench.errors import UnknownName
+
+COMPONENTS = ("system", "retriever", "compressor", "reader")
+
+
+class Entry(NamedTuple):
+    """A name, what it is, and the package that brings it where that is not clara-bench."""
+
+    name: str
+    about: str
+    package: str = ""
+
+
+SETTINGS = MappingProxyType({
+    "closed": "No passages: what the reader knows by itself",
+    "gold": "Exactly the supporting passages: an upper bound for the reader ('oracle' in many papers)",
+    "distractor": "The question's own candidates, as the data set has them",
+    "injected": "The first N passages of a shared retriever, the supporting ones put in ('Oracle' in the CLaRa paper)",
+    "retrieved": "The first N passages of a shared retriever ('Normal' in the CLaRa paper)",
+    "corpus": "The whole corpus ('open' or 'fullwiki')",
+})  # fmt: skip
+
+
+def _components(kind: str) -> list[Entry]:
+    from clara_bench.components.registry import discover
+    from clara_bench.components.summaries import summary
+
+    return [
+        Entry(name, summary(point), point.dist.name if point.dist and point.dist.name != "clara-bench" else "")
+        for name, point in sorted(discover(kind).items())
+    ]
+
+
+def _tasks() -> list[Entry]:
+    from clara_bench.tasks import definitions
+
+    return [
+        Entry(task.name, f"{task.title}: {task.description}") for task in map(definitions.load, definitions.names())
+    ]
+
+
+def _metrics() -> list[Entry]:
+    from clara_bench import metrics
+
+    return [Entry(name, metrics.get(name.replace("@k", "@5")).description) for name in metrics.names()]
+
+
+def _suites() -> list[Entry]:
+    from clara_bench.running import suites
+
+    return [Entry(name, suites.load(name).description) for name in suites.names()]
+
+
+def _settings() -> list[Entry]:
+    return [Entry(name, about) for name, about in SETTINGS.items()]
+
+
+KINDS: Mapping[str, Callable[[], list[Entry]]] = MappingProxyType({
+    "system": lambda: _components("system"),
+    "retriever": lambda: _components("retriever"),
+    "compressor": lambda: _components("compressor"),
+    "reader": lambda: _components("reader"),
+    "task": _tasks,
+    "setting": _settings,
+    "metric": _metrics,
+    "suite": _suites,
+})  # fmt: skip
+
+
+def kind_named(word: str) -> str:
+    """A kind, by its name or its plural.
+
+    Raises:
+        UnknownName: there is no such kind.
+    """
+    singular = word.lower().removesuffix("s")
+    if singular not in KINDS:
+        raise UnknownName("kind", word, [f"{kind}s" for kind in KINDS])
+    return singular
+
+
+class Meaning(NamedTuple):
+    """A thing that a word names."""
+
+    kind: str
+    name: str
+
+
+def meanings(word: str, kind: str | None = None) -> list[Meaning]:
+    """What a word names, in all kinds or in one: the things of that name first, then those that the field calls so.
+
+    Raises:
+        UnknownName: nothing is called so.
+    """
+    kinds = [kind] if kind else list(KINDS)
+    known = {each: [entry.name for entry in KINDS[each]()] for each in kinds}
+    exact = [Meaning(each, word) for each in kinds if word in known[each] or (each == "metric" and _is_metric(word))]
+    called = [Meaning(each, name) for each in kinds for name in meant(each, word)]
+    found = [*exact, *called] or [Meaning("suite", word)] * word.endswith(".toml")
+    if not found:
+        raise UnknownName(kind or "name", word, [name for names in known.values() for name in names])
+    return found
+
+
+def _is_metric(word: str) -> bool:
+    from clara_bench import metrics
+    from clara_bench.errors import BenchError
+
+    try:
+        metrics.get(word)
+    except BenchError:
+        return False
+    return True
