@@ -226,10 +226,6 @@ def _folders(root: Path) -> list[Path]:
         raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
     roots = {root: top} | {folder: unpacked(pack_of(folder)) for folder in packed_folders(root)}
     return sorted(
-        shown / file.parent.relative_to(real)
-        for shown, real in roots.items()
-        for file in real.rglob("manifest.json")
-    )
         shown / file.parent.relative_to(real) for shown, real in roots.items() for file in real.rglob("manifest.json")
     )
 
