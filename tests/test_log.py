@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 from click.testing import CliRunner
 
 from clara_bench import Answer, BackendError
 from clara_bench.cli import main
+from clara_bench.io.cache import disk_errors
 from clara_bench.records import results
 from clara_bench.records.log import RecordLog
 from clara_bench.running.provenance import hardware
@@ -56,10 +58,18 @@ def test_records_that_do_not_fit_leave_nothing_behind_and_go_in_later(
     assert results.read_records(tmp_path) == RECORDS
 
 
+def test_a_disk_that_a_library_finds_full_is_named_like_any_other() -> None:
+    full = Path("/dev/full")
+    with pytest.raises(BackendError, match=r"cannot write /dev/full: \d+ requested and \d+ written\. Free"):
+        with disk_errors(full), full.open("wb", buffering=0) as file:
+            numpy.zeros(9000).tofile(file)
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
 from clara_bench.cli import main
+from clara_bench.io.cache import disk_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 main(sys.argv[2:])
 """
