@@ -369,6 +369,17 @@ def test_a_reader_that_has_seen_enough_ends_the_output_in_silence(hostile: Path)
         assert started.stderr.read() == b""
 
 
+def test_a_thread_of_a_plugin_that_fails_is_a_warning_of_one_line(capitals: Path) -> None:
+    file = capitals.with_name("threads.py")
+    failing = "        from threading import Thread; Thread(target=lambda: 1 / 0).start()\n        if"
+    file.write_text(HOSTILE.replace("        if", failing), encoding="utf-8")
+    command = bench("run", "-t", str(capitals), "-s", f"{file}:Hostile", "--out", str(capitals.with_name("out")))
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert "ended: ZeroDivisionError: division by zero\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_ctrl_c_says_that_nothing_is_lost_and_exits_130(capitals: Path) -> None:
     file = capitals.with_name("slow.py")
     file.write_text(HOSTILE.replace("        if", "        import time; time.sleep(9)\n        if"), encoding="utf-8")

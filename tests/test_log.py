@@ -8,14 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 from click.testing import CliRunner
 
 from clara_bench import Answer, BackendError
 from clara_bench.cli import main
+from clara_bench.io.cache import disk_errors
 from clara_bench.records import results
 from clara_bench.records.log import RecordLog
-from clara_bench.running.provenance import hardware
+from clara_bench.running.provenance import git_state, hardware
 from clara_bench.types import Record
 
 RECORDS = [Record(f"q{number}", Answer("x" * 100 * number)) for number in range(1, 6)]
@@ -56,10 +58,31 @@ def test_records_that_do_not_fit_leave_nothing_behind_and_go_in_later(
     assert results.read_records(tmp_path) == RECORDS
 
 
+def test_a_disk_that_a_library_finds_full_is_named_like_any_other() -> None:
+    full = Path("/dev/full")
+    with pytest.raises(BackendError, match=r"cannot write /dev/full: \d+ requested and \d+ written\. Free"):
+        with disk_errors(full), full.open("wb", buffering=0) as file:
+            numpy.zeros(9000).tofile(file)
+
+
+def test_a_look_at_the_checkout_writes_nothing_there(tmp_path: Path) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    (tmp_path / "file").write_text("text", encoding="utf-8")
+    for words in (["init", "-q"], ["add", "file"], ["commit", "-qm", "message"]):
+        subprocess.run([*git, *words], check=True)
+    os.utime(tmp_path / "file", (1, 1))  # git would note that it is the same nevertheless
+    index = (tmp_path / ".git" / "index").read_bytes()
+    state = git_state(tmp_path)
+    assert state is not None
+    assert not state["dirty"]
+    assert (tmp_path / ".git" / "index").read_bytes() == index
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
 from clara_bench.cli import main
+from clara_bench.io.cache import disk_errors
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 main(sys.argv[2:])
 """

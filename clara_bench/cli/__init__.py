@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -69,15 +71,14 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what a user can mend is shown without a traceback, a warning in one line."""
         try:
-            with warnings.catch_warnings(), _plain_usage():
-                warnings.showwarning = _one_line
+            with _told_in_one_line(), _plain_usage():
                 return super().invoke(ctx)
         except BenchError as error:
             raise BadInput(one_line(str(error))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head` has seen enough; click ends in silence
                 raise
-            said = f"{error.filename or 'standard output'}: {error.strerror or error}. Check the path"
+            said = f"{os.fsdecode(error.filename or 'standard output')}: {error.strerror or error}. Check the path"
             raise BadInput(one_line(said)) from error
 
 
@@ -108,6 +109,23 @@ def _plain_usage() -> Iterator[None]:
         raise
     except click.UsageError as error:
         raise click.UsageError(one_line(error.format_message()), error.ctx) from error
+
+
+@contextlib.contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Warnings, and what ends a library's own thread, are a line each."""
+    before = threading.excepthook
+    with warnings.catch_warnings():
+        warnings.showwarning, threading.excepthook = _one_line, _thread_ended
+        try:
+            yield
+        finally:
+            threading.excepthook = before
+
+
+def _thread_ended(what: threading.ExceptHookArgs) -> None:
+    name = what.thread.name if what.thread else "a thread"
+    note(f"warning: {name} ended: {what.exc_type.__name__}: {what.exc_value}")
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

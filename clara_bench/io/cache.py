@@ -53,9 +53,9 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in DISK:
+        if error.errno in DISK or error.errno is None:  # numpy tells of a full disk in words alone
             raise BackendError(
-                f"cannot write {path}: {error.strerror}. Free some space or choose another folder"
+                f"cannot write {path}: {error.strerror or error}. Free some space or choose another folder"
             ) from error
         raise
 

@@ -22,6 +22,7 @@ ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
 Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Width = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
 Template = Literal["plain", "chat", "reader", "pisco", "cocom"]
 
@@ -32,11 +33,11 @@ RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
 
-    hidden_size: Count = 128
-    intermediate_size: Count = 384
-    layers: Count = 4
-    heads: Count = 4
-    vocabulary: Count = 4096
+    hidden_size: Width = 128
+    intermediate_size: Width = 384
+    layers: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
+    heads: Width = 4
+    vocabulary: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 4096
     """Largest number of word pieces of the tokenizer."""
     start: Literal["plain", "identity", "lexical"] = "lexical"
     """How attention begins: as the library does it, near the identity, or as a match of rare words (start.py)."""
@@ -64,7 +65,7 @@ class Adapters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How a role differs from the backbone: LoRA adapters over shared weights, or a full copy."""
 
     kind: Literal["lora", "full"] = "lora"
-    rank: Count = 16
+    rank: Width = 16
     alpha: Count = 32
     dropout: Share = 0.1
     targets: str | tuple[str, ...] = "all-linear"
@@ -75,7 +76,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     rate: Count = 16
     """Nominal compression rate; the number of memory vectors is floor(document_tokens / rate)."""
-    document_tokens: Count = 256
+    document_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 256
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""

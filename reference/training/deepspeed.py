@@ -203,16 +203,22 @@ def start(
         config: of the stage.
         ranks: processes that train together.
         universal: see `engine_dict`.
+
+    Raises:
+        BackendError: the device's memory is too small, or the processes cannot be connected.
     """
     import deepspeed
 
-    share = rate_share(config.optimiser, config.steps)
-    engine, *_ = deepspeed.initialize(
-        model=module,
-        model_parameters=list(groups),
-        config=engine_dict(config, ranks, universal),
-        lr_scheduler=lambda optimiser: torch.optim.lr_scheduler.LambdaLR(optimiser, share),
-    )
+    share, settings = rate_share(config.optimiser, config.steps), engine_dict(config, ranks, universal)
+    try:
+        engine, *_ = deepspeed.initialize(
+            model=module,
+            model_parameters=list(groups),
+            config=settings,
+            lr_scheduler=lambda optimiser: torch.optim.lr_scheduler.LambdaLR(optimiser, share),
+        )
+    except (OSError, RuntimeError) as error:
+        raise BackendError(f"training cannot be set up: {' '.join(str(error).split())[:300]}") from error
     return engine
 
 

@@ -17,14 +17,15 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from msgspec.structs import replace
 
-from clara_bench import BenchError, ConfigError
+from clara_bench import BackendError, BenchError, ConfigError
 from clara_bench.io.cache import locked
 from reference.data.stream import Source, Stream
 from reference.model.clara import Clara
@@ -82,10 +83,10 @@ def train(
     Raises:
         ConfigError: no such stage, a batch that does not divide among the processes, another run's folder.
         Diverged: the loss is not finite.
-        BackendError: the disk is full.
+        BackendError: the disk is full, or the device's memory too small.
     """
     settings = stage_settings(config, name)
-    with parallel.quiet():
+    with parallel.quiet(), _memory_named(out):
         process = parallel.connect()
         _check(settings, process, remembered)
         with nullcontext() if process.rank else locked(out):
@@ -99,6 +100,18 @@ def train(
                 with log as record:
                     _loop(run, state, record)
     return out / "best"
+
+
+@contextmanager
+def _memory_named(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BackendError(
+            f"{out}: the device's memory is too small ({reason}). Lower parallel.micro_batch "
+            "or set parallel.activation_checkpointing; started again, training goes on at the last save"
+        ) from error
 
 
 def _check(settings: TrainConfig, process: Process, remembered: Remembered | None) -> None:

@@ -120,7 +120,7 @@ def empty_backbone(backbone: Backbone, file: Path | None = None) -> Any:
     """The causal language model on the meta device: shapes without numbers.
 
     Raises:
-        ConfigError: its architecture is not known here.
+        ConfigError: its architecture is not known here, or no model can have it.
     """
     from transformers import AutoModelForCausalLM
 
@@ -132,8 +132,12 @@ def empty_backbone(backbone: Backbone, file: Path | None = None) -> Any:
         config = architecture(backbone.scratch, backbone.scratch.vocabulary)
     else:
         raise ConfigError("backbone: name a model, or give [model.backbone.scratch]")
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, backbone.dtype))
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, backbone.dtype))
+    except Exception as error:  # each architecture stumbles over other numbers in its own way
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"backbone '{backbone.model}': no model can be made of this shape: {reason}") from error
 
 
 def _architecture(model: str, file: Path | None) -> Any:

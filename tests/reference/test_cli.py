@@ -172,6 +172,8 @@ def test_what_cannot_be_trained_is_refused_in_one_line(runs: Path, tmp_path: Pat
         ("compressor_start=thinned", "trains no compressor, so that it cannot begin from a thinned one"),
         ("optimiser.betas=[0.9, 1.5]", "expected float < 1.0 at $.stages"),
         ("optimiser.learning_rate=nan", "expected float"),
+        ("model.backbone.scratch.layers=2147483648", "expected int <= 1000 at $.model.backbone.scratch.layers"),
+        ("model.backbone.scratch.hidden_size=2147483648", "expected int <= 65536"),
         ("model.backbone.scratch.heads=3", "hidden_size is 32, expected a multiple of twice its 3 heads"),
         ("base=debug.toml", "the base is named in the file alone"),
     ],

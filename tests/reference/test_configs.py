@@ -212,6 +212,9 @@ def test_an_architecture_is_read_from_a_file_or_refused(tmp_path: Path):
     file.write_text('{"model_type": "poem"}')
     with pytest.raises(ConfigError, match="no architecture"):
         plan(config, "text", file=file)
+    file.write_text(json.dumps({"model_type": "qwen2", "vocab_size": 100, **shape, "hidden_size": 2**40}))
+    with pytest.raises(ConfigError, match="no model can be made of this shape"):
+        plan(config, "text", file=file)
     with pytest.raises(ConfigError, match="leave --architecture"):
         plan(shipped("tiny"), "text", file=file)
 

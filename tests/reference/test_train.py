@@ -471,6 +471,16 @@ def test_a_loss_that_is_not_a_number_stops_training(tmp_path):
     assert not (tmp_path / "resume").exists()
 
 
+class TooLarge(Pairs):
+    def __getitem__(self, position):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def test_a_device_too_small_is_told_with_what_to_lower(tmp_path):
+    with pytest.raises(BackendError, match=r"too small \(CUDA out of memory\.\)\. Lower parallel\.micro_batch"):
+        run(tmp_path, rows=TooLarge(1))
+
+
 def test_what_cannot_be_trained_here_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         run(tmp_path, parallel={"precision": "fp16", "micro_batch": 4})
