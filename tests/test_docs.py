@@ -153,6 +153,11 @@ def test_the_tables_of_the_pages_are_the_leaderboards_of_the_published_results()
         assert "|" in shown, part
 
 
+def test_the_leaderboard_page_shows_every_published_run() -> None:
+    refresh: Any = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
+    assert refresh["LEADERBOARD"].read_text(encoding="utf-8") == refresh["leaderboard"]()
+
+
 def test_the_table_of_training_curves_is_that_of_the_kept_points() -> None:
     curves: Any = runpy.run_path(str(ROOT / "docs" / "curves.py"))
     shown = (
