@@ -232,7 +232,7 @@ def test_words_of_the_field_lead_home(word: str, leads: list[str]) -> None:
 
 def test_every_word_of_the_field_leads_to_something_that_is_there() -> None:
     from clara_bench.aliases import ALIASES
-    from clara_bench.running.catalogue import KINDS
+    from clara_bench.cli.catalogue import KINDS
 
     for kind, words in ALIASES.items():
         known = {entry.name for entry in KINDS[kind]()}
@@ -242,7 +242,7 @@ def test_every_word_of_the_field_leads_to_something_that_is_there() -> None:
 def test_every_component_has_a_line_of_its_own_and_none_is_imported_for_it() -> None:
     script = (
         "import sys\n"
-        "from clara_bench.running.catalogue import KINDS, COMPONENTS\n"
+        "from clara_bench.cli.catalogue import KINDS, COMPONENTS\n"
         "print([(kind, e.name) for kind in COMPONENTS for e in KINDS[kind]() if not e.about])\n"
         "print([m for m in 'torch numpy transformers datasets faiss bm25s openai'.split() if m in sys.modules])"
     )

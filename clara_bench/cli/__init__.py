@@ -23,9 +23,8 @@ from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import list_, metrics, show, systems, tasks
-from clara_bench.cli.publish import publish
 from clara_bench.cli.run import run
-from clara_bench.cli.score import score
+from clara_bench.cli.score import publish, score
 from clara_bench.cli.worlds import worlds
 from clara_bench.errors import BenchError
 from clara_bench.io.escaping import one_line

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clara_bench.records.results import Run
+    from clara_bench.reporting.tables import Table
+    from clara_bench.running.estimate import Estimate
     from clara_bench.running.run_config import Request
     from clara_bench.types import Answer
 
@@ -47,17 +49,26 @@ if TYPE_CHECKING:
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--retry-failed", is_flag=True,
               help="Ask again whatever failed in this run, not only what failed on the way to a model.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would run, read, take and cost, and run nothing.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
 @click.pass_context
 def run(
-    ctx: click.Context, /, suite: str | None, manifest: str | None, out: Path, retry_failed: bool, **given: Any
+    ctx: click.Context,
+    /,
+    suite: str | None,
+    manifest: str | None,
+    out: Path,
+    retry_failed: bool,
+    dry_run: bool,
+    **given: Any,
 ) -> None:
     """Ask systems the questions of tasks; continue where an earlier run stopped.
 
     \b
     Examples:
       clara-bench run --suite quick
+      clara-bench run --suite quick --dry-run
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
       clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq --trust
@@ -70,6 +81,9 @@ def run(
         requests = _from_suite(suite, ctx, given)
     else:
         requests = _from_options(given)
+    if dry_run:
+        _estimate(requests, out)
+        return
     finished = _run_all(requests, out, retry_failed, expected)
     _report(finished, given["seed"])
 
@@ -123,7 +137,7 @@ def check_setting(name: str) -> Any:
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
+    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch", "dry_run"}, "--suite")
     requests = suites.load(name).requests()
     overrides = {key: given[key] for key in ("limit", "batch") if key in changed(ctx)}
     return [replace(request, **overrides) for request in requests]
@@ -135,7 +149,9 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
     from clara_bench.running.run_config import as_request
     from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
-    refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust"}, "--manifest")
+    refuse_others(
+        ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run"}, "--manifest"
+    )
     place = located(path)
     found = read_manifest(place / "manifest.json" if place.is_dir() else place)
     request = as_request(found, str(path))
@@ -189,6 +205,65 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
             with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
                 finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
     return finished
+
+
+def _estimate(requests: list[Request], out: Path) -> None:
+    """Print what the runs would be, and what the numbers are from."""
+    from clara_bench.cli.table import write_tables
+    from clara_bench.running.estimate import earlier_runs, estimate, load
+
+    earlier, loaded = earlier_runs(list(dict.fromkeys([Path("results"), out]))), {}
+    found: list[Estimate] = []
+    for request in requests:
+        key = repr((request.task, request.source))
+        if key not in loaded:
+            loaded = {key: load(request)}
+        found.append(estimate(request, loaded[key], earlier))
+    write_tables([_table(found)], tuple(dict.fromkeys(one.source for one in found if not one.measured_in)), "rich")
+
+
+def _table(found: Sequence[Estimate]) -> Table:
+    from clara_bench.reporting.tables import Cell, Group, Table
+
+    places = list(dict.fromkeys((one.task, one.setting) for one in found))
+    groups = [
+        Group(
+            f"{task}, {setting}",
+            tuple(
+                tuple(map(Cell, (one.label, *_amounts([one]))))
+                for one in found
+                if (one.task, one.setting) == (task, setting)
+            ),
+        )
+        for task, setting in places
+    ]
+    total = Group("all", (tuple(map(Cell, (f"{len(found)} runs", *_amounts(found)))),))
+    measured = [one.measured_in for one in found if one.measured_in]
+    said = f"{len(measured)} of {len(found)}: tokens and seconds a question as in earlier runs, such as"
+    return Table(
+        "Dry run: nothing is asked or written",
+        ("system", "questions", "prompt tokens", "time", "US $"),
+        (*groups, *([total] * (len(found) > 1))),
+        (f"{said} {measured[0]}.",) if measured else (),
+    )
+
+
+def _amounts(found: Sequence[Estimate]) -> list[str]:
+    """Sums over runs; a dash where one of them is not known."""
+    seconds, dollars = [one.seconds for one in found], [one.usd for one in found]
+    known = [value for value in seconds if value is not None]
+    priced = [value for value in dollars if value is not None]
+    return [
+        f"{sum(one.questions for one in found):,}",
+        f"~{sum(one.prompt_tokens for one in found):,.0f}",
+        _duration(sum(known)) if len(known) == len(found) else "–",
+        f"~{sum(priced):.2f}" if len(priced) == len(found) else "–",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"~{seconds:.0f} s" if minutes < 2 else f"~{minutes:.0f} min" if minutes < 120 else f"~{minutes / 60:.1f} h"
 
 
 def _report(finished: list[Run], seed: int) -> None:
