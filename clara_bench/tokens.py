@@ -1,4 +1,4 @@
-"""Texts that others wrote as token ids: a control token that one spells, such as `</s>` or `<|im_end|>`, stays text.
+"""Untrusted text as token ids: a control token spelled in it, such as `</s>` or `<|im_end|>`, stays text.
 
 A tokenizer looks for its control tokens in whatever it is given, so a passage that spells one could end a turn. Here
 only those are taken for such that a template means. Texts that spell none are encoded as the tokenizer does it.

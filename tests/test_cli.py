@@ -181,7 +181,7 @@ def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, c
         "run", "-t", str(capitals), "-s", f"{file}:MySystem", "--data", data, "--out", str(tmp_path / "r")
     )
     assert code == 0, text
-    assert "is there already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
+    assert "exists already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""What a component's code is made of: its file, the modules of one's own that this imports, the packages they use.
+"""The code of a component: its file, the user's modules that it imports, and the packages they use.
 
-Found by reading import statements wherever they stand, in functions too; nothing is imported or run for it. Modules of
-one's own are hashed, the import statements in them followed; of other people's packages the version counts. clara-bench
-itself and the standard library are left out.
+Import statements are parsed, also inside functions; nothing is imported or executed. The user's modules are hashed and
+their imports followed; installed packages count by version. clara-bench itself and the standard library are left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Everything of a component that could change an answer: what names runs, indexes and rankings.
+"""The identity of a component: everything that could change an answer. It names runs, indexes and rankings.
 
-Read from the component as it was built, with those it nests to any depth, so that none can forget to be part of it:
-its class and code (see `codebase`), its options less those marked as operational, what it says of its models, and the
-same of each part. Left out is what cannot change an answer: places on disk, devices, concurrency, retries, time limits.
+It is read from the component as built, with nested components at any depth: class and code (see `codebase`), options
+except operational ones, and descriptions of models. Paths, devices, concurrency, retries and time limits cannot change
+an answer and are left out.
 """
 
 from __future__ import annotations

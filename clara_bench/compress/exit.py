@@ -1,4 +1,4 @@
-"""EXIT: a language model that sees question and passage says of every sentence whether it is useful.
+"""EXIT: a language model sees question and passage and classifies every sentence as useful or not.
 
 Hwang et al. 2024, "EXIT: Context-Aware Extractive Compression for Enhancing Retrieval-Augmented Generation",
 arXiv:2412.12559.

@@ -1,8 +1,8 @@
-"""LLMLingua: passages that a language model finds dull go first, then the tokens it could have guessed.
+"""LLMLingua: drops passages, then tokens, with low surprisal under a language model.
 
 Jiang et al. 2023, "LLMLingua: Compressing Prompts for Accelerated Inference of Large Language Models",
 arXiv:2310.05736.
-Written from the paper: the package `llmlingua` counts with a vocabulary that it fetches from the net.
+Written from the paper: the package `llmlingua` downloads a vocabulary for counting.
 """
 
 from __future__ import annotations

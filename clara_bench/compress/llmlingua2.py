@@ -1,4 +1,4 @@
-"""LLMLingua-2: a token classifier, trained on what a large model left in, says which words stay.
+"""LLMLingua-2: a token classifier, trained on a large model's compressions, selects the words to keep.
 
 Pan et al. 2024, "LLMLingua-2: Data Distillation for Efficient and Faithful Task-Agnostic Prompt Compression",
 arXiv:2403.12968. The published checkpoints are `microsoft/llmlingua-2-xlm-roberta-large-meetingbank` and

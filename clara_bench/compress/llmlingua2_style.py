@@ -1,4 +1,4 @@
-"""What LLMLingua-2 does, by a classifier of one's own: `clara-bench compressors train` makes it."""
+"""LLMLingua-2 with a classifier that you train: `clara-bench compressors train`."""
 
 from __future__ import annotations
 

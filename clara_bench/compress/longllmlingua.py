@@ -1,4 +1,4 @@
-"""LongLLMLingua: passages that make the question likely stay, and in them the tokens that the question makes likely.
+"""LongLLMLingua: keeps the passages that make the question likely, and their tokens that the question makes likely.
 
 Jiang et al. 2024, "LongLLMLingua: Accelerating and Enhancing LLMs in Long Context Scenarios via Prompt Compression",
 arXiv:2310.06839. Written from the paper, as `llmlingua` is.

@@ -1,7 +1,7 @@
-"""Provence: a cross-encoder reads question and passage and says of every sentence whether it stays.
+"""Provence: a cross-encoder reads question and passage and selects the sentences to keep.
 
 Chirkova et al. 2025, "Provence: efficient and robust context pruning for retrieval-augmented generation",
-arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which brings code of its own;
+arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which contains its own code;
 not verified with it yet.
 """
 

@@ -1,4 +1,4 @@
-"""RECOMP's extractive compressor: the sentences nearest to the question, from all passages together.
+"""RECOMP's extractive compressor: the sentences nearest to the question, over all passages.
 
 Xu et al. 2024, "RECOMP: Improving Retrieval-Augmented LMs with Compression and Selective Augmentation",
 arXiv:2310.04408.

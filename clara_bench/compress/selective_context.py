@@ -1,4 +1,4 @@
-"""Selective-Context: what a language model could have guessed is left out.
+"""Selective-Context: drops the units with the lowest self-information under a language model.
 
 Li et al. 2023, "Compressing Context to Enhance Inference Efficiency of Large Language Models", arXiv:2310.06201.
 """

@@ -1,4 +1,4 @@
-"""What every reader of raw files shares: the data set that comes out, the pool of passages, the layouts.
+"""Shared parts of the readers of raw files: the resulting data set, the pool of passages, the layouts.
 
 A raw row names its passages by title and text, a corpus by id. The pool brings the two
 together: a passage of a row is the corpus passage with the same letters and digits in title and
@@ -162,7 +162,7 @@ def unique(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def join_kind(kind: str | None, link: str | None) -> str | None:
-    """The question type, with what a made-up world says of the way to the answer."""
+    """The question type, with what a synthetic world says of the way to the answer."""
     return "-".join(part for part in (kind, link) if part) or None
 
 

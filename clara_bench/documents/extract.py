@@ -156,7 +156,7 @@ def _errors(path: Path, kind: str) -> Iterator[None]:
         yield
     except Exception as error:  # whatever the libraries come upon in a broken file
         raise DataError(
-            f"{path}: {kind} that cannot be read: {type(error).__name__}: {str(error)[:200]}. Mend it or take it out"
+            f"{path}: {kind} that cannot be read: {type(error).__name__}: {str(error)[:200]}. Repair it or remove it"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A table of questions as rows of a task of one's own; the answers may be missing."""
+"""A table of questions as rows of your own task; answers are optional."""
 
 from __future__ import annotations
 

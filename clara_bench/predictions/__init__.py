@@ -76,7 +76,7 @@ def _read(content: Content) -> tuple[Form, Reading]:
             return form, found if isinstance(found, Reading) else Reading(list(found))
     if isinstance(content.first, dict):
         return FORMS[0], read_rows(content.rows)  # which says what is missing
-    raise DataError(f"{content.path}: of no form that is known. {EXPECTED}")
+    raise DataError(f"{content.path}: unknown format. {EXPECTED}")
 
 
 def _of_variant(
@@ -90,7 +90,7 @@ def _of_variant(
         return [one for one in predictions if one.variant == variant], ()
     if len(there) > 1:
         listed = ", ".join(f"'{name}'" for name in there[:20])
-        raise DataError(f"{path}: several answers to a question: {listed}. Choose one with --variant '{there[0]}'")
+        raise DataError(f"{path}: several answers per question: {listed}. Choose one with --variant '{there[0]}'")
     return list(predictions), ()
 
 

@@ -113,7 +113,7 @@ def _odd(keys: list[str], cells: list[str]) -> dict[str, Any]:
     if twice:
         return {ODD: f"the head names '{twice[0]}' twice. Give each column its own name"}
     if len(keys) != len(cells):
-        return {ODD: f"{len(cells)} fields, the head names {len(keys)}. Quote fields that hold a delimiter"}
+        return {ODD: f"{len(cells)} fields, the header names {len(keys)}. Quote fields that hold a delimiter"}
     return {}
 
 
@@ -128,7 +128,7 @@ def _archived(path: Path, data: bytes) -> Iterator[Row]:
                 yield Row(where, decode(archive.read(info), dict[str, Any], where, EXPECTED))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise DataError(
-            f"{path}: an archive that cannot be read: {error}. Turn a log of inspect into JSON with: "
+            f"{path}: the archive cannot be read: {error}. Turn a log of inspect into JSON with: "
             "inspect log convert --to json"
         ) from error
 

@@ -62,7 +62,7 @@ class Finder:
         id = self._passage_id(reference, example, where)
         if id is None:
             raise DataError(
-                f"{where}: supporting passage '{reference}' is no passage id, title or number of the question"
+                f"{where}: supporting passage '{reference}' is not a passage id, title or number of the question"
             )
         return Fact(id, 0)
 

@@ -76,7 +76,9 @@ class Run:
         asked = {example.question.id: example.question for example in examples}
         for record in found:
             if record.id not in asked:
-                raise DataError(f"{file}: an answer to question '{record.id}', which was not asked. Take the line out")
+                raise DataError(
+                    f"{file}: an answer to question '{record.id}', which is not in this run. Remove the line"
+                )
             check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
         return examples, found
 
@@ -211,7 +213,7 @@ def content(path: Path) -> bytes:
     """
     twin = packed(path)
     if path.exists() and twin.exists():
-        raise DataError(f"both {path} and {twin.name} are there. Take one of them away")
+        raise DataError(f"both {path} and {twin.name} exist. Remove one of them")
     if not path.exists() and not twin.exists():
         return b""
     return read_bytes(twin if twin.exists() else path)

@@ -55,8 +55,8 @@ def require_same_questions(baseline: Run, run: Run) -> None:
     hashes = [one.manifest["questions"]["hash"] for one in (baseline, run)]
     if tasks[0] != tasks[1] or hashes[0] != hashes[1]:
         raise ConfigError(
-            f"{run.path} answers other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
-            "Compare runs of one table of the leaderboard"
+            f"{run.path} has other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
+            "Compare runs from one table of the leaderboard"
         )
 
 

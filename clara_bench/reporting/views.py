@@ -35,7 +35,7 @@ class View:
     wide: bool = False
     """Every column that was scored or declared, with every interval."""
     verbose: bool = False
-    """Hashes of questions and candidates too."""
+    """Show hashes of questions and candidates."""
 
 
 DEFAULT = View()

@@ -169,7 +169,7 @@ def _refuse_unreachable(name: str) -> None:
         HfApi().model_info(name, timeout=HUB_SECONDS)
     except Exception as error:  # of whichever HTTP library the hub's client uses
         raise BackendError(
-            f"model '{name}' is no folder, not in the Hugging Face cache and cannot be fetched from the hub: "
+            f"model '{name}' is not a folder, not in the Hugging Face cache and cannot be downloaded from the hub: "
             f"{_first_line(error)}. Expected a folder or a hub id"
         ) from error
 

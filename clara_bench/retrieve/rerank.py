@@ -131,6 +131,6 @@ def _refuse_untrained(model: Any, name: str) -> None:
     trained = network is None or type(network).__name__ in (model.config.architectures or ())
     if not trained or model.num_labels != 1:
         raise BackendError(
-            f"model '{name}' is no cross-encoder that gives one score: its architecture is "
+            f"model '{name}' is not a cross-encoder with one score: its architecture is "
             f"{model.config.architectures}, its labels are {model.num_labels}"
         )

@@ -99,7 +99,7 @@ def _refuse_rising_scores(ranking: Sequence[Ranked], where: str) -> None:
         if worse.score > better.score:
             raise DataError(
                 f"{where}: passage '{worse.passage_id}' is ranked behind '{better.passage_id}' with a higher score "
-                f"({worse.score}, {better.score}). trec_eval goes by scores: write scores that fall as ranks do"
+                f"({worse.score}, {better.score}). trec_eval sorts by score: write scores that fall with the ranks"
             )
 
 

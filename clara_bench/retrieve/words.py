@@ -47,9 +47,9 @@ class Words:
         try:
             self._pattern = regex.compile(pattern)
         except regex.error as error:
-            raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
+            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
         if self._pattern.groups:
-            raise ValueError(f"'{pattern}' has groups. Write (?:...) in the place of (...)")
+            raise ValueError(f"'{pattern}' has groups. Write (?:...) instead of (...)")
         self._in_pairs = pairs
 
     def __call__(self, text: str) -> list[str]:

@@ -37,7 +37,7 @@ class Request:
     seed: int = 0
     complete_gold: bool = False
     batch: int = 32
-    """Questions handed to the system at once."""
+    """Questions per call of the system."""
     sampling: Sampling = "order"
 
 
@@ -73,10 +73,10 @@ def check(request: Request, task: Task) -> None:
         if given is not None and given < lowest:
             raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
     if not label_of(request):
-        raise ConfigError(f"the label '{request.label}' has no letter or digit, and names a folder. Give another one")
+        raise ConfigError(f"the label '{request.label}' has no letter or digit. It names a folder; give another one")
     if len(label_of(request).encode()) > LONGEST_LABEL:
         raise ConfigError(
-            f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
+            f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes. It names a folder; give a --label"
         )
 
 

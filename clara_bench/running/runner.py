@@ -163,9 +163,7 @@ class _Asking:
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
     for passage_id, _ in answer.retrieved or ():
         if passage_id not in corpus:
-            raise ConfigError(
-                f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
-            )
+            raise ConfigError(f"question '{example.question.id}': retrieved '{passage_id}', which is not in the corpus")
     ranks = scoring.answer_ranks(answer, example.gold, corpus)
     told = replace(scoring.with_status(answer), error=redacted(answer.error))
     return Record(example.question.id, told, ranks, seconds)

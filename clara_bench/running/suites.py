@@ -133,9 +133,7 @@ def _parse(content: dict[str, Any], where: str) -> Suite:
 
 def _refuse_contradictions(suite: Suite, where: str) -> None:
     if suite.schema != SCHEMA:
-        raise ConfigError(
-            f"{where}: schema {suite.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
-        )
+        raise ConfigError(f"{where}: schema {suite.schema} is unknown; this version reads {SCHEMA}. Update clara-bench")
     named = [*suite.sources, *(task for entry in suite.entries for task in entry.tasks or ())]
     for task in named:
         if task not in suite.tasks:

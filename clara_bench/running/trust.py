@@ -76,8 +76,8 @@ def refuse_hidden(request: Request) -> None:
     hidden = sorted(name for name, value in request.system.options.items() if value == HIDDEN)
     if hidden:
         raise ConfigError(
-            f"the manifest does not tell the option {', '.join(hidden)}, which was secret. "
-            "Start the run with its options in place of --manifest"
+            f"the manifest does not contain the option {', '.join(hidden)}, which was secret. "
+            "Start the run with its options instead of --manifest"
         )
 
 

@@ -1,4 +1,4 @@
-"""The task file for a folder of one's own documents and a file of questions about them."""
+"""The task file for your own documents and questions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write(folder: Path, questions: Path | None = None, chunk: Mapping[str, str] 
     if not folder.is_dir():
         raise ConfigError(f"no such folder: {folder}. Expected a folder of documents")
     if path.exists():
-        raise ConfigError(f"{path} is there already. Edit it, or remove it first")
+        raise ConfigError(f"{path} exists already. Edit it, or remove it first")
     asked = _questions(folder) if questions is None else questions
     head = {"schema": 1, "name": _name(folder), "version": 1, "reader": "generic",
             "data": Path(os.path.relpath(asked, folder)).as_posix(), "corpus": "."}  # fmt: skip

@@ -31,7 +31,7 @@ RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 
 
 class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
+    """A backbone trained from scratch: a small Llama with a tokenizer trained by `clara-reference`."""
 
     hidden_size: Width = 128
     intermediate_size: Width = 384

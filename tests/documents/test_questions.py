@@ -120,8 +120,8 @@ def test_columns_that_nobody_reads_are_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("q.csv", b"text,answer\nWhy?,x\n", "no column of questions. Expected 'question'; found text, answer"),
-        ("q.csv", b"question,answer\nWhy?,x,y\n", "row 2: 3 fields, the head names 2"),
-        ("q.csv", b"question,question\nWhy?,x\n", "its head names a column twice"),
+        ("q.csv", b"question,answer\nWhy?,x,y\n", "row 2: 3 fields, the header names 2"),
+        ("q.csv", b"question,question\nWhy?,x\n", "its header names a column twice"),
         ("q.csv", b"question,answer\n,x\n", "the question is empty"),
         ("q.csv", b"question\nWhy?\nWhy?\n", "have the same id"),
         ("q.csv", b"question\n", "no questions"),

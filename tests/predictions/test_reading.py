@@ -293,14 +293,14 @@ def test_a_bad_row_is_named(data: TaskData, tmp_path: Path, rows: list[Any], mes
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"Oslo\nRome\n", "of no form that is known"),
-        (b"[1, 2]", "of no form that is known"),
-        (b"id,answer\nq0,Oslo,Norway\n", "row 2: 3 fields, the head names 2"),
+        (b"Oslo\nRome\n", "unknown format"),
+        (b"[1, 2]", "unknown format"),
+        (b"id,answer\nq0,Oslo,Norway\n", "row 2: 3 fields, the header names 2"),
         (b"id,answer,answer\nq0,Oslo,Rome\n", "row 2: the head names 'answer' twice"),
         (b'{"q0": "Oslo", "q1": "Rome", "q0": "Lima"}', "the key 'q0' comes twice. Keep one of them"),
         (b'{"answer": {"q0": "Oslo", "q0": "Lima"}, "sp": {}}', "the key 'q0' comes twice"),
         (b"id,note\nq0,Oslo\n", "no answer, nothing retrieved"),
-        (b"q0 Q0 p1 1 nan x\n", "of no form that is known"),
+        (b"q0 Q0 p1 1 nan x\n", "unknown format"),
         (b"PK\x03\x04 and then nothing", "an archive that cannot be read"),
         (b'{"answer": {"q0": "x"}, "sp_scores": {}}', "unknown key 'sp_scores' beside answer"),
         (b'{"version": 2, "status": "success", "eval": {}, "plan": {}}', "a log of inspect without samples"),

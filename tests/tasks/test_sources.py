@@ -168,7 +168,7 @@ def test_a_custom_task_may_have_a_corpus(capitals: Path) -> None:
 
 def test_a_custom_task_without_worlds_or_data_says_so(capitals: Path) -> None:
     capitals.write_text(capitals.read_text().replace('data = "capitals.jsonl"', ""))
-    with pytest.raises(ConfigError, match="has no made-up worlds"):
+    with pytest.raises(ConfigError, match="has no synthetic worlds"):
         load(str(capitals))
     with pytest.raises(ConfigError, match="names no hub data set"):
         load(str(capitals), data="hub")

@@ -1,4 +1,4 @@
-"""LLMLingua's iterative pruning: token by token, segment by segment, each judged after what was kept before it.
+"""LLMLingua's iterative pruning: token by token in segments, each scored after what was kept before it.
 
 Jiang et al. 2023, "LLMLingua", arXiv:2310.05736, Algorithm 2; the contrast with the question is that of Jiang et al.
 2024, "LongLLMLingua", arXiv:2310.06839.

@@ -1,4 +1,4 @@
-"""Tokens that a language model has read, so that what may follow them is judged without reading them again.
+"""A prefix that a language model has read, so that continuations are scored without reading it again.
 
 Shapes: T tokens to judge, V the vocabulary.
 """

@@ -1,7 +1,7 @@
-"""Pieces of a text by their places in it, and the text that is left when only some of them are kept.
+"""Spans of a text, and the text that remains when only some of them are kept.
 
-Compressors that delete work on places, not on strings: what comes out is then made of the input's own
-characters in the input's own order, whatever the language.
+Compressors that delete work on positions, not on strings: the output then consists of the input's characters in the
+input's order, in any language.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How surprising each token of a text is to a causal language model: what selective compressors weigh.
+"""Surprisal of each token of a text under a causal language model, as used by selective compressors.
 
 Texts are cut into pieces, the smallest parts that can be deleted and leave valid text: tokens, but tokens that share
 a character (an emoji, a rare Chinese character) are one piece. A surprisal is -log p(token | tokens before), in nats.

@@ -1,4 +1,4 @@
-"""How likely a token classifier is to keep each token of a text: what trained extractive compressors are.
+"""Probability that a token classifier keeps each token of a text, as used by trained extractive compressors.
 
 Shapes: B chunks, T tokens of the longest chunk, L labels.
 """

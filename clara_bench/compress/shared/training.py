@@ -1,4 +1,4 @@
-"""Training a token classifier on labelled words: what `llmlingua2-style` runs, for want of published weights.
+"""Training of a token classifier on labelled words, for `llmlingua2-style`.
 
 OUT/config.json, model.safetensors, tokenizer files    as transformers saves them
 OUT/training.json                                      settings, data, labels, and how it does on held-out passages
@@ -46,7 +46,7 @@ class Settings:
     """Folder or hub id of an encoder with safetensors weights."""
     epochs: int = 3
     batch: int = 16
-    """Passages a step."""
+    """Passages per step."""
     learning_rate: float = 5e-5
     longest: int = 256
     """Tokens of a passage, or as many as the body reads; what is behind them is not learned from."""

@@ -1,4 +1,4 @@
-"""Random choices that come out the same on every machine and Python version."""
+"""Random choices that are the same on every machine and Python version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further questions over the passages of a scene, whatever they are."""
+"""Additional questions about the passages of a scene."""
 
 from __future__ import annotations
 
