@@ -34,7 +34,7 @@ def compare(
     seed: int,
     as_json: bool,
 ) -> None:
-    """By how much RUNS differ from BASELINE, question by question, with a paired 95 % CI.
+    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI.
 
     Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
     answers the same questions. JSON is {run: {metric: {mean, ci95, higher, lower, n}}}.

@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept, and how files are written so that a kill leaves none half made."""
+"""The user's cache folder, and atomic writes: a kill leaves no partial file."""
 
 from __future__ import annotations
 

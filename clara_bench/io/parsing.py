@@ -1,7 +1,7 @@
-"""From bytes to checked values: the one way in for JSON, JSON lines and TOML.
+"""Parsing of JSON, JSON lines and TOML into checked values.
 
-Whoever reads a file gets a value of the type asked for, or an error that names the file and the place. Data are
-never run, and no key is lost in silence (see keys.py).
+A caller gets a value of the requested type, or an error that names the file and the place. Data are never executed,
+and no key is lost silently (see unknown_keys.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Metrics of what answers cost: positions, tokens, compression, money and seconds.
+"""Metrics of cost: positions, tokens, compression, money and seconds.
 
-A question that failed has no cost, and an answer that came without a count (a stranger's file, say)
-has an unknown one: both are left out of the mean, and counted as left out.
+A failed question has no cost, and an answer without counts (from a predictions file) has an unknown one:
+both are left out of the mean and counted as `unscored`.
 """
 
 from __future__ import annotations

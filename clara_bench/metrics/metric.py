@@ -1,4 +1,4 @@
-"""What a metric is: a named value that scores one answer against one truth."""
+"""A metric: a named value that scores one answer against its gold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one value a question to a mean with an interval.
+"""From one value per question to a mean with a confidence interval.
 
 The gold set is the denominator: a question counts whether or not it was answered. Every metric is
 a sum of numerators over a sum of denominators, so that means and ratios of sums are one case.

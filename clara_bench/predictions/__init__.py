@@ -1,10 +1,10 @@
-"""Files of predictions that others made, in the forms in use, read as the records of a run would be.
+"""Predictions files in common formats, read as the records of a run.
 
     predictions = read_predictions(Path("pred.json"), data)
     predictions.form       # "HotpotQA's or 2WikiMultihopQA's official predictions"
     predictions.records    # one a question that the file answers
 
-What a file is taken for is told from what it holds, and said; what cannot be mapped to the data is refused by name.
+The format is detected from the content and reported; entries that do not match the data are errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a file to its content: JSON, JSON lines, delimited text, an archive; told from the first bytes, not the name."""
+"""File contents: JSON, JSON lines, delimited text or an archive, detected from the first bytes, not the name."""
 
 from __future__ import annotations
 

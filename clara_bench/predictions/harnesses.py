@@ -1,4 +1,4 @@
-"""What other programs leave of a run: lm-evaluation-harness, inspect, FlashRAG, OpenAI's batches, DPR's reader."""
+"""Outputs of other programs: lm-evaluation-harness, inspect, FlashRAG, OpenAI batches, DPR's reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which passage of the data each reference of a file means: by id, title, number in the question's list, or text."""
+"""Matching of passages: by id, title, number in the question's list, or text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of predictions says of one question, whatever its form: the file's own names, nothing looked up yet."""
+"""One prediction in any format, with the file's own names, before matching."""
 
 from __future__ import annotations
 

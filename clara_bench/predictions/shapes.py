@@ -1,4 +1,4 @@
-"""The shapes that rows come in: JSON lines and arrays, tables, objects of rows or of columns, {id: answer}, pairs."""
+"""Shapes of rows: JSON lines and arrays, tables, objects of rows or of columns, {id: answer}, pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which key of a row means what: the spellings in use, and what is never taken for a prediction."""
+"""Keys of a row: common spellings, and keys that are never predictions."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def checked(keys: Keys, where: str) -> Keys:
     own = [key for key in keys.unread if plain(key) in OF_THE_DATA]
     if own and not keys.predicts:
         raise DataError(
-            f"{where}: a row of the data set itself, by its key '{own[0]}', and no key is a prediction. "
+            f"{where}: a row of the data set itself, because of its key '{own[0]}', and no key is a prediction. "
             "Name the predicted answer 'prediction'"
         )
     _refuse_misspelt(keys, where)
@@ -127,7 +127,7 @@ def checked(keys: Keys, where: str) -> Keys:
     rivals = [key for key in keys.unread if plain(key) in ANSWERS]
     if rivals:
         raise DataError(
-            f"{where}: both '{keys.answer}' and '{rivals[0]}' may be the answer. Take one out, or name one 'prediction'"
+            f"{where}: both '{keys.answer}' and '{rivals[0]}' may be the answer. Remove one, or name one 'prediction'"
         )
     return keys
 

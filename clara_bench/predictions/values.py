@@ -1,4 +1,4 @@
-"""From the values of a row to what they mean: an answer, passages, supporting sentences, triples."""
+"""Values of a row: an answer, passages, supporting sentences, triples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any causal language model of the transformers library as a reader: greedy, batched, honest about what it read."""
+"""The reader `hf`: a causal language model of the transformers library, greedy and batched."""
 
 from __future__ import annotations
 

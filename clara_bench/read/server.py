@@ -1,7 +1,7 @@
-"""The way to an OpenAI-compatible server and back: many questions under way, each with a deadline, each reply checked.
+"""Client of an OpenAI-compatible server: concurrent questions, each with a deadline, each reply checked.
 
-Whatever goes wrong belongs to its question. It is said to be of the transport where the same question may well be
-answered another time: no connection, a server that is busy or failing, a key that is refused, a reply that is none.
+An error belongs to its question. It counts as a transport error if a retry may succeed: no connection, a busy or
+failing server, a refused key, an invalid reply.
 """
 
 from __future__ import annotations

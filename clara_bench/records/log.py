@@ -1,7 +1,7 @@
-"""Where answers go: a file that is only ever added to, record by record, and that any end of the process leaves whole.
+"""The record log: an append-only file that any end of the process leaves valid.
 
-Nothing is held back in a buffer, and what does not fit is cut off again. So the file of
-a run that was killed, or whose disk was full, is gone on with by the same command.
+Records are not buffered, and a partial record is removed. After a kill or a full disk, the same
+command therefore resumes the run.
 """
 
 from __future__ import annotations

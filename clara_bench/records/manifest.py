@@ -1,4 +1,4 @@
-"""The manifest of a run: all it takes to repeat it; the keys that are read again are checked."""
+"""The manifest of a run: everything needed to repeat it, with checked keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run on disk: what was asked, what was answered, and how to read both again.
+"""A run on disk: questions and answers, and how to read them.
 
     runs/<task>/<label>/<setting>-<identity>/
         manifest.json     everything needed to repeat the run

@@ -1,4 +1,4 @@
-"""What runs have in common and what tells them apart, in words, from their manifests."""
+"""Captions from manifests: what runs have in common, and how they differ."""
 
 from __future__ import annotations
 

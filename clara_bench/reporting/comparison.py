@@ -1,7 +1,7 @@
-"""Two runs over the same questions: by how much one is better, with an interval for the difference itself.
+"""Paired differences between two runs over the same questions, with confidence intervals.
 
-Both runs are resampled question by question together (paired bootstrap; Koehn, EMNLP 2004), so that what is hard for
-both does not widen the interval, as it does where two intervals of a leaderboard are held side by side.
+Both runs are resampled together, question by question (paired bootstrap; Koehn, EMNLP 2004). Questions that are hard
+for both then do not widen the interval, unlike when two intervals of a leaderboard are compared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values as tables show them, and leaderboards for programs: CSV and JSON."""
+"""Formatting of values, and leaderboards for programs: CSV and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question of a run at a time: what was asked, what was found, what was said, what was right."""
+"""Inspection of single questions: the question, retrieved passages, the answer, the gold."""
 
 from __future__ import annotations
 

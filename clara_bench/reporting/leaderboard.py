@@ -1,4 +1,4 @@
-"""Runs side by side: one table for each set of questions, one section for each set of candidates.
+"""Leaderboards: one table per set of questions, one section per set of candidates.
 
 Only rows of one section saw the same passages for the same questions and may be ranked; rows
 with failures are marked.

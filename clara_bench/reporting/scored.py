@@ -1,8 +1,8 @@
-"""Scores computed once: kept by the content of a run's files, the metrics asked for, and the code that scores.
+"""A cache of scores, keyed by the content of a run's files, the metrics and the scoring code.
 
     <cache>/scores/<code>/<key>.json
 
-Nothing but the cache is written; whoever deletes it waits once more.
+Only the cache is written; it can be deleted at any time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores, computed from what lies on disk: a run directory, or a stranger's file of answers."""
+"""Scoring of a run directory or of a predictions file."""
 
 from __future__ import annotations
 

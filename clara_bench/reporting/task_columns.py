@@ -1,4 +1,4 @@
-"""A leaderboard with tasks as columns: a row for each system, with its main metric on every task and mean costs."""
+"""A leaderboard with tasks as columns: one row per system, with its main metric on every task and mean costs."""
 
 from __future__ import annotations
 

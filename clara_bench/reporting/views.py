@@ -1,4 +1,4 @@
-"""A leaderboard as a table for each task: which columns, in which order, what is said once for all rows."""
+"""A leaderboard as one table per task: columns, their order, and captions for what all rows share."""
 
 from __future__ import annotations
 

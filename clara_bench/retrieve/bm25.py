@@ -1,6 +1,6 @@
 """BM25 over stemmed words, by the bm25s library (Lù 2024, arXiv:2407.03618).
 
-Passages and questions go through one and the same tokenisation, `clara_bench.retrieve.words`. Indexing with a stemmer
+Passages and questions use the same tokenisation, `clara_bench.retrieve.words`. Indexing with a stemmer
 and searching without one is an easy mistake that costs a large part of the question's words.
 """
 

@@ -1,4 +1,4 @@
-"""Passage vectors kept by content: a text is encoded once, in whatever corpus it occurs again.
+"""A cache of passage vectors by content: each text is encoded once, whatever corpus it occurs in.
 
 Each encoder has a folder of shards, safetensors files of at most 2,048 passages:
 
@@ -7,8 +7,8 @@ Each encoder has a folder of shards, safetensors files of at most 2,048 passages
     tokens   (n,) int32        tokens the encoder read
     seconds  (n,) float32      the passage's share of the time that encoding took
 
-A shard's name is the SHA-256 of its bytes, so one that is damaged is known, thrown away and made
-anew. Shards are written whole as encoding goes on: a kill loses at most the one in progress.
+A shard's name is the SHA-256 of its bytes, so a damaged shard is detected and recomputed. Shards are
+written atomically during encoding: a kill loses at most the one in progress.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several retrievers at once, merged by the ranks they give (reciprocal rank fusion)."""
+"""The retriever `hybrid`: reciprocal rank fusion of several retrievers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What retrievers share: passages as numbered rows, the best rows of a score array, folders that hold a whole index.
+"""Shared parts of retrievers: passages as numbered rows, the best rows of a score array, index folders.
 
 Rows are numbered in the order of passage ids, so that a lower row wins a tie: the ranking does
 not depend on the order in which a corpus happens to be stored.

@@ -1,4 +1,4 @@
-"""A first retriever's best passages, ranked anew by a cross-encoder that reads question and passage together."""
+"""The retriever `rerank`: a cross-encoder reranks a first retriever's best passages."""
 
 from __future__ import annotations
 

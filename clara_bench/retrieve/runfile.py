@@ -1,8 +1,8 @@
-"""Rankings kept as TREC run files, one line a passage: `question Q0 passage rank score tag`.
+"""Rankings as TREC run files, one line per passage: `question Q0 passage rank score tag`.
 
-Files ending in .gz are compressed. Ranks are the order, and scores, by which trec_eval goes, may not
-say otherwise; they are written so that reading them gives the same floats back. Such a file is also a
-retriever: what another program ranked can be answered from and scored like anything else.
+Files ending in .gz are compressed. Scores, by which trec_eval sorts, must agree with ranks; they are
+written so that reading gives the same floats. Such a file is also a retriever: the ranking of another
+program can be read from and scored like any other.
 """
 
 from __future__ import annotations

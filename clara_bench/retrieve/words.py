@@ -1,7 +1,7 @@
-"""The words of a text, where BM25 does not cut it as English is cut.
+"""Word splitting for BM25, beyond English.
 
-Letters are composed (Unicode NFC) and in lower case. The marks that belong to letters are part of words, and scripts
-that are written without blanks are cut into overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese
+Letters are composed (Unicode NFC) and in lower case. Marks that belong to letters are part of words, and scripts
+without blanks are split into overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese
 and Japanese.
 """
 

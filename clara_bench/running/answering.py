@@ -1,4 +1,4 @@
-"""Asking a system, which may be anybody's code: failures are recorded, wrong values refused before a file has them."""
+"""Asking a system, which may be a plug-in: failures are recorded, invalid values refused before they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person asks for when starting a run: checked before data are read, kept in the manifest, read from it."""
+"""The configuration of a run: checked before data are read, stored in the manifest, read from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run that is being made: its questions only ever grow, and its files say what it holds."""
+"""The folder of a run in progress; its questions only grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is: its identity, which names its folder, and its manifest, from which it can be repeated."""
+"""The identity of a run, which names its folder, and its manifest, from which it can be repeated."""
 
 from __future__ import annotations
 

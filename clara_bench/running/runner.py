@@ -1,9 +1,9 @@
-"""Runs one system on one task and keeps every answer.
+"""Runs one system on one task and stores every answer.
 
 A run's directory is named by everything that could change an answer, so starting the same run
 again continues it, a larger --limit adds questions to it, and starting another never mixes with
-it. Questions go to the system in fixed batches; what a system hands over, a batch or an answer, is
-written and synced at once.
+it. Questions go to the system in fixed batches. Each returned batch or answer is written and synced
+immediately.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Suites: TOML files that say which tasks, settings and systems run together."""
+"""Suites: TOML files of tasks, settings and systems that run together."""
 
 from __future__ import annotations
 

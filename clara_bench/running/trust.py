@@ -1,7 +1,7 @@
-"""What repeating a stranger's manifest would run, fetch or send, told before any of it happens.
+"""Permission to repeat a manifest: what it would execute, download or send, listed before anything happens.
 
-A manifest is data until somebody says otherwise: it may name a file of code, a model on the hub, an address to which
-questions go, and a variable whose value goes with them.
+A manifest is untrusted data. It may name a code file, a model on the hub, an address to send questions to, and an
+environment variable whose value is sent along.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Iterative retrieval: retrieve, write a step of reasoning, retrieve with it, and answer from all that was found.
+"""The system `iterative`: retrieve, write a reasoning step, retrieve with it, answer from all retrieved passages.
 
-After IRCoT (Trivedi et al., ACL 2023), the strong text baseline for questions of several hops: what one passage
-tells becomes the query for the next. Passages are kept in the order in which they were found.
+After IRCoT (Trivedi et al., ACL 2023), a strong text baseline for multi-hop questions: a fact from one passage
+becomes the query for the next. Passages keep the order in which they were retrieved.
 """
 
 from __future__ import annotations

@@ -278,7 +278,7 @@ def test_the_prediction_counts_where_the_reference_stands_beside_it(data: TaskDa
         ([{"id": "q0", "question": "Why?", "answer": "x"}], "id 'q0' is the question 'What is the capital of Nor"),
         ([{"id": "q0", "answer": "x", "retrieved": ["9" * 5000]}], "row 1: retrieved passage '999"),
         ([{"id": "q0", "output": "x", "response": "y"}], "both 'output' and 'response' may be the answer"),
-        ([{"id": "q0", "answer": "x", "supporting_facts": []}], "a row of the data set itself, by its key"),
+        ([{"id": "q0", "answer": "x", "supporting_facts": []}], "a row of the data set itself, because of its key"),
         ([ROWS[0], 5], "line 2: expected object, got int"),
         ([], "no rows"),
     ],
