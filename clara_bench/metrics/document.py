@@ -34,8 +34,8 @@ A metric has one name in task files, on the command line, in `scores.json` and i
   and those whose every reference normalises to nothing (such as `)` or `---`, with a warning); retrieval
   metrics need gold passages, support metrics gold sentences or passages of an answerable question, evidence
   metrics gold triples. A question left out is `unscored`; `n` is the number of scored questions, and n + unscored is
-  that of all questions. If a run predicts no support, evidence or answerability at all, their metrics are left out; so is
-  every retrieval metric of a system that does not search. A search without results counts 0.
+  that of all questions. If a run predicts no support, evidence or answerability at all, their metrics are left out; so
+  is every retrieval metric of a system that does not search. A search without results counts 0.
 - **An empty answer is never correct.** The official scripts compare normalised texts, and a reference such as `A+` (an
   article and a sign) normalises to nothing. There an empty answer, `the` or `...` has EM 1, and F1 1
   under MuSiQue's rule. Here an answer that normalises to nothing is correct only if it equals a reference as written,
