@@ -56,7 +56,7 @@ def tokens(text: str) -> list[str]:
 
 
 def _part(code: int) -> str:
-    """What one character becomes before the text is cut at blanks, by its Unicode category."""
+    """Replacement of one character before the text is split at blanks, by Unicode category."""
     character = chr(code)
     kind = unicodedata.category(character)[0]
     if kind in "LMN":

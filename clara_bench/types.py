@@ -128,7 +128,7 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer cost."""
+    """The cost of one answer."""
 
     context_positions: Count = 0
     """Positions of evidence the reader attends to: tokens for text, vectors for latents, separators included."""
@@ -150,7 +150,7 @@ class Answer:
     text: str
     retrieved: tuple[Ranked, ...] | None = None
     """The ranking, best first; may be longer than what the reader was given. () where a search found nothing, None
-    where none was made: then no ranking is scored."""
+    without a search: then no ranking is scored."""
     usage: Usage = Usage()
     status: Status = "ok"
     error: str | None = None
@@ -216,7 +216,7 @@ class Traits:
 
 
 AnswerEach = Callable[[Sequence[Question]], Iterator[tuple[int, Answer]]]
-"""Hands over pairs of a question's place and its answer, in any order, each when it is ready."""
+"""Yields pairs of a question's index and its answer, in any order, each as soon as it is ready."""
 
 
 class System(Protocol):
@@ -274,7 +274,7 @@ class Compressor(Protocol):
     """Whether the result may be empty for passages with text."""
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> Sequence[str] | str:
-        """The texts to put into the prompt, in reading order.
+        """The texts for the prompt, in reading order.
 
         One a passage where passages stay apart, so that the reader is shown them as it is shown whole ones; or one
         for all, such as a summary, which may be a plain str; () or "" where nothing stays.

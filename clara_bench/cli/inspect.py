@@ -84,7 +84,7 @@ def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
 
 
 def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
-    """What is said of a question, each part with its style."""
+    """The parts shown for a question, each with its style."""
     from clara_bench.reporting.inspection import ranked_lines
 
     yield f"{one.example.question.text}\n", "bold"

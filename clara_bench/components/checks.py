@@ -57,7 +57,7 @@ def _ranked(entry: Any, who: str) -> Ranked:
 
 
 def check_ranking(ranking: Sequence[Ranked], question: Question, who: str) -> None:
-    """Refuse a ranking with a passage that stands in it twice or was not offered, or with scores that rise.
+    """Refuse a ranking with a repeated passage, a passage outside the candidates, or rising scores.
 
     Raises:
         ConfigError: names the passage.
@@ -150,7 +150,7 @@ def one_each(found: Any, questions: Sequence[Question], noun: str, who: str) -> 
 
 
 def each(found: Any, questions: Sequence[Question], noun: str, who: str) -> Iterator[tuple[int, Any]]:
-    """What is handed over for some questions one by one: the place of a question, and what is said to it.
+    """Results that arrive one by one: pairs of a question's index and its result.
 
     Raises:
         ConfigError: something else, a place that there is not or that was there before, or a question left out.

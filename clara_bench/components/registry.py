@@ -297,12 +297,12 @@ def unbuilt(kind: Kind, chosen: Component) -> Built:
 
 
 def kind_of(field: dataclasses.Field[Any]) -> Kind:
-    """What a field of Options nests: it is named after its kind, or says it: field(metadata={"kind": "retriever"})."""
+    """The kind of component in a field of Options: the field's name, or field(metadata={"kind": "retriever"})."""
     return cast(Kind, field.metadata.get("kind", field.name))
 
 
 def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
-    """Every option with the value in force, nested components resolved: what a manifest records."""
+    """Every option with its effective value, nested components resolved, for the manifest."""
     options = unbuilt(kind, chosen).options
     if options is None:
         return {}

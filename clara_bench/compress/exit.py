@@ -70,7 +70,7 @@ class Exit:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:

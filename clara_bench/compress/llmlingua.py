@@ -65,7 +65,7 @@ class LLMLingua:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:
@@ -73,7 +73,7 @@ class LLMLingua:
         self._lm.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """What is left of the passages that are kept, in their order; titles are text like any other."""
+        """The compressed passages in their order; titles are treated as text."""
         texts, found = self._lm.texts(passages)
         if not found:
             return ()

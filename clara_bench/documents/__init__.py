@@ -26,7 +26,7 @@ from clara_bench.types import Passage
 __all__ = ["SUFFIXES", "TABLES", "Chunks", "Folder", "question_rows", "read_folder", "read_table"]
 
 QUIET = (*TABLES, ".jsonl", ".json", ".toml", ".gz")
-"""What lies beside documents and is none: questions, data and the task file."""
+"""Files in a documents folder that are not documents: questions, data and the task file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_folder(folder: Path, chunks: Chunks) -> Folder:
 
 
 def _documents(folder: Path) -> Iterator[Path]:
-    """Documents by path; what is none is told, once."""
+    """Documents by path; other files are reported once."""
     others: Counter[str] = Counter()
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():

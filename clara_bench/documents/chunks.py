@@ -39,7 +39,7 @@ class Chunks:
 
 
 class Span(NamedTuple):
-    """Where a token stands in the text."""
+    """Span of a token in the text."""
 
     start: int
     end: int

@@ -17,7 +17,7 @@ from clara_bench.errors import BenchError, DataError, MissingDependency
 from clara_bench.io.opening import RATIO, UNPACKED, read_bytes
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
-"""What the name of a table ends with."""
+"""Suffixes of tables."""
 DELIMITERS = "\t,;|"
 
 
@@ -56,7 +56,7 @@ def refuse_bomb(archive: zipfile.ZipFile, size: int) -> None:
 
 
 def text_of(cell: Any) -> str | None:
-    """What a cell says, numbers and dates as a person would write them; None where it holds no single value.
+    """A cell's text, with numbers and dates as a person would write them; None if it holds no single value.
 
     >>> text_of(1984.0), text_of(datetime.datetime(2020, 5, 1)), text_of(None)
     ('1984', '2020-05-01', '')

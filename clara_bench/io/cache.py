@@ -61,7 +61,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: str | bytes, synced: bool = True) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then renamed.
+    """Write a file atomically: to a temporary file in the same folder, then rename it.
 
     Args:
         path: the file.

@@ -28,7 +28,7 @@ _NEAREST = str.maketrans({
 
 
 def degrade() -> None:
-    """Have standard output and error show `?`, or what is near it, for a character that their encoding lacks."""
+    """Make standard output and error replace characters that their encoding lacks."""
     codecs.register_error("degrade", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -194,7 +194,7 @@ def _scorable(truth: Truth) -> bool:
 
 
 def answer_metric(name: str, description: str, citation: str, measure: Callable[[Case], float]) -> Metric:
-    """A fraction that applies where there is an answer to be right about."""
+    """A fraction that applies to answerable questions."""
     needs: frozenset[Part] = frozenset({"answer"})
     return Metric(name, description, citation, "fraction", True, "answer", _scorable, measure, needs=needs)
 

@@ -96,7 +96,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Case:
-    """One answer beside the truth."""
+    """One answer and its gold."""
 
     truth: Truth
     record: Record

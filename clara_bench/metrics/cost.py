@@ -17,7 +17,7 @@ PHASES = ("retrieve", "compress", "prefill", "decode")
 
 
 def _counted(usage: Usage) -> bool:
-    """Whether anybody counted: nobody answers without reading and writing something."""
+    """Whether tokens were counted: a real answer reads and writes at least one."""
     return bool(usage.prompt_tokens or usage.context_positions or usage.generated_tokens)
 
 
@@ -74,7 +74,7 @@ def cost_metric(
     higher_is_better: bool = False,
     divisor: Callable[[Case], float] | None = None,
 ) -> Metric:
-    """A metric that applies to every question, and is not in the interval [0, 1]."""
+    """A metric that applies to every question and is not limited to [0, 1]."""
     return Metric(name, description, "", unit, higher_is_better, "cost", _always, measure, divisor)
 
 

@@ -52,7 +52,7 @@ USAGE = {
 
 
 class Form(NamedTuple):
-    """What the predictions and references of some metrics look like, and how they become our records."""
+    """The features of predictions and references of some metrics, and their conversion to records."""
 
     prediction: Any
     reference: Any

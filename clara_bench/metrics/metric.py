@@ -16,7 +16,7 @@ Part = Literal["answer", "retrieval", "passages", "support", "evidence", "answer
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric by its name, which is what is printed, parsed, stored and put at the head of a column."""
+    """A metric; its name is printed, parsed, stored and used as column header."""
 
     name: str
     description: str

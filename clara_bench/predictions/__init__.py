@@ -38,9 +38,9 @@ class Predictions:
     form: str
     records: Sequence[Record]
     without: frozenset[Part]
-    """What the file predicts for no question, so that it is not scored as wrong."""
+    """Fields that the file predicts for no question, so that they are not scored as wrong."""
     notes: Sequence[str]
-    """What the user must know of how the file was read."""
+    """Notes for the user on how the file was read."""
 
 
 def read_predictions(
@@ -95,13 +95,13 @@ def _of_variant(
 
 
 def _without(predictions: Iterable[Prediction]) -> frozenset[Part]:
-    """Answers where there are none: what is retrieved, support and the rest are told from the records."""
+    """`answer`, if no prediction has one; records show the other missing fields."""
     said = any(one.answer is not None or one.error is not None for one in predictions)
     return frozenset() if said else frozenset({"answer"})
 
 
 class _Reader:
-    """Turns predictions into records, and counts what the user must know of."""
+    """Turns predictions into records, and counts events to report."""
 
     def __init__(self, data: TaskData, named_by: NamedBy | None) -> None:
         self._finder = Finder(data.corpus, data.listed, named_by)
@@ -130,7 +130,7 @@ class _Reader:
         return Record(example.question.id, answer, answer_ranks(answer, example.gold, self._retrieved))
 
     def _ranking(self, prediction: Prediction, example: Example) -> tuple[Ranked, ...] | None:
-        """Each passage once, where it stands first."""
+        """Each passage once, at its first rank."""
         if prediction.retrieved is None:
             return None
         passages = [self._finder.retrieved(one, example, prediction.where) for one in prediction.retrieved]

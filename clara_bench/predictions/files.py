@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file, decoded as far as can be without knowing its form."""
+    """A file, decoded without knowing its format."""
 
     path: Path
     rows: tuple[Row, ...] = ()

@@ -18,7 +18,7 @@ ANSWERS = (
     "generation", "generated", "model_answer", "system_answer", "final_answer", "completion", "hypothesis",
     "llm_answer", "rag_answer",
 )  # fmt: skip
-"""Keys that can mean nothing but a prediction; beside one of them `answer` is the reference."""
+"""Keys that can only be predictions; next to one of them `answer` is the gold answer."""
 PLAIN_ANSWERS = ("answer", "short_answer", "answer_text")
 RETRIEVED = (
     "retrieved", "retrieved_ids", "retrieved_docs", "retrieved_doc_ids", "retrieved_passages", "retrieved_documents",
@@ -36,7 +36,7 @@ OF_THE_DATA = frozenset({
     "supporting_facts", "question_decomposition", "answer_aliases", "answers_objects", "nq_annotated_gold",
     "evidences_id", "answer_id",
 })  # fmt: skip
-"""Keys of the data sets' own rows. Beside one of them only keys that can mean nothing else are predictions."""
+"""Keys of the data sets' own rows. Next to one of them only unambiguous prediction keys are read."""
 AMBIGUOUS = frozenset({*PLAIN_ANSWERS, "evidences", "ctxs", "contexts", "passages", "docs", "documents"})
 """Keys of predictions that the data sets' own rows have too."""
 UNREAD = OF_THE_DATA | AMBIGUOUS | {

@@ -73,7 +73,7 @@ def find(name: str, revision: str | None = None, code: bool = False, weights: bo
 
 
 class AdapterConfig(msgspec.Struct):
-    """What PEFT writes beside an adapter, as far as it says where the other weights are."""
+    """PEFT's adapter config: the part that names the base weights."""
 
     base_model_name_or_path: str
     revision: str | None = None
@@ -285,7 +285,7 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
 
 @contextlib.contextmanager
 def loading(model: Model, what: str, code: bool = True) -> Iterator[None]:
-    """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model.
+    """Turn library errors for damaged or unsuitable files into a `BackendError` that names the model.
 
     Args:
         model: what is loaded.

@@ -100,7 +100,7 @@ class OpenAIReader:
         self._answers, self._failed = False, 0
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use; never the key."""
+        """Description of the model for the manifest; never the key."""
         return {
             "model": self.options.model,
             "base_url": self.options.base_url,

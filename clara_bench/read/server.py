@@ -60,7 +60,7 @@ class Failure(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a server answered."""
+    """A server's answer."""
 
     text: str
     cut: bool
@@ -101,7 +101,7 @@ class Server:
         return [f"{self.base_url} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
 
     def ask(self, messages: Sequence[str], body: Mapping[str, Any]) -> Iterator[Reply]:
-        """Replies in the order in which they come; ending the iteration early ends what is under way.
+        """Replies in order of arrival; ending the iteration early cancels pending requests.
 
         Args:
             messages: what the user says, one a conversation.
@@ -240,7 +240,7 @@ class _Completion(msgspec.Struct):
 
 
 def _said(content: bytes) -> Said:
-    """What a reply says.
+    """The content of a reply.
 
     Raises:
         DataError: it is no chat completion.

@@ -220,7 +220,7 @@ def content(path: Path) -> bytes:
 
 
 def packed(path: Path) -> Path:
-    """Where a published run has a file that a run of one's own has unpacked."""
+    """The gzipped file of a published run."""
     return path.with_name(f"{path.name}.gz")
 
 

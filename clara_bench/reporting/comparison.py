@@ -19,7 +19,7 @@ COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positio
 
 
 def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -> dict[str, Difference]:
-    """A run less its baseline, by the name of the metric; those that only one of them can have are left out.
+    """Differences between a run and its baseline, by metric; metrics that only one of them can have are left out.
 
     Candidates may differ: which passages a system saw is then part of what is compared.
 

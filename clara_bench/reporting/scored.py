@@ -34,7 +34,7 @@ OLD_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a leaderboard needs to know of a run."""
+    """The data of a run that a leaderboard needs."""
 
     metrics: Mapping[str, Summary]
     failed: int
@@ -45,7 +45,7 @@ class Scored:
 
 
 class Scorer:
-    """Scores runs from their files, anew."""
+    """Scores runs from their files, without a cache."""
 
     def __init__(self) -> None:
         self._task = functools.cache(installed)

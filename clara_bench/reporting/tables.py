@@ -19,7 +19,7 @@ class Cell:
     best: bool = False
     """The best of its column in its group."""
     tied: bool = False
-    """Not told apart from the best."""
+    """Tied with the best."""
 
 
 @dataclass(frozen=True, slots=True)

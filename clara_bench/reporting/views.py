@@ -189,7 +189,7 @@ def _titles(found: Sequence[Board], view: View) -> list[str]:
 
 
 def notes(found: Sequence[Table]) -> tuple[str, ...]:
-    """What is said once below all tables."""
+    """Notes below all tables."""
     cells = [one for table in found for group in table.groups for row in group.rows for one in row]
     tied = [f"Best of a section in bold; ≈: {TIE}."] if any(one.tied for one in cells) else []
     approximate = ["‡: tokens of evidence counted approximately."] if any(" ‡" in one.text for one in cells) else []

@@ -57,7 +57,7 @@ class BM25:
         """How texts are cut: latin as English is; unicode with vowel signs, and into pairs of characters where a script
         has no blanks; auto as the letters of the corpus ask for."""
         token_pattern: str | None = None
-        r"""What a word is, as a regular expression; none for the analyzer's own. \w+ keeps words of one letter."""
+        r"""Regular expression of a word; none for the analyzer's own. \w+ keeps words of one letter."""
         title: bool = True
         """Index a passage's title with its text."""
 

@@ -53,7 +53,7 @@ class Embedded(NamedTuple):
     tokens: int
     """Tokens the encoder read; a text that occurs twice was read once."""
     earlier_seconds: float
-    """Seconds that encoding took of those vectors which were at hand already."""
+    """Encoding seconds of the cached vectors."""
     encoded: int
     """Texts that had to be encoded now."""
 
@@ -92,7 +92,7 @@ def _key(text: str) -> bytes:
 
 
 def _held(folder: Path, wanted: set[bytes]) -> dict[bytes, _Place]:
-    """Where each wanted vector is, as far as there is one; damaged shards that hold any are removed."""
+    """Locations of the cached vectors among those wanted; damaged shards are removed."""
     held: dict[bytes, _Place] = {}
     for shard in sorted(folder.glob("*.safetensors")):
         try:

@@ -106,7 +106,7 @@ def best(scores: Array, k: int) -> Array:
 
 
 def searchable_text(passage: Passage, title: bool) -> str:
-    """What is indexed of a passage: its text, after its title where that is wanted, its letters composed."""
+    """The indexed text of a passage: optionally its title, then its text, in composed form (NFC)."""
     return composed(f"{passage.title} {passage.text}" if title and passage.title else passage.text)
 
 

@@ -132,7 +132,7 @@ class RunFile:
         sha256: str = ""
         """Expected checksum (hex); filled in from the file when not given, so that a manifest pins the content."""
         missing: Literal["refuse", "nothing"] = "refuse"
-        """What a question without a line means: another run's question, which is refused, or that nothing was found."""
+        """A question without a line is an error (the run may belong to other questions), or an empty result."""
 
         def __post_init__(self) -> None:
             if not Path(self.path).is_file():

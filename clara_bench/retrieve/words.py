@@ -18,7 +18,7 @@ from clara_bench.text import composed
 Analyzer = Literal["latin", "unicode"]
 
 TWO_LETTERS = r"[\p{L}\p{M}\p{N}_]{2,}"
-"""What a word is: letters, with their marks, and digits, two at least."""
+"""A word: at least two letters, with their marks, or digits."""
 WITHOUT_BLANKS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts, with the marks and digits that belong to them."""
 OTHER_SHARE = 0.1

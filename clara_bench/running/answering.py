@@ -23,7 +23,7 @@ T = TypeVar("T")
 NOT_JSON = (
     bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, UUID, Decimal,
 )  # fmt: skip
-"""What msgspec would write as text of its own accord."""
+"""Types that msgspec would convert to text silently."""
 
 
 def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:

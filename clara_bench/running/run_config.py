@@ -81,7 +81,7 @@ def check(request: Request, task: Task) -> None:
 
 
 def label_of(request: Request) -> str:
-    """What the leaderboard calls it, and the name of its folder: letters, digits, `_`, `.`, `+` and `-`.
+    """Name on the leaderboard and of the folder: letters, digits, `_`, `.`, `+` and `-`.
 
     Without credentials and home folders. A shell takes no part of it for anything else; names that come out alike are
     told apart where they are shown.

@@ -112,7 +112,7 @@ class _Asking:
     missing: Sequence[Example]
 
     def session(self, folder: RunFolder, manifest: Mapping[str, Any], log: RecordLog, progress: Progress) -> None:
-        """Index, answer what is missing, and leave in the manifest what it took."""
+        """Index, answer missing questions, and record the cost in the manifest."""
         started = time.perf_counter()
         stats, before = self._index(), folder.sessions
 

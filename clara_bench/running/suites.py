@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the data come from, as far as it is said; see `Source`. `{task}` in `data` stands for the task's name."""
+    """The data source; unset keys keep their defaults, see `Source`. `{task}` in `data` is the task's name."""
 
     data: str | UnsetType = UNSET
     corpus: str | UnsetType = UNSET
@@ -54,7 +54,7 @@ SCHEMA = 1
 
 
 class Suite(msgspec.Struct, forbid_unknown_fields=True):
-    """What a suite file holds."""
+    """The content of a suite file."""
 
     schema: int
     name: str

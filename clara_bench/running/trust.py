@@ -24,7 +24,7 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 def effects(request: Request) -> list[str]:
-    """What a request does beyond reading files and running what is installed, a line each; [] for nothing.
+    """Effects of a request beyond reading files and running installed code, one line each; [] for none.
 
     Raises:
         UnknownName, ConfigError: an option or a name that installed components do not have.

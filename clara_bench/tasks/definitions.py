@@ -65,7 +65,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a task file says."""
+    """The content of a task file."""
 
     schema: int
     """Version of this format."""
@@ -89,15 +89,15 @@ class Task:
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Questions in the official files of each split, one number a file."""
     data: str | None = None
-    """A task of one's own: its file, beside the task file."""
+    """Your own task: the questions' file, relative to the task file."""
     corpus: str | None = None
-    """The passages to search, beside the task file: a file of them, or a folder of documents."""
+    """The passages to search, relative to the task file: a file, or a folder of documents."""
     chunks: Chunks = field(default_factory=Chunks)
     """How the documents of such a folder are cut."""
     sha256: str | None = None
     """Checksum that `data` must have."""
     folder: str = ""
-    """Where the task file lies; not a key of it."""
+    """Folder of the task file; not a key of it."""
 
 
 def names() -> list[str]:

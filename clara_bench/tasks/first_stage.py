@@ -81,7 +81,7 @@ def _keep(folder: Path, rankings: Rankings) -> None:
 
 
 def _kept(folder: Path) -> dict[str, tuple[Ranked, ...]]:
-    """The rankings in a folder, by question; what is damaged is thrown away, to be made anew."""
+    """The rankings in a folder, by question; damaged ones are removed and recomputed."""
     from clara_bench.retrieve.index import intact
     from clara_bench.retrieve.runfile import read_run
 

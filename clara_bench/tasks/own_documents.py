@@ -19,7 +19,7 @@ from clara_bench.tasks.sources import Source, TaskData
 
 NAME = "task.toml"
 QUESTIONS = (*TABLES, ".jsonl")
-"""What the name of a file of questions ends with."""
+"""Suffixes of question files."""
 
 COSTS = ("context_positions", "prompt_tokens", "generated_tokens", "seconds")
 ANSWERS = ("em", "f1", "cover_bag", "answer_recall@1", "answer_recall@5")
@@ -90,7 +90,7 @@ def _questions(folder: Path) -> Path:
 
 
 def _name(folder: Path) -> str:
-    """The folder's name with what may stand in a task's."""
+    """A valid task name derived from the folder's name."""
     return re.sub(r"[^\w.-]+", "-", folder.resolve().name, flags=re.ASCII).strip("-._") or "documents"
 
 

@@ -33,7 +33,7 @@ class Source:
     data: str = "worlds"
     """`worlds`, `hub`, `hub:ID` or `hub:ID:CONFIGURATION` (ID may be a folder), or a raw file or folder."""
     corpus: str | None = None
-    """File of passages or folder of documents; `none` for the questions' own, where a corpus lies beside the data."""
+    """File of passages or folder of documents; `none` for the questions' own, even if the data have a corpus."""
     aliases: str | None = None
     split: str = "dev"
     revision: str | None = None
@@ -105,7 +105,7 @@ class WrittenWorld(NamedTuple):
     paths: list[Path]
     coin_flip: dict[str, float]
     """For each kind of question and for all, the exact match, 0 to 1, of a reader that finds the right relation in a
-    random candidate: what a score has to be seen beside."""
+    random candidate: a lower bound for reading scores."""
 
 
 def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: bool = False) -> WrittenWorld:
@@ -164,7 +164,7 @@ def _from_world(task: Task, source: Source) -> _Found:
 
 
 def world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:
-    """What a task's world is made from.
+    """The configuration of a task's world.
 
     Raises:
         ConfigError: the task has no worlds, or an option is not one of the generator's, or out of its range.
@@ -238,7 +238,7 @@ def _rows(task: Task, file: Path) -> list[dict[str, Any]]:
 def _side_files(
     task: Task, source: Source, data: Path | None
 ) -> tuple[Mapping[str, Passage] | None, Aliases | None, list[dict[str, Any]]]:
-    """The corpus and the alias table, named or found beside the data, with their descriptions."""
+    """The corpus and the alias table, named or found next to the data, with their descriptions."""
     local = task.sources.local
     corpus_file = _side_file(source.corpus, data, local.corpus)
     if task.corpus and not source.corpus and source.data == "worlds":

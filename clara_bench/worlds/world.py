@@ -30,7 +30,7 @@ class World:
     forms: list[Form]
     """The logical form of each row, in the same order."""
     press: Press = field(repr=False, compare=False)
-    """What the world is written with; of use to this package only."""
+    """Internal state of the world."""
 
     def facts(self, passage_id: str) -> tuple[Fact, ...]:
         """Everything that a passage states, in symbols.

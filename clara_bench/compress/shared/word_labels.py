@@ -90,7 +90,7 @@ def content(text: str) -> set[str]:
 
 @cache
 def _english() -> tuple[Callable[[str], str], frozenset[str]]:
-    """What stems a word, and words that say nothing of what is asked: the library's, and what questions open with."""
+    """The stemmer, and stop words: the library's and common question openings."""
     from bm25s.stopwords import STOPWORDS_EN
     from Stemmer import Stemmer
 

@@ -26,7 +26,7 @@ class Draw:
         """The next number in [0, 1)."""
 
     def reseed(self, number: int) -> None:
-        """Start the stream anew at a number; far cheaper than a new Draw."""
+        """Restart the stream at a number; far cheaper than a new Draw."""
         self._generator.seed(number)
 
     def below(self, bound: int) -> int:
