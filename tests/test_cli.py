@@ -84,7 +84,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "rag", "-o", "retriever=reranking"], "Did you mean 'rerank'?"),
         (["systems", "new", "Not A Name"], "cannot be a module name"),
         (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
-        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages are in the form of nq's questions"),
+        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages have the format of nq's questions"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_code_2(

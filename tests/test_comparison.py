@@ -61,7 +61,7 @@ def test_runs_over_other_questions_are_refused_with_both_named(answered) -> None
         comparison.compare(open_run(whole), open_run(few))
     done = CliRunner().invoke(main, ["compare", str(whole), str(few)])
     assert done.exit_code == 2
-    assert "Compare runs of one table" in done.output
+    assert "Compare runs from one table" in done.output
 
 
 def test_the_command_prints_a_line_for_each_run_and_metric_and_json_on_demand(answered) -> None:

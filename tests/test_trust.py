@@ -165,7 +165,7 @@ def test_inspecting_a_run_of_the_hub_asks_no_server(
 
 
 def test_trust_is_said_of_a_manifest_alone() -> None:
-    assert "--trust is for --manifest" in invoke("run", "-t", "nq", "-s", "rag", "--trust")[1]
+    assert "--trust only applies to --manifest" in invoke("run", "-t", "nq", "-s", "rag", "--trust")[1]
     assert "--trust cannot be used with --suite" in invoke("run", "--suite", "quick", "--trust")[1]
 
 

@@ -87,7 +87,7 @@ def test_supporting_paragraphs_may_be_named_by_number_title_or_id(tmp_path: Path
     for support in ([["1", 0], ["3", 0]], [["B", 0], ["C", 0]], [1, 3], ["B", "C"], sorted(gold)):
         found = read(data, tmp_path, [{"id": "2hop__1_2", "answer": "x", "support": support}])
         assert {fact.title for fact in found.records[0].answer.support or ()} == gold, support
-    with pytest.raises(DataError, match="supporting passage 'Z' is no passage id, title or number"):
+    with pytest.raises(DataError, match="supporting passage 'Z' is not a passage id, title or number"):
         read(data, tmp_path, [{"id": "2hop__1_2", "answer": "x", "support": ["Z"]}])
 
 
@@ -301,7 +301,7 @@ def test_a_bad_row_is_named(data: TaskData, tmp_path: Path, rows: list[Any], mes
         (b'{"answer": {"q0": "Oslo", "q0": "Lima"}, "sp": {}}', "the key 'q0' comes twice"),
         (b"id,note\nq0,Oslo\n", "no answer, nothing retrieved"),
         (b"q0 Q0 p1 1 nan x\n", "unknown format"),
-        (b"PK\x03\x04 and then nothing", "an archive that cannot be read"),
+        (b"PK\x03\x04 and then nothing", "the archive cannot be read"),
         (b'{"answer": {"q0": "x"}, "sp_scores": {}}', "unknown key 'sp_scores' beside answer"),
         (b'{"version": 2, "status": "success", "eval": {}, "plan": {}}', "a log of inspect without samples"),
         (b'{"q0": {"p1": 1.5, "p2": "x"}}', "row 1: no answer, nothing retrieved and no support"),

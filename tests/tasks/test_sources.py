@@ -129,9 +129,9 @@ def test_the_data_hash_changes_with_any_truth_and_the_corpus_hash_with_any_passa
         ("hotpotqa", {"data": str(HOTPOT), "aliases": "x.jsonl"}, ConfigError, "alias table"),
         ("hotpotqa", {"data": str(HOTPOT), "world": {"seed": "1"}}, ConfigError, "--world sets options"),
         ("hotpotqa", {"data": str(HOTPOT), "revision": "main"}, ConfigError, "--revision is a revision"),
-        ("hotpotqa", {"corpus": "x.jsonl"}, ConfigError, "brings its own corpus"),
+        ("hotpotqa", {"corpus": "x.jsonl"}, ConfigError, "has its own corpus"),
         ("hotpotqa", {"data": "hub", "split": "dve"}, UnknownName, "Did you mean 'dev'"),
-        ("musique", {"data": str(HOTPOT)}, DataError, "not a form of musique that is known"),
+        ("musique", {"data": str(HOTPOT)}, DataError, "not a known format of musique"),
     ],
 )
 def test_a_source_that_cannot_be_is_refused(
