@@ -123,11 +123,11 @@ def show(
 @click.argument("baseline")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
-              help="A metric; repeatable; by default EM, F1, recall and context positions.")  # fmt: skip
+              help="Metric to compare. Repeatable. Default: EM, F1, recall and context positions.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
-              help="Where labels are looked up.")  # fmt: skip
+              help="Folder in which labels are looked up.")  # fmt: skip
 @click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
-              help="How to write it; by default by the name of --output, else rich (for a terminal).")  # fmt: skip
+              help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the intervals.")
@@ -142,7 +142,7 @@ def compare(
     seed: int,
     as_json: bool,
 ) -> None:
-    """By how much RUNS differ from BASELINE, question by question, with a paired 95 % CI.
+    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI.
 
     Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
     answers the same questions. JSON is {run: {metric: {mean, ci95, higher, lower, n}}}.
