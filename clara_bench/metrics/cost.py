@@ -42,8 +42,11 @@ def _ratio(case: Case) -> float | None:
     return usage.context_text_tokens / usage.context_positions if usage.context_positions else None
 
 
-def _truncated(case: Case) -> float:
-    return float(case.record.answer.status == "truncated")
+def _truncated(case: Case) -> float | None:
+    answer = case.record.answer
+    if answer.status == "truncated":
+        return 1.0
+    return 0.0 if _counted(answer.usage) else None
 
 
 def _dollars(case: Case) -> float | None:
