@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: about bench test check fix perf help setup
 
-bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic worlds, then the leaderboard
+bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard
 	$(BIN)/clara-bench run --suite quick
 
 about:

@@ -85,7 +85,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "rag", "-o", "retriever=reranking"], "Did you mean 'rerank'?"),
         (["systems", "new", "Not A Name"], "cannot be a module name"),
         (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
-        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages are in the form of nq's questions"),
+        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages have the format of nq's questions"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -182,7 +182,7 @@ def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, c
         "run", "-t", str(capitals), "-s", f"{file}:MySystem", "--data", data, "--out", str(tmp_path / "r")
     )
     assert code == 0, text
-    assert "is there already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
+    assert "exists already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
 
 
 @pytest.mark.parametrize(

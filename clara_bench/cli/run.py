@@ -1,4 +1,4 @@
-"""clara-bench run: ask systems questions and keep the answers."""
+"""clara-bench run: ask systems questions and store the answers."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="A task's name or TOML file; repeatable.")
+@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="Name or TOML file of a task. Repeatable.")
 @click.option("-s", "--system", "systems", multiple=True, metavar="SYSTEM",
-              help="A system's name or FILE.py:CLASS; repeatable.")  # fmt: skip
+              help="Name of a system, or FILE.py:CLASS. Repeatable.")  # fmt: skip
 @click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-              help="Option of the system, such as k=5 or retriever.model=PATH; repeatable.")  # fmt: skip
-@click.option("--suite", metavar="SUITE", help="A suite's name or TOML file, in place of --task and --system.")
+              help="Option of the system, such as k=5 or retriever.model=PATH. Repeatable.")  # fmt: skip
+@click.option("--suite", metavar="SUITE", help="Name or TOML file of a suite, instead of --task and --system.")
 @click.option("--manifest", metavar="FILE", help="Repeat the run that wrote this manifest.json.")
-@click.option("--trust", is_flag=True, help="With --manifest: run, fetch and send what it names without asking.")
+@click.option("--trust", is_flag=True, help="With --manifest: execute, download and send what it names without asking.")
 @click.option("--setting", metavar="SETTING",
-              help="closed, gold, distractor, injected, retrieved or corpus; by default the task's own.")  # fmt: skip
+              help="closed, gold, distractor, injected, retrieved or corpus. Default: the task's own.")  # fmt: skip
 @click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
-              help="First stage of the settings retrieved and injected.")  # fmt: skip
-@click.option("--depth", default=20, show_default=True, help="Candidates a question in retrieved and injected.")
+              help="First-stage retriever of the settings retrieved and injected.")  # fmt: skip
+@click.option("--depth", default=20, show_default=True, help="Candidates per question in retrieved and injected.")
 @click.option(
     "--limit",
     type=int,
     metavar="N",
-    help="The first N questions of a seeded order; a larger N later adds to the same run.",
+    help="First N questions of a seeded order. A larger N later extends the same run.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the intervals.")
-@click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
-@click.option("--label", default="", help="The system's name on the leaderboard.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the confidence intervals.")
+@click.option("--batch", default=32, show_default=True, help="Questions per call of the system.")
+@click.option("--label", default="", help="Name of the system on the leaderboard.")
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--retry-failed", is_flag=True,
-              help="Ask again whatever failed in this run, not only what failed on the way to a model.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would run, read, take and cost, and run nothing.")
+              help="Ask every failed question again, not only server and network failures.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Report questions, tokens, time and cost of the runs; run nothing.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
 @click.pass_context
@@ -63,7 +63,7 @@ def run(
     dry_run: bool,
     **given: Any,
 ) -> None:
-    """Ask systems the questions of tasks; continue where an earlier run stopped.
+    """Run systems on tasks. The same command resumes an interrupted run.
 
     \b
     Examples:
@@ -95,7 +95,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
     from clara_bench.tasks.first_stage import FirstStage
 
     if given["trust"]:
-        raise ConfigError("--trust is for --manifest; what you name yourself is run as you say")
+        raise ConfigError("--trust only applies to --manifest; what you name yourself runs without asking")
     if not given["tasks"] or not given["systems"]:
         raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
     source = source_from(given)
@@ -165,7 +165,7 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
 
 
 def _ask(request: Request, path: Path) -> None:
-    """Let the person who runs this see what a manifest would do, and say whether it may.
+    """Show the user what a manifest would do, and ask for permission.
 
     Raises:
         ConfigError: it may not, or nobody is there to ask.
@@ -180,9 +180,11 @@ def _ask(request: Request, path: Path) -> None:
     for line in found:
         note(f"  {line}")
     if not somebody_is_there():
-        raise ConfigError(f"{path}: nobody is there to say whether it may ({'; '.join(found)}). Add --trust if it may")
+        raise ConfigError(
+            f"{path}: needs permission, and there is no terminal to ask ({'; '.join(found)}). Add --trust to allow it"
+        )
     if not click.confirm("Go on?", err=True):
-        raise ConfigError(f"{path}: not repeated, as you said")
+        raise ConfigError(f"{path}: not repeated: permission denied")
 
 
 def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
@@ -283,7 +285,7 @@ def _report(finished: list[Run], seed: int) -> None:
 
 
 def _failed(run: Run) -> float:
-    """The share of questions that failed, with a word on stderr when there are any."""
+    """The fraction of failed questions; reported on stderr if there are any."""
     from clara_bench.types import FAILURES
 
     records = run.records()

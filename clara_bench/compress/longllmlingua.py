@@ -1,4 +1,4 @@
-"""LongLLMLingua: passages that make the question likely stay, and in them the tokens that the question makes likely.
+"""LongLLMLingua: keeps the passages that make the question likely, and their tokens that the question makes likely.
 
 Jiang et al. 2024, "LongLLMLingua: Accelerating and Enhancing LLMs in Long Context Scenarios via Prompt Compression",
 arXiv:2310.06839. Written from the paper, as `llmlingua` is.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua import until
 from clara_bench.compress.shared.budget import budget, check_fraction, check_positive, check_rate, shares
@@ -49,7 +50,7 @@ class LongLLMLingua:
         coarse: float = 2.0
         """Passages are chosen until they hold this many times the tokens that may stay."""
         spread: float = 0.3
-        """Added to the best passage's share that stays, and less and less to the next ones' (the paper's delta tau)."""
+        """Bonus on the kept share of the best passage, decreasing over the following ones (the paper's delta tau)."""
         reorder: bool = True
         """Put the best passage first; false: the order given."""
         segment: int = 100
@@ -74,7 +75,7 @@ class LongLLMLingua:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:
@@ -82,7 +83,7 @@ class LongLLMLingua:
         self._lm.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """What is left of the passages that are kept, best first; titles are text like any other."""
+        """The compressed passages, best first; titles are treated as text."""
         texts, found = self._lm.texts(passages)
         sizes = [len(all_ids(pieces)) for pieces in found]
         allowed = budget(sum(sizes), self.rate)
@@ -90,7 +91,10 @@ class LongLLMLingua:
         chosen = until(order, sizes, self.options.coarse * allowed)
         share = dict(zip(chosen, _allowed([sizes[p] for p in chosen], allowed, self.options.spread), strict=True))
         read = chosen if self.options.reorder else sorted(chosen)
-        asked = self._lm.ids(question.text)[: self._lm.window // 4] + self._lm.ids(SEPARATOR)
+        asked, room = self._lm.ids(question.text), self._lm.window // 4
+        if len(asked) > room:
+            cuts.tell(question.id)
+        asked = asked[:room] + self._lm.ids(SEPARATOR)
         kept = prune(self._lm, [found[p] for p in read], [share[p] for p in read], self.options.segment, asked)
         return left(kept_text(texts[place], spans) for place, spans in zip(read, kept, strict=True))
 

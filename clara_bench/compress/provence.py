@@ -1,7 +1,7 @@
-"""Provence: a cross-encoder reads question and passage and says of every sentence whether it stays.
+"""Provence: a cross-encoder reads question and passage and selects the sentences to keep.
 
 Chirkova et al. 2025, "Provence: efficient and robust context pruning for retrieval-augmented generation",
-arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which brings code of its own;
+arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which contains its own code;
 not verified with it yet.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.shared.budget import check_fraction
 from clara_bench.compress.shared.sentences import chosen, documents
@@ -42,7 +43,7 @@ class Provence:
         threshold: float = 0.1
         """Least mean probability at which a sentence stays; the paper's are 0.1 and, for more compression, 0.5."""
         label: str | None = None
-        """The label that stands for keeping; none: the last one."""
+        """The label that means "keep"; None for the last one."""
         remote_code: bool = False
         """Run the Python code that comes with the checkpoint, as the published one needs."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -61,7 +62,7 @@ class Provence:
         return "official, unverified" if "provence-" in self.options.model else ""
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._classifier.describe()
 
     def prepare(self) -> None:
@@ -71,6 +72,8 @@ class Provence:
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""
         found = documents(passages)
+        if self._classifier.cuts(question.text):
+            cuts.tell(question.id)
         judged = self._classifier.judge([document.text for document in found], question.text)
         means = [
             mean

@@ -1,4 +1,4 @@
-"""RECOMP's extractive compressor: the sentences nearest to the question, from all passages together.
+"""RECOMP's extractive compressor: the sentences nearest to the question, over all passages.
 
 Xu et al. 2024, "RECOMP: Improving Retrieval-Augmented LMs with Compression and Selective Augmentation",
 arXiv:2310.04408.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.shared.budget import budget, check_positive, check_rate
 from clara_bench.compress.shared.sentences import best, chosen, documents, total_words
@@ -18,7 +19,7 @@ from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 
 DECIMALS = 5
-"""Digits kept of a cosine, so that equal sentences score equal wherever they stand in a batch."""
+"""Digits kept of a cosine, so that equal sentences score the same in any batch."""
 
 
 class RecompExtractive:
@@ -67,7 +68,7 @@ class RecompExtractive:
         return Encoder(options.model, None, None, None, options.batch_size, where)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the encoder."""
+        """Description of the encoder for the manifest."""
         return {"model": self.options.model, **self._encoder.describe()}
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
@@ -76,6 +77,8 @@ class RecompExtractive:
         texts = [sentence.text for document in found for sentence in document.sentences]
         if not texts:
             return ()
+        if self._encoder.cuts_question(question.text) or any(self._encoder.cuts_passages(texts)):
+            cuts.tell(question.id)
         vectors = self._encoder.passages(texts)  # (sentences, dimension)
         cosines = (vectors @ self._encoder.questions([question.text])[0]).round(DECIMALS).tolist()
         if self.rate is not None:

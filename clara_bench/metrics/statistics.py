@@ -1,4 +1,4 @@
-"""From one value a question to a mean with an interval.
+"""From one value per question to a mean with a confidence interval.
 
 The gold set is the denominator: a question counts whether or not it was answered. Every metric is
 a sum of numerators over a sum of denominators, so that means and ratios of sums are one case.
@@ -32,7 +32,7 @@ CHUNK = 50
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one metric says of a run; n + unscored is the number of questions."""
+    """The summary of one metric over a run; n + unscored is the number of questions."""
 
     mean: float | None
     """None when no question could be scored."""
@@ -43,7 +43,7 @@ class Summary:
     unscored: int
     """Questions the metric does not apply to, or whose cost is unknown."""
     failed: int
-    """Questions the metric applies to that were never answered or failed: zeros among the n, or unscored costs."""
+    """Applicable questions that failed or have no answer: zeros among the n, or unscored costs."""
 
 
 def summarise(
@@ -74,10 +74,10 @@ def summarise(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one metric says of two runs over the same questions."""
+    """The paired difference of one metric between two runs."""
 
     mean: float | None
-    """Of the run less that of its baseline; None where one of them could not be scored."""
+    """The run minus its baseline; None if one of them could not be scored."""
     ci95: tuple[float, float] | None
     """Percentile bootstrap of the difference, both resampled alike; None for fewer than two questions."""
     higher: int
@@ -96,7 +96,7 @@ def differences(
     resamples: int = 1000,
     contrasts: Mapping[int, int] = NO_CONTRASTS,
 ) -> dict[str, Difference]:
-    """How far a run is from another one: what is hard for both does not widen the interval.
+    """Paired differences between two runs: questions that are hard for both do not widen the interval.
 
     Args:
         metrics: what to compare; the keys of the result are their names, in this order.

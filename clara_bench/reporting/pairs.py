@@ -31,7 +31,7 @@ NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A run beside its baseline."""
+    """A run and its baseline."""
 
     run: Run
     differences: dict[str, Difference]
@@ -40,7 +40,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs beside one baseline."""
+    """Runs and their common baseline."""
 
     baseline: Run
     values: dict[str, float | None]
@@ -102,7 +102,7 @@ def _the_one(baselines: Sequence[Run], run: Run) -> Run:
 
 
 def compare(baseline: Run, runs: Sequence[Run], names: Sequence[str], seed: int, scorer: Scorer) -> Comparison:
-    """Hold runs beside a baseline.
+    """Compare runs with a baseline.
 
     Raises:
         BenchError: see `comparison.compare`.

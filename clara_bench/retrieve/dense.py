@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clara_bench.components import cuts
 from clara_bench.components.codebase import of_component
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.io.cache import cache_dir, digest
@@ -23,7 +24,7 @@ from clara_bench.types import IndexStats, Passage, Question, Ranked
 MARGIN = 16
 """Passages looked at beyond the k asked for, so that ties and rounding at the edge come out right."""
 DECIMALS = 6
-"""Digits kept of a cosine, so that equal passages score equal wherever they stand in a sum."""
+"""Digits kept of a cosine, so that equal passages score the same in any order of summation."""
 
 
 class Dense:
@@ -74,7 +75,7 @@ class Dense:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the encoder."""
+        """Description of the encoder for the manifest."""
         return {"model": self.options.model, **self._encoder.describe()}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
@@ -94,7 +95,7 @@ class Dense:
         cached = not embedded.encoded and found.cached
         seconds = time.perf_counter() - start + (0.0 if cached else embedded.earlier_seconds)
         size = self._vectors.nbytes + found.bytes
-        return IndexStats(len(corpus), seconds, size, encoded_tokens=embedded.tokens, cached=cached)
+        return IndexStats(len(corpus), seconds, size, embedded.tokens, cached, embedded.cut)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
         """The k passages with the highest cosines.
@@ -108,6 +109,9 @@ class Dense:
         if not questions or not len(self._rows):
             return [[] for _ in questions]
         vectors = self._encoder.questions([composed(question.text) for question in questions])
+        for question in questions:
+            if self._encoder.cuts_question(composed(question.text)):
+                cuts.tell(question.id)
         free = [number for number, rows in enumerate(allowed) if rows is None]
         near = dict(zip(free, self._search(vectors[free], k + MARGIN), strict=True)) if free else {}
         return [
@@ -123,7 +127,7 @@ class Dense:
         return np.round(self._vectors[rows].astype(np.float64) @ question.astype(np.float64), DECIMALS)
 
     def _nearest(self, question: Array, near: Array, k: int) -> list[Ranked]:
-        """The best k of the rows found nearest, after looking further for as long as a tie may go on beyond them."""
+        """The best k rows of the nearest ones, extending the search while ties may continue."""
         depth = k + MARGIN
         while True:
             rows = np.sort(near)
