@@ -126,6 +126,14 @@ def test_a_negative_seed_is_refused(hostile: Path) -> None:
         assert "-1 is not in the range x>=0" in text
 
 
+def test_a_task_is_shown_only_if_its_metrics_are_known(capitals: Path) -> None:
+    assert invoke("tasks", "show", str(capitals))[0] == 0
+    capitals.write_text(capitals.read_text().replace('"f1"', '"f2"'))
+    code, text = invoke("tasks", "show", str(capitals))
+    assert code == 2
+    assert "unknown metric 'f2'" in text
+
+
 def test_passages_of_other_data_are_not_shown_as_those_of_the_run(hostile: Path, capitals: Path) -> None:
     other = capitals.with_name("other.jsonl")
     other.write_text(capitals.with_name("capitals.jsonl").read_text().replace("is the capital", "was the capital"))
