@@ -84,8 +84,7 @@ def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> tuple[Scores, 
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
     scores = score_run(run, names, seed)
-    published = not path.exists()
-    if not names and seed == run.manifest["request"]["seed"] and not published:
+    if not names and seed == run.manifest["request"]["seed"]:
         write_scores(run, scores)
     return scores, totals(run.records())
 
