@@ -34,7 +34,8 @@ ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({
     },
     "metric": {
         "exact-match": ("em",), "exact_match": ("em",), "accuracy": ("cover_substring",), "acc": ("cover_substring",),
-        "latency": ("seconds",), "compression-ratio": ("effective_ratio_micro",), "ratio": ("effective_ratio_micro",), "tokens": ("context_positions",),
+        "latency": ("seconds",), "tokens": ("context_positions",),
+        "compression-ratio": ("effective_ratio_micro",), "ratio": ("effective_ratio_micro",),
         "hits": ("hit@k",), "recall": ("recall@k",), "ndcg": ("ndcg@k",),
     },
 })  # fmt: skip
