@@ -26,5 +26,5 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
 
     for folder in runs:
         for run in find_runs(folder):
-            write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
+            write_scores(run, score_run(run))
             say(copy(run, root))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="The first N questions of a seeded order; a larger N later adds to the same run.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
 @click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
 @click.option("--label", default="", help="The system's name on the leaderboard.")
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
@@ -71,7 +71,7 @@ def run(
     else:
         requests = _from_options(given)
     finished = _run_all(requests, out, retry_failed, expected)
-    _report(finished, given["seed"])
+    _report(finished)
 
 
 def _from_options(given: dict[str, Any]) -> list[Request]:
@@ -189,11 +189,11 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
     return finished
 
 
-def _report(finished: list[Run], seed: int) -> None:
+def _report(finished: list[Run]) -> None:
     from clara_bench.cli.board import cached_scorer, show
     from clara_bench.reporting.leaderboard import boards
 
-    show(boards(finished, seed=seed, scorer=cached_scorer()), "rich", None)
+    show(boards(finished, scorer=cached_scorer()), "rich", None)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())

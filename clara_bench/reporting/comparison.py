@@ -1,7 +1,7 @@
 """Two runs over the same questions: by how much one is better, with an interval for the difference itself.
 
-Both runs are resampled question by question together (paired bootstrap; Koehn, EMNLP 2004), so that what is hard for
-both does not widen the interval, as it does where two intervals of a leaderboard are held side by side.
+Intervals and tests are those of each question's difference, so that what is hard for both does not widen the interval,
+as it does where two intervals of a leaderboard are held side by side.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positio
 """Compared when the user names none; those that one of the runs cannot have are left out."""
 
 
-def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -> dict[str, Difference]:
+def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Difference]:
     """A run less its baseline, by the name of the metric; those that only one of them can have are left out.
 
     Candidates may differ: which passages a system saw is then part of what is compared.
@@ -27,7 +27,6 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
         baseline: what it is compared with.
         run: what is compared.
         names: metrics; () for `COLUMNS`.
-        seed: seed of the bootstrap.
 
     Raises:
         ConfigError: the runs answer other questions.
@@ -42,7 +41,7 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
     ids = [example.question.id for example in run.examples]
     theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
     before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
-    return differences(chosen, golds, before, after, seed, contrasts=contrasts(run.examples))
+    return differences(chosen, golds, before, after, contrasts(run.examples), ids)
 
 
 def require_same_questions(baseline: Run, run: Run) -> None:
