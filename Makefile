@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: bench test check fix perf help setup
 
-bench: setup  ## the quick suite: text RAG and CLaRa on made-up worlds, then the leaderboard
+bench: setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard
 	$(BIN)/clara-bench run --suite quick
 
 # One thread, so that runs that must agree bit by bit sum in the same order as the processes that tests start.

@@ -1,4 +1,4 @@
-"""clara-bench: text RAG, text compressors and latent compressors answer the same questions, counted alike.
+"""clara-bench: text RAG, text compressors and latent compressors on the same questions, with the same metrics.
 
 These names are the plug-in API; everything else may change between versions.
 """

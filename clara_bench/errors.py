@@ -1,9 +1,9 @@
-"""Errors that a user can mend, shown without a traceback.
+"""Errors that a user can fix, shown without a traceback.
 
     BenchError              exit code 2
-    ├── DataError           a file or row that does not hold what it should
-    ├── ConfigError         a task, suite, option or manifest that says something impossible
-    │   └── UnknownName     a name that is not known, with the nearest known one
+    ├── DataError           a file or row with wrong content
+    ├── ConfigError         an invalid task, suite, option or manifest
+    │   └── UnknownName     an unknown name, with the nearest known one
     ├── MissingDependency   an optional package that is not installed
     └── BackendError        a model, server or disk that cannot be used now
 
@@ -20,19 +20,19 @@ from clara_bench.aliases import meant
 
 
 class BenchError(Exception):
-    """Says what is wrong, where, what was expected and how to mend it, in one line."""
+    """One line that says what is wrong, where, what was expected and how to fix it."""
 
 
 class DataError(BenchError):
-    """A file or row does not hold what it should."""
+    """A file or row has wrong content."""
 
 
 class ConfigError(BenchError):
-    """A task, suite, option or manifest says something impossible."""
+    """A task, suite, option or manifest is invalid."""
 
 
 class UnknownName(ConfigError):
-    """A name that nobody registered.
+    """An unknown name.
 
     >>> str(UnknownName("metric", "recal@5", ["recall@5", "f1"]))
     "unknown metric 'recal@5'. Did you mean 'recall@5'? Known: f1, recall@5"
@@ -47,7 +47,7 @@ LISTED = 30
 
 
 def did_you_mean(name: str, known: Iterable[str], kind: str = "") -> str:
-    """The known name nearest to one that is not, or what the field's word for a thing of a kind is here; and all names.
+    """A suggestion: the nearest known name, or our word for a common term of that kind; and all known names.
 
     >>> did_you_mean("recal@5", ["recall@5", "f1"])
     " Did you mean 'recall@5'? Known: f1, recall@5"

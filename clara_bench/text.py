@@ -1,9 +1,8 @@
-"""Text made comparable: how answers are normalised, cut into tokens and looked for.
+"""Text normalisation: how answers are normalised, tokenised and searched for.
 
-Two rules are in use in question answering and both are here, because scores under one are not
-scores under the other: SQuAD's normalisation, which every answer scorer of the four data sets
-shares, and DPR's words, by which passages are searched for an answer. Nothing is kept between
-calls; whoever compares one text with many normalises it once and holds on to the result.
+Question answering uses two rules, and their scores differ: SQuAD's normalisation, which every answer scorer of
+the four data sets uses, and DPR's words, which search passages for an answer. Nothing is cached between calls;
+callers that compare one text with many normalise it once.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def tokens(text: str) -> list[str]:
 
 
 def _part(code: int) -> str:
-    """What one character becomes before the text is cut at blanks, by its Unicode category."""
+    """Replacement of one character before the text is split at blanks, by Unicode category."""
     character = chr(code)
     kind = unicodedata.category(character)[0]
     if kind in "LMN":

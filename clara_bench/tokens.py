@@ -1,4 +1,4 @@
-"""Texts that others wrote as token ids: a control token that one spells, such as `</s>` or `<|im_end|>`, stays text.
+"""Untrusted text as token ids: a control token spelled in it, such as `</s>` or `<|im_end|>`, stays text.
 
 A tokenizer looks for its control tokens in whatever it is given, so a passage that spells one could end a turn. Here
 only those are taken for such that a template means. Texts that spell none are encoded as the tokenizer does it.
@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 _NOTHING = [chr(code) for code in range(0xF0000, 0xFFFFE)]
-"""Characters that stand for nothing."""
+"""An empty span of characters."""
 
 
 class Part(NamedTuple):
@@ -22,11 +22,11 @@ class Part(NamedTuple):
 
     text: str
     meant: bool = False
-    """Whether the control tokens in it are meant: it is a template's. Other text is anybody's."""
+    """Whether control tokens in it are intended, as in a template; other text is untrusted."""
 
 
 class Encoded(NamedTuple):
-    """Token ids and, of each, the characters [start, end) that it stands for."""
+    """Token ids and the character span [start, end) of each."""
 
     ids: list[int]
     places: list[tuple[int, int]]
@@ -51,12 +51,12 @@ def encode_all(tokenizer: Any, prompts: Sequence[Sequence[Part]]) -> list[list[i
 
 
 def text_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of texts that are anybody's, nothing added."""
+    """Token ids of untrusted texts, without added tokens."""
     return _ids(for_texts(tokenizer, *texts), texts)
 
 
 def for_texts(tokenizer: Any, *texts: str) -> Any:
-    """What these texts, which are anybody's, are to be encoded with: the tokenizer itself unless one spells a token."""
+    """The tokenizer for these untrusted texts: the original unless a text spells a control token."""
     control = _control(tokenizer)
     return control.as_text if control.spelled(*texts) else tokenizer
 
@@ -74,7 +74,7 @@ def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _control(tokenizer: Any) -> _Control:
-    """What is known of a tokenizer's control tokens, kept with it: a large vocabulary takes a second to copy."""
+    """Cached information on a tokenizer's control tokens; copying a large vocabulary takes a second."""
     held: _Control | None = vars(tokenizer).get("_control_tokens")
     if held is None or not held.of(tokenizer):
         held = vars(tokenizer)["_control_tokens"] = _Control(tokenizer)
@@ -133,7 +133,7 @@ class _Control:
 
     @cached_property
     def renamed(self) -> _Renamed:
-        """A copy of that, which knows the control tokens by names as long as their own that nobody can spell."""
+        """A copy in which control tokens have unspellable names of the same length."""
         made = _copied(self.as_text)
         names = {token: "".join(secrets.choice(_NOTHING) for _ in token) for token in self.tokens}
         made.backend_tokenizer.add_tokens([_like(self._added.get(token), name) for token, name in names.items()])
@@ -142,7 +142,7 @@ class _Control:
 
 
 def _copied(tokenizer: Any) -> Any:
-    """A copy, without what is known of its control tokens."""
+    """A copy without control tokens."""
     made = copy.copy(tokenizer)
     vars(made).pop("_control_tokens", None)
     made._tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)

@@ -1,8 +1,7 @@
-"""The records and Protocols that every part of the harness speaks.
+"""The records and Protocols that every part of the harness uses.
 
-Records are frozen; Protocols are what a plug-in implements. Nothing here imports
-anything of the harness, so that a plug-in can be written against it alone. Ranges are part of the
-types: msgspec holds to them whenever a record is written or read.
+Records are frozen; plug-ins implement the Protocols. This module imports nothing of the harness, so a plug-in can
+depend on it alone. Ranges are part of the types: msgspec checks them whenever a record is written or read.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_c
 from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-"""What other programs can hold too, which take whole numbers of JSON for floats."""
+"""A count that other programs can read too, since many parse JSON integers as floats."""
 Rank = Annotated[int, Meta(ge=1, le=2**53)]
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Seconds = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
@@ -24,11 +23,11 @@ Dollars = Seconds
 Id = Annotated[str, Meta(min_length=1)]
 
 Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout", "transport"]
-"""What became of a question. `ok`, `empty` and `truncated` carry a scored answer; the rest are failures, scored 0."""
+"""The outcome of a question. `ok`, `empty` and `truncated` have a scored answer; the others are failures, scored 0."""
 
 FAILURES: frozenset[str] = frozenset({"error", "out-of-memory", "timeout", "transport"})
 ASKED_AGAIN: frozenset[str] = frozenset({"timeout", "transport"})
-"""Failures of the way to a model and not of the question, which whoever goes on with a run asks again unasked."""
+"""Failures of a server or network, not of the question; resuming a run asks these questions again."""
 
 Setting = Literal["closed", "gold", "distractor", "injected", "retrieved", "corpus"]
 """Which passages a system may see; one switch, the same for every system."""
@@ -46,10 +45,10 @@ class Passage:
 
 
 class Corpus(Mapping[str, Passage]):
-    """The passages that may be used, by id, and the collection they are part of; cannot be written to.
+    """The passages that may be used, by id, and the collection they belong to; read-only.
 
-    What a retriever counts over many passages, such as how rare a word is, it counts over `collection`: which
-    other questions were drawn then changes no ranking.
+    Retrievers compute statistics such as document frequency over `collection`, so that rankings do not depend on which
+    other questions were sampled.
     """
 
     __slots__ = ("_passages", "collection")
@@ -70,12 +69,12 @@ class Corpus(Mapping[str, Passage]):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a system sees of an example. It never sees the Gold."""
+    """The part of an example that a system sees. It never sees the Gold."""
 
     id: Id
     text: str
     candidates: tuple[Id, ...] | None = None
-    """Passage ids that may be used, in the order given; () when none was offered, None for the whole corpus."""
+    """Passage ids that may be used, in the given order; () for no passage, None for the whole corpus."""
 
 
 class Fact(NamedTuple):
@@ -96,12 +95,12 @@ class Triple(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The truth about one question. Whether a metric applies is decided from this alone."""
+    """The gold answer and annotations of one question. Whether a metric applies is decided from this alone."""
 
     answers: tuple[str, ...]
     """Every accepted answer, aliases included; the first is the one the annotators wrote."""
     supporting: frozenset[Id] = frozenset()
-    """Ids of the passages that the answer needs."""
+    """Ids of the supporting passages."""
     facts: tuple[Fact, ...] = ()
     hops: Count | None = None
     kind: str | None = None
@@ -114,14 +113,14 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question with its truth."""
+    """A question with its gold."""
 
     question: Question
     gold: Gold
 
 
 class Ranked(NamedTuple):
-    """One retrieved passage; in lists of these the best stands first, and no passage twice."""
+    """One retrieved passage. Lists are sorted best first and hold no passage twice."""
 
     passage_id: Id
     score: Finite
@@ -129,7 +128,7 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer cost."""
+    """The cost of one answer."""
 
     context_positions: Count = 0
     """Positions of evidence the reader attends to: tokens for text, vectors for latents, separators included."""
@@ -146,12 +145,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a system says to one question."""
+    """A system's answer to one question, with its ranking and cost."""
 
     text: str
     retrieved: tuple[Ranked, ...] | None = None
     """The ranking, best first; may be longer than what the reader was given. () where a search found nothing, None
-    where none was made: then no ranking is scored."""
+    without a search: then no ranking is scored."""
     usage: Usage = Usage()
     status: Status = "ok"
     error: str | None = None
@@ -160,12 +159,12 @@ class Answer:
     """Predicted supporting sentences; None when the system predicts none."""
     evidences: tuple[Triple, ...] | None = None
     answerable: bool | None = field(default=None, metadata={"later": True})
-    """Whether the passages are held to suffice for an answer (MuSiQue-Full); None when the system does not say."""
+    """Predicted: whether the passages suffice for an answer (MuSiQue-Full); None if the system does not predict it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of records.jsonl: an answer, and what can be said of it only while the passages are at hand."""
+    """One line of records.jsonl: an answer, and facts about it that need the passages."""
 
     id: Id
     """Id of the question."""
@@ -178,7 +177,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader says to one question, with the reader's share of the usage."""
+    """A reader's answer to one question, with the reader's part of the usage."""
 
     text: str
     usage: Usage
@@ -201,7 +200,7 @@ class IndexStats:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a reader of the leaderboard must know of a system before comparing it; each field is a column."""
+    """What must be known about a system to compare it; each field is a leaderboard column."""
 
     backbone: str = ""
     reader: Literal["", "frozen", "tuned"] = ""
@@ -211,17 +210,17 @@ class Traits:
     query_dependent: bool | None = None
     weights: Literal["", "official", "official, unverified", "ours", "zero-shot"] = ""
     nominal_ratio: Annotated[float, Meta(gt=0, le=sys.float_info.max)] | None = None
-    """The compressor's own claim; the effective ratio is measured."""
+    """The requested compression ratio; the effective ratio is measured."""
     token_counts: Literal["", "approximate"] = ""
     """`approximate` when evidence is not counted by the reader's own tokenizer."""
 
 
 AnswerEach = Callable[[Sequence[Question]], Iterator[tuple[int, Answer]]]
-"""Hands over pairs of a question's place and its answer, in any order, each when it is ready."""
+"""Yields pairs of a question's index and its answer, in any order, each as soon as it is ready."""
 
 
 class System(Protocol):
-    """Answers questions over a corpus: the one thing a plug-in must be.
+    """Answers questions over a corpus. This is the interface of a system.
 
     A system may nest a frozen dataclass `Options` (then it is built as `System(Options(...))`,
     else as `System()`), and may have an attribute or property `traits: Traits`.
@@ -259,7 +258,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Compressor(Protocol):
-    """Shortens passages to texts that answer the question as well.
+    """Shortens passages while keeping what the question needs.
 
     It may nest a frozen dataclass `Options`, and may have the attributes `rate: float | None`, the rate asked where
     the rate is an input, `offline: bool`, whether each passage is compressed by itself without the question, and
@@ -268,14 +267,14 @@ class Compressor(Protocol):
     """
 
     query_dependent: ClassVar[bool]
-    """Whether the question decides what stays."""
+    """Whether the question affects what is kept."""
     rate_is_input: ClassVar[bool]
-    """Whether the user says how much stays; else it is an outcome."""
+    """Whether the user sets the rate; otherwise it is an outcome."""
     may_be_empty: ClassVar[bool]
-    """Whether nothing at all may stay of passages that hold text."""
+    """Whether the result may be empty for passages with text."""
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> Sequence[str] | str:
-        """The texts to put into the prompt, in reading order.
+        """The texts for the prompt, in reading order.
 
         One a passage where passages stay apart, so that the reader is shown them as it is shown whole ones; or one
         for all, such as a summary, which may be a plain str; () or "" where nothing stays.

@@ -147,7 +147,7 @@ if __name__ == "__main__":
     by_task(
         "worlds",
         "em",
-        "Synthetic questions: 8x memories lead single-search text on three of four tasks; two searches lead both",
+        "On the three multi-hop tasks, 8x memories lead single-search text, and two searches lead both",
         FAMILIES | {TEXT: "text, one search", MEMORIES: "CLaRa, 8x to 32x"},
         DOCS / "worlds.svg",
     )

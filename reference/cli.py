@@ -1,4 +1,4 @@
-"""clara-reference: train CLaRa, encode documents with it, look into what it keeps.
+"""clara-reference: train CLaRa, encode documents, inspect memories.
 
 Each command parses, calls the library and prints. Nothing heavy is imported before a command runs.
 """
@@ -25,12 +25,12 @@ ROLES = click.Choice(["compressor", "reasoner", "generator"])
 @click.version_option(__version__, prog_name="clara-reference")
 @click.option("--local_rank", hidden=True, type=int, help="Added by the deepspeed launcher.")
 def main(local_rank: int | None) -> None:
-    """Train CLaRa, encode documents with it, look into what it keeps of them.
+    """Train CLaRa, encode documents with it, and inspect its memories.
 
     \b
     Start here:
-      clara-reference train debug --stage text --out runs/debug/text     every part of training, in seconds
-      clara-reference plan mistral-7b --gpus 8                           what a stage would take
+      clara-reference train debug --stage text --out runs/debug/text     one training stage, in seconds
+      clara-reference plan mistral-7b --gpus 8                           memory and time of the stages
     """
 
 
@@ -56,7 +56,7 @@ def _settings(command: Any) -> Any:
 def train(
     config: str, stage: str, out: Path, start: str | None, store: Path | None, resume: bool, overrides: Sequence[str]
 ) -> None:
-    """Train one stage of CONFIG, a TOML file or the name of one that ships; go on where it was stopped.
+    """Train one stage of CONFIG, a TOML file or the name of a shipped config. The same command resumes.
 
     \b
     Examples:
@@ -86,9 +86,9 @@ def train(
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=FOLDER)
 def rows(recipe: str, data: Path, out: Path) -> None:
-    """Write training rows for a reader of real text into OUT (JSONL), by RECIPE, from the files in the folder DATA.
+    """Write training rows for a text reader to OUT (JSONL), following RECIPE, from the files in DATA.
 
-    RECIPE is a TOML file or the name of one that ships. OUT.json says what the rows were made from.
+    RECIPE is a TOML file or the name of a shipped recipe. OUT.json records the sources of the rows.
 
     \b
     Example:
@@ -115,7 +115,7 @@ def rows(recipe: str, data: Path, out: Path) -> None:
               help="Only the I-th of N parts: so N processes fill one store.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
 def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: str, device: str) -> None:
-    """Compress DOCUMENTS (JSONL of title and text, .gz too) with CHECKPOINT into a store; go on where it was stopped.
+    """Compress DOCUMENTS (JSONL of title and text, .gz too) with CHECKPOINT into a store. The same command resumes.
 
     \b
     Example:
@@ -146,10 +146,10 @@ def lens(
     checkpoint: str, questions: int, passages: int, seed: int, rows: Path | None, top: int, show: int,
     picture: Path | None,
 ) -> None:  # fmt: skip
-    """What the memories of questions and documents say in words, and whether that is chance.
+    """Decode the memories of questions and documents into words, and compare with chance.
 
-    For every question: the share of the word pieces that its memory stands for which are in its gold passages and not
-    in the question itself, beside other questions' passages, the untrained reasoner and the compressor.
+    For every question: the share of decoded word pieces in its gold passages but not in the question. Controls
+    are other questions' passages, the untrained reasoner and the compressor.
 
     \b
     Example:
@@ -189,7 +189,7 @@ def lens(
 @click.option("--concurrency", default=8, show_default=True, help="Documents under way at once.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
-    """Have a language model write pretraining rows about DOCUMENTS (JSONL) into OUT; go on where it was stopped.
+    """Write pretraining rows about DOCUMENTS (JSONL) to OUT with a language model. The same command resumes.
 
     \b
     Example:
@@ -224,9 +224,9 @@ def teach(
     config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str,
     overrides: Sequence[str],
 ) -> None:  # fmt: skip
-    """Have a reader of text answer the rows of CONFIG into OUT, whose targets are its words; go on where it stopped.
+    """Write a teacher's answers to the rows of CONFIG to OUT, as training targets. The same command resumes.
 
-    OUT is JSONL to train on by `[data.NAME] path = OUT` (sequence-level distillation).
+    Train on OUT (JSONL) with `[data.NAME] path = OUT`: sequence-level distillation.
 
     \b
     Example:
@@ -246,7 +246,7 @@ def teach(
 @click.option("--dtype", default="float16", show_default=True,
               type=click.Choice(["float32", "bfloat16", "float16", "int8"]), help="Numbers in the files.")  # fmt: skip
 def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> None:
-    """Copy CHECKPOINT to OUT for shipping: in 16 or 8 bits, its log, and how it and those before it were trained.
+    """Export CHECKPOINT to OUT in 16 or 8 bits, with its log and the training history.
 
     \b
     Example:
@@ -266,7 +266,7 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
 @click.option("--dtype", default="float16", show_default=True,
               type=click.Choice(["float32", "bfloat16", "float16"]), help="Numbers in the file.")  # fmt: skip
 def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
-    """Write a role of CHECKPOINT as LoRA weights that PEFT loads, and the reader `hf` by `-o reader.adapter=OUT`.
+    """Write a role of CHECKPOINT as LoRA weights for PEFT, and for the reader `hf` with `-o reader.adapter=OUT`.
 
     \b
     Example:
@@ -286,9 +286,9 @@ def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
 @click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
 @_settings
 def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Sequence[str]) -> None:
-    """Make a checkpoint OUT of the weights that Apple published, in FOLDER; CONFIG says over which backbone.
+    """Convert Apple's published weights in FOLDER to a checkpoint OUT; CONFIG names the backbone.
 
-    FOLDER is that of one compression rate and holds adapters and decoder_first_last_layers, .safetensors or .pth.
+    FOLDER is the folder of one compression rate, with adapters and decoder_first_last_layers, .safetensors or .pth.
 
     \b
     Example:
@@ -309,7 +309,7 @@ def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Seq
               type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the backbone's numbers.")  # fmt: skip
 @click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
 def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bool) -> None:
-    """Make a checkpoint OUT of PISCO or COCOM as naver published them; SOURCE is a hub id or a folder.
+    """Convert naver's published PISCO or COCOM to a checkpoint OUT; SOURCE is a hub id or a folder.
 
     \b
     Examples:
@@ -333,7 +333,7 @@ def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bo
 def plan(
     config: str, stages: Sequence[str], gpus: int, nodes: int, architecture: Path | None, overrides: Sequence[str]
 ) -> None:
-    """What the stages of CONFIG would take: parameters, memory, rows and positions; nothing is loaded or run.
+    """Estimate the stages of CONFIG: parameters, memory, rows and positions. Nothing is loaded or run.
 
     \b
     Examples:
@@ -347,7 +347,7 @@ def plan(
 
     names = list(stages) or list(chosen.stages)
     if not names:
-        raise ConfigError(f"{config}: it has no stages. Expected [stages.NAME]")
+        raise ConfigError(f"{config}: no stages. Expected [stages.NAME]")
     plans = [library.plan(chosen, name, gpus, nodes, architecture) for name in names]
     columns = [one.column() for one in plans]
     print_table(["stage", *names], [[label, *(column[label] for column in columns)] for label in columns[0]])

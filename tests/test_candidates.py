@@ -84,7 +84,7 @@ def test_a_first_stage_that_returns_more_is_cut_to_the_depth(data: TaskData, tmp
     ("listed", "message"),
     [
         ("{'q0': [Ranked('p1', 1.0)] * 2}", "question 'q0': retriever '.*' ranks passage 'p1' twice"),
-        ("{'q0': [Ranked('atlantis', 1.0)]}", "ranks passage 'atlantis', which is no passage of the corpus"),
+        ("{'q0': [Ranked('atlantis', 1.0)]}", "ranks passage 'atlantis', which is not in the corpus"),
         ("{'q0': 'p1'}", "returned a ranking of type str"),
         ("{'q0': ['p1', 'p2']}", "ranks 'p1', expected a passage id and a finite score"),
     ],

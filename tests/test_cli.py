@@ -84,7 +84,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "-t", "nq", "-s", "rag", "-o", "retriever=reranking"], "Did you mean 'rerank'?"),
         (["systems", "new", "Not A Name"], "cannot be a module name"),
         (["worlds", "nq", "out", "--world", "passages=many"], "passages"),
-        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages are in the form of nq's questions"),
+        (["worlds", "hotpotqa", "out", "--pairs"], "pairs of passages have the format of nq's questions"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -181,7 +181,7 @@ def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, c
         "run", "-t", str(capitals), "-s", f"{file}:MySystem", "--data", data, "--out", str(tmp_path / "r")
     )
     assert code == 0, text
-    assert "is there already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
+    assert "exists already" in invoke("systems", "new", "my-system", "--folder", str(tmp_path / "mine"))[1]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_words_of_the_field_lead_home(word: str, leads: list[str]) -> None:
 
 def test_every_word_of_the_field_leads_to_something_that_is_there() -> None:
     from clara_bench.aliases import ALIASES
-    from clara_bench.running.catalogue import KINDS
+    from clara_bench.cli.catalogue import KINDS
 
     for kind, words in ALIASES.items():
         known = {entry.name for entry in KINDS[kind]()}
@@ -241,7 +241,7 @@ def test_every_word_of_the_field_leads_to_something_that_is_there() -> None:
 def test_every_component_has_a_line_of_its_own_and_none_is_imported_for_it() -> None:
     script = (
         "import sys\n"
-        "from clara_bench.running.catalogue import KINDS, COMPONENTS\n"
+        "from clara_bench.cli.catalogue import KINDS, COMPONENTS\n"
         "print([(kind, e.name) for kind in COMPONENTS for e in KINDS[kind]() if not e.about])\n"
         "print([m for m in 'torch numpy transformers datasets faiss bm25s openai'.split() if m in sys.modules])"
     )

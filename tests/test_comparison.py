@@ -57,11 +57,11 @@ def test_runs_in_other_settings_are_compared_by_what_both_can_have(answered) -> 
 
 def test_runs_over_other_questions_are_refused_with_both_named(answered) -> None:
     whole, few = answered("whole"), answered("few", "--limit", "4")
-    with pytest.raises(ConfigError, match=r"few.* answers other questions \(.*, 4, .*whole.*, 10, "):
+    with pytest.raises(ConfigError, match=r"few.* has other questions \(.*, 4, .*whole.*, 10, "):
         comparison.compare(open_run(whole), open_run(few))
     done = CliRunner().invoke(main, ["compare", str(whole), str(few)])
     assert done.exit_code == 2
-    assert "Compare runs of one table" in done.output
+    assert "Compare runs from one table" in done.output
 
 
 def test_the_command_prints_a_line_for_each_run_and_metric_and_json_on_demand(answered) -> None:

@@ -142,7 +142,7 @@ def board(task: str = "nq", main: str = "em", **values: float) -> Board:
         costs = {name: Summary(value, (value, value), 500, 0, 0) for name, value in values.items()}
         rows.append(Row(label, 500, 0, found | costs, {"backbone": "tiny", "weights": label}, f"runs/{label}"))
     section = Section("distractor", "0" * 64, tuple(rows), "distractor: five of the question's own 20 passages")
-    return Board(task, 1, "worlds", 500, "0" * 64, main, (section,), "made-up world, hard, seed 0")
+    return Board(task, 1, "worlds", 500, "0" * 64, main, (section,), "synthetic world, hard, seed 0")
 
 
 MANY = {"recall@5": 0.7, "context_positions": 288.0, "effective_ratio_micro": 1.0, "seconds": 0.0199}

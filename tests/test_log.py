@@ -114,7 +114,7 @@ def test_a_line_that_was_torn_off_is_cut_away(tmp_path: Path, cut: int) -> None:
 def test_a_symbolic_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     (tmp_path / "records.jsonl").symlink_to(tmp_path / "mine")
-    with pytest.raises(BackendError, match=r"records\.jsonl is a symbolic link, which is not written through"):
+    with pytest.raises(BackendError, match=r"records\.jsonl is a symbolic link and is not written to"):
         RecordLog(tmp_path)
     assert (tmp_path / "mine").read_text() == "precious"
 

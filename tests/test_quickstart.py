@@ -150,7 +150,7 @@ def test_a_folder_of_documents_serves_any_task(desk: Path) -> None:
         ),
         ("rm handbook/questions.csv", "found none. Name it with --questions"),
         ("rm handbook/*.pdf", "handbook: no documents"),
-        ("touch handbook/task.toml", "handbook/task.toml is there already"),
+        ("touch handbook/task.toml", "handbook/task.toml exists already"),
     ],
 )
 def test_init_says_what_it_lacks_and_writes_nothing(change: str, message: str, desk: Path) -> None:

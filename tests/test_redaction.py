@@ -133,7 +133,7 @@ def test_a_run_that_was_given_a_secret_is_not_repeated_without_it(told: Any) -> 
     manifest = next(path for path in told()[1] if path.name == "manifest.json")
     done = CliRunner().invoke(main, ["run", "--manifest", str(manifest), "--trust"])
     assert done.exit_code == 2
-    assert "does not tell the option reader.api_key, which was secret" in done.output
+    assert "does not contain the option reader.api_key, which was secret" in done.output
 
 
 def test_a_run_of_the_first_version_is_published_without_them(told: Any, tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_questions_other_than_those_asked_are_refused(tmp_path: Path, edited: li
 def test_an_answer_to_a_question_that_was_not_asked_is_refused_by_name(tmp_path: Path) -> None:
     write_run(tmp_path, QUESTIONS)
     log(tmp_path, FULL, Record("q99", Answer("x")))
-    with pytest.raises(DataError, match=r"records.jsonl: an answer to question 'q99', which was not asked"):
+    with pytest.raises(DataError, match=r"records.jsonl: an answer to question 'q99', which is not in this run"):
         results.open_run(tmp_path).records()
 
 

@@ -47,7 +47,7 @@ def test_every_suite_of_ours_loads(name: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("schema = 1", "schema = 2", "schema 2 is not known, this version reads 1"),
+        ("schema = 1", "schema = 2", "schema 2 is unknown; this version reads 1"),
         ("schema = 1\n", "", "missing required field schema"),
         ("schema = 1", "schema = 1\nlimits = 3", "unknown key 'limits'. Did you mean 'limit'?"),
         ("schema = 1", "schema =", "not TOML"),

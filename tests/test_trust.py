@@ -84,7 +84,7 @@ def test_code_that_is_not_what_the_run_ran_is_refused_before_it_runs(
 def test_code_is_not_run_where_nobody_can_be_asked(manifest: Path, tmp_path: Path) -> None:
     code, said = invoke("run", "--manifest", str(manifest), "--out", str(tmp_path / "out"))
     assert code == 2
-    assert "runs the Python file" in said and "Add --trust if it may" in said
+    assert "runs the Python file" in said and "Add --trust to allow it" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -165,7 +165,7 @@ def test_inspecting_a_run_of_the_hub_asks_no_server(
 
 
 def test_trust_is_said_of_a_manifest_alone() -> None:
-    assert "--trust is for --manifest" in invoke("run", "-t", "nq", "-s", "rag", "--trust")[1]
+    assert "--trust only applies to --manifest" in invoke("run", "-t", "nq", "-s", "rag", "--trust")[1]
     assert "--trust cannot be used with --suite" in invoke("run", "--suite", "quick", "--trust")[1]
 
 

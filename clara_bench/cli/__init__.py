@@ -23,9 +23,8 @@ from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
 from clara_bench.cli.inspect import inspect
 from clara_bench.cli.lists import list_, metrics, show, systems, tasks
-from clara_bench.cli.publish import publish
 from clara_bench.cli.run import run
-from clara_bench.cli.score import score
+from clara_bench.cli.score import publish, score
 from clara_bench.cli.worlds import worlds
 from clara_bench.errors import BenchError
 from clara_bench.io.escaping import one_line
@@ -36,7 +35,7 @@ STOPPED = 130
 
 
 class BadInput(click.ClickException):
-    """A BenchError as the command line shows it: one line, exit code 2."""
+    """A BenchError as shown by the command line: one line, exit code 2."""
 
     exit_code = 2
 
@@ -45,7 +44,7 @@ class Commands(click.Group):
     """A group whose commands may raise BenchError."""
 
     def main(self, *args: Any, **given: Any) -> Any:
-        """Run the program on a console that may lack some characters; Ctrl-C ends it in one line wherever it comes."""
+        """Run the program. Characters that the console lacks are replaced; Ctrl-C ends it with one line."""
         degrade()
         alone = given.get("standalone_mode", True)
         try:
@@ -62,14 +61,14 @@ class Commands(click.Group):
         return sys.exit(code) if alone else code
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
-        """Read the arguments, after a look at whether they are text."""
+        """Check that the arguments are text, then parse them."""
         for number, argument in enumerate(args, 1):
             refuse_strange(argument, f"argument {number}")
         with _plain_usage():
             return super().make_context(info_name, args, *rest, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what a user can mend is shown without a traceback, a warning in one line."""
+        """Run the command. Errors that the user can fix have no traceback; a warning is one line."""
         try:
             with _told_in_one_line(), _plain_usage():
                 return super().invoke(ctx)
@@ -83,10 +82,10 @@ class Commands(click.Group):
 
 
 def refuse_strange(argument: str, where: str) -> None:
-    """Refuse an argument that is no text: bytes that are not UTF-8, control characters, or nothing at all.
+    """Refuse an argument that is not text: bytes that are not UTF-8, control characters, or an empty string.
 
     Raises:
-        BadInput: with the argument as far as it can be shown.
+        BadInput: the message shows the printable part of the argument.
     """
     if not argument:
         raise BadInput(f"{where} is empty, as from a variable that is not set. Give a value, or leave it out")
@@ -139,9 +138,9 @@ def main() -> None:
 
     \b
     Start here:
-      clara-bench run --suite quick          run the quick suite on made-up worlds
+      clara-bench run --suite quick          run the quick suite on synthetic questions
       clara-bench leaderboard runs           rank what has been run
-      clara-bench compare RUN OTHER          by how much they differ
+      clara-bench compare RUN OTHER          paired differences with 95 % CI
       clara-bench inspect RUN                read single questions and answers
       clara-bench list                       systems, retrievers, compressors, readers, tasks, suites
       clara-bench show NAME                  all about one of them, or about a metric

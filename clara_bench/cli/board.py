@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("root", default="runs", type=click.Path(path_type=Path))
 @click.option("-m", "--columns", "--metric", "columns", multiple=True, metavar="NAME[,NAME...]",
-              help="Columns: metrics, traits such as backbone, or index_bytes; repeatable.")  # fmt: skip
+              help="Columns: metrics, traits such as backbone, or index_bytes. Repeatable.")  # fmt: skip
 @click.option("--sort", default="", metavar="COLUMN",
-              help="Rank rows by this column; by default the task's main metric.")  # fmt: skip
-@click.option("--tasks-as-columns", is_flag=True, help="A row for each system, its main metric on every task.")
-@click.option("--wide", is_flag=True, help="All columns, in lines as long as they need.")
-@click.option("--verbose", is_flag=True, help="Hashes of questions and candidates too.")
+              help="Column to rank by. Default: the task's main metric.")  # fmt: skip
+@click.option("--tasks-as-columns", is_flag=True, help="One row per system, with its main metric on every task.")
+@click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
+@click.option("--verbose", is_flag=True, help="Show hashes of questions and candidates.")
 @click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
-              help="How to write it; by default by the name of --output, else rich (for a terminal).")  # fmt: skip
+              help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of the intervals.")  # fmt: skip
+              help="Seed of the confidence intervals.")  # fmt: skip
 def leaderboard(
     root: Path,
     columns: tuple[str, ...],
@@ -46,9 +46,9 @@ def leaderboard(
     output: Path | None,
     seed: int,
 ) -> None:
-    """Rank the runs below ROOT; only rows of one section saw the same passages and may be ranked.
+    """Rank the runs below ROOT. Rows of one section saw the same questions and passages.
 
-    A run whose files cannot be read is named on stderr and left out.
+    Runs that cannot be read are reported on stderr and left out.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def leaderboard(
 
 
 def _scored(root: Path, names: Sequence[str], seed: int) -> list[Board]:
-    """The boards of all runs below a folder, with a word on stderr of those that cannot be read.
+    """The boards of all runs below a folder; runs that cannot be read are reported on stderr.
 
     Raises:
         DataError: there is none that can be read.
@@ -123,11 +123,11 @@ def show(
 @click.argument("baseline")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
-              help="A metric; repeatable; by default EM, F1, recall and context positions.")  # fmt: skip
+              help="Metric to compare. Repeatable. Default: EM, F1, recall and context positions.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
-              help="Where labels are looked up.")  # fmt: skip
+              help="Folder in which labels are looked up.")  # fmt: skip
 @click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
-              help="How to write it; by default by the name of --output, else rich (for a terminal).")  # fmt: skip
+              help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the intervals.")
@@ -142,7 +142,7 @@ def compare(
     seed: int,
     as_json: bool,
 ) -> None:
-    """By how much RUNS differ from BASELINE, question by question, with a paired 95 % CI.
+    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI.
 
     Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
     answers the same questions. JSON is {run: {metric: {mean, ci95, higher, lower, n}}}.

@@ -1,4 +1,4 @@
-"""clara-bench compressors: making those that have to be trained."""
+"""clara-bench compressors: train text compressors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clara_bench.io.terminal import say
 
 @click.group()
 def compressors() -> None:
-    """Make text compressors that have to be trained."""
+    """Train text compressors."""
 
 
 @compressors.command()
@@ -23,17 +23,17 @@ def compressors() -> None:
 @click.option("--data", "sources", multiple=True, required=True, metavar="TASK=FILE",
               help="Training questions with their passages, in a task's official format; repeatable.")  # fmt: skip
 @click.option("--body", metavar="MODEL", help="Encoder to start from: folder or hub id. Default: MiniLM.")
-@click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=1), help="Times through the passages.")
-@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Passages a step.")
+@click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=1), help="Passes over the passages.")
+@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=1), help="Passages per step.")
 @click.option("--learning-rate", default=5e-5, show_default=True, type=float)
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of weights and order."
 )
 def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any) -> None:
-    """Train the classifier of `llmlingua2-style` into OUT: which words of a passage people ask about.
+    """Train the classifier of `llmlingua2-style`, which predicts the words of a passage that people ask about.
 
-    A word stays where an answer or a question that needs its passage has it. One question in ten is held out. OUT is
-    written at the end: what is stopped before begins anew.
+    A word is labelled "keep" if it occurs in an answer, or in a question that needs its passage. One question in ten
+    is held out. OUT is written at the end; an interrupted training starts again.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def train(out: Path, sources: tuple[str, ...], body: str | None, **settings: Any
     from clara_bench.retrieve.encoder import MINILM, place
 
     if out.is_dir() and any(out.iterdir()):
-        raise ConfigError(f"{out}: the folder holds something already. Choose another")
+        raise ConfigError(f"{out}: the folder is not empty. Choose another")
     asked, data = _asked(pairs(sources, "--data"))
     parts, chosen = split(asked), Settings(place(body or MINILM), **settings)
     with progress("learning", chosen.epochs * len(parts.train)) as advance:

@@ -1,4 +1,4 @@
-"""clara-bench init: a task file for one's own documents and questions."""
+"""clara-bench init: a task file for your own documents and questions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("folder", type=PATH)
 @click.option("--questions", type=PATH, metavar="FILE",
-              help="CSV, TSV, xlsx, parquet or jsonl; by default the only such file in FOLDER.")  # fmt: skip
+              help="CSV, TSV, xlsx, parquet or jsonl. Default: the only such file in FOLDER.")  # fmt: skip
 @click.option("--chunk", multiple=True, metavar="KEY=VALUE",
               help="How documents are cut: tokens=200, overlap=40, tokenizer=MODEL.")  # fmt: skip
 def init(folder: Path, questions: Path | None, chunk: tuple[str, ...]) -> None:
-    """Write FOLDER/task.toml for the documents in FOLDER and questions about them.
+    """Write FOLDER/task.toml for the documents and questions in FOLDER.
 
-    Documents are Markdown, text, HTML and PDF, in FOLDER and the folders in it. A question needs nothing but its text;
-    with answers it is scored. docs/quickstart.md goes from here to a leaderboard.
+    Documents are Markdown, text, HTML and PDF files, also in subfolders. A question only needs its text; with answers
+    it is scored. docs/quickstart.md shows the next steps.
 
     \b
     Examples:

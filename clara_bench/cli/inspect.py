@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("-q", "--question", metavar="ID", help="This question alone.")
+@click.option("-q", "--question", metavar="ID", help="Show only this question.")
 @click.option("--only", default="all", show_default=True, type=click.Choice(["all", "wrong", "right", "failed"]),
-              help="Which questions.")  # fmt: skip
+              help="Which questions to show.")  # fmt: skip
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1),
-              help="How many questions at most.")  # fmt: skip
+              help="Maximum number of questions.")  # fmt: skip
 @click.option("--depth", default=5, show_default=True, type=click.IntRange(min=0),
-              help="How many passages of each.")  # fmt: skip
-@click.option("--data", metavar="SOURCE", help="Where the passages are, if not where the run had them.")
+              help="Number of passages per question.")  # fmt: skip
+@click.option("--data", metavar="SOURCE", help="Data with the passages, if they have moved since the run.")
 def inspect(path: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
     """Show questions of RUN with the passages found, the answer given and the gold.
 
@@ -49,7 +49,7 @@ def inspect(path: Path, question: str | None, only: str, limit: int, depth: int,
 
 
 def _passages(run: Run, data: str | None) -> Any:
-    """The run's passages, or none with a word on how to see them."""
+    """The run's passages; if they cannot be read, none and a hint on how to show them."""
     from dataclasses import replace
 
     from clara_bench.running.run_config import as_request
@@ -84,7 +84,7 @@ def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
 
 
 def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
-    """What is said of a question, each part with its style."""
+    """The parts shown for a question, each with its style."""
     from clara_bench.reporting.inspection import ranked_lines
 
     yield f"{one.example.question.text}\n", "bold"

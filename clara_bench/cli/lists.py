@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from clara_bench.cli.catalogue import COMPONENTS, KINDS, SETTINGS, Meaning, kind_named, meanings
 from clara_bench.io.terminal import note, print_table, say
-from clara_bench.running.catalogue import COMPONENTS, KINDS, SETTINGS, Meaning, kind_named, meanings
 from clara_bench.systems.skeleton import write_skeleton
 
 

@@ -20,11 +20,11 @@ def data_options(command: Command) -> Command:
     for option in reversed(
         [
             click.option("--data", default="worlds", show_default=True, metavar="SOURCE",
-                         help="worlds, hub (or hub:ID), or a raw file or folder in the official format (.gz too)."),
+                         help="worlds (synthetic), hub (or hub:ID), or an official file or folder (.gz or not)."),
             click.option("--corpus", metavar="PATH",
-                         help="Passages to search: jsonl or json of id, title, text; or a folder of documents."),
+                         help="Passages to search: jsonl or json with id, title, text, or a folder of documents."),
             click.option("--aliases", metavar="FILE", help="2WikiMultihopQA's table of answer aliases."),
-            click.option("--split", default="dev", show_default=True, help="Which split of the data."),
+            click.option("--split", default="dev", show_default=True, help="Split of the data."),
             click.option("--revision", metavar="REV", help="Revision of the hub data set."),
             click.option("--world", multiple=True, metavar="KEY=VALUE",
                          help="Option of the world generator, such as questions=500, passages=2000, seed=1."),
@@ -37,7 +37,7 @@ def data_options(command: Command) -> Command:
 
 
 def source_from(given: Mapping[str, Any]) -> Source:
-    """The Source that the values of `data_options` describe."""
+    """The Source described by the values of `data_options`."""
     from clara_bench.tasks.sources import Source
 
     plain = {name: given[name] for name in ("data", "corpus", "aliases", "split", "revision")}
@@ -62,18 +62,18 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
 
 
 def changed(ctx: click.Context) -> set[str]:
-    """Parameters the user gave, rather than left to their defaults."""
+    """Parameters that the user set."""
     from click.core import ParameterSource
 
     return {name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
 
 
 def refuse_others(ctx: click.Context, allowed: set[str], what: str) -> None:
-    """Refuse parameters that would be passed over in silence.
+    """Refuse parameters that would be ignored.
 
     Raises:
         ConfigError: one that is not `allowed` was given.
     """
     for name in sorted(changed(ctx) - allowed):
         option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
-        raise ConfigError(f"{option} cannot be used with {what}, which says it already")
+        raise ConfigError(f"{option} cannot be used with {what}, which already sets it")

@@ -1,4 +1,4 @@
-"""clara-bench run: ask systems questions and keep the answers."""
+"""clara-bench run: ask systems questions and store the answers."""
 
 from __future__ import annotations
 
@@ -17,47 +17,58 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clara_bench.records.results import Run
+    from clara_bench.reporting.tables import Table
+    from clara_bench.running.estimate import Estimate
     from clara_bench.running.run_config import Request
     from clara_bench.types import Answer
 
 
 @click.command()
-@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="A task's name or TOML file; repeatable.")
+@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="Name or TOML file of a task. Repeatable.")
 @click.option("-s", "--system", "systems", multiple=True, metavar="SYSTEM",
-              help="A system's name or FILE.py:CLASS; repeatable.")  # fmt: skip
+              help="Name of a system, or FILE.py:CLASS. Repeatable.")  # fmt: skip
 @click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-              help="Option of the system, such as k=5 or retriever.model=PATH; repeatable.")  # fmt: skip
-@click.option("--suite", metavar="SUITE", help="A suite's name or TOML file, in place of --task and --system.")
+              help="Option of the system, such as k=5 or retriever.model=PATH. Repeatable.")  # fmt: skip
+@click.option("--suite", metavar="SUITE", help="Name or TOML file of a suite, instead of --task and --system.")
 @click.option("--manifest", metavar="FILE", help="Repeat the run that wrote this manifest.json.")
-@click.option("--trust", is_flag=True, help="With --manifest: run, fetch and send what it names without asking.")
+@click.option("--trust", is_flag=True, help="With --manifest: execute, download and send what it names without asking.")
 @click.option("--setting", metavar="SETTING",
-              help="closed, gold, distractor, injected, retrieved or corpus; by default the task's own.")  # fmt: skip
+              help="closed, gold, distractor, injected, retrieved or corpus. Default: the task's own.")  # fmt: skip
 @click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
-              help="First stage of the settings retrieved and injected.")  # fmt: skip
-@click.option("--depth", default=20, show_default=True, help="Candidates a question in retrieved and injected.")
+              help="First-stage retriever of the settings retrieved and injected.")  # fmt: skip
+@click.option("--depth", default=20, show_default=True, help="Candidates per question in retrieved and injected.")
 @click.option(
     "--limit",
     type=int,
     metavar="N",
-    help="The first N questions of a seeded order; a larger N later adds to the same run.",
+    help="First N questions of a seeded order. A larger N later extends the same run.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
-@click.option("--batch", default=32, show_default=True, help="Questions handed to the system at once.")
-@click.option("--label", default="", help="The system's name on the leaderboard.")
+@click.option("--batch", default=32, show_default=True, help="Questions per call of the system.")
+@click.option("--label", default="", help="Name of the system on the leaderboard.")
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--retry-failed", is_flag=True,
-              help="Ask again whatever failed in this run, not only what failed on the way to a model.")  # fmt: skip
+              help="Ask every failed question again, not only server and network failures.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Report questions, tokens, time and cost of the runs; run nothing.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
 @click.pass_context
 def run(
-    ctx: click.Context, /, suite: str | None, manifest: str | None, out: Path, retry_failed: bool, **given: Any
+    ctx: click.Context,
+    /,
+    suite: str | None,
+    manifest: str | None,
+    out: Path,
+    retry_failed: bool,
+    dry_run: bool,
+    **given: Any,
 ) -> None:
-    """Ask systems the questions of tasks; continue where an earlier run stopped.
+    """Run systems on tasks. The same command resumes an interrupted run.
 
     \b
     Examples:
       clara-bench run --suite quick
+      clara-bench run --suite quick --dry-run
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
       clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq --trust
@@ -70,6 +81,9 @@ def run(
         requests = _from_suite(suite, ctx, given)
     else:
         requests = _from_options(given)
+    if dry_run:
+        _estimate(requests, out)
+        return
     finished = _run_all(requests, out, retry_failed, expected)
     _report(finished)
 
@@ -81,7 +95,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
     from clara_bench.tasks.first_stage import FirstStage
 
     if given["trust"]:
-        raise ConfigError("--trust is for --manifest; what you name yourself is run as you say")
+        raise ConfigError("--trust only applies to --manifest; what you name yourself runs without asking")
     if not given["tasks"] or not given["systems"]:
         raise ConfigError("name at least one --task and one --system, or a --suite: clara-bench run --suite quick")
     source = source_from(given)
@@ -123,7 +137,7 @@ def check_setting(name: str) -> Any:
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch"}, "--suite")
+    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch", "dry_run"}, "--suite")
     requests = suites.load(name).requests()
     overrides = {key: given[key] for key in ("limit", "batch") if key in changed(ctx)}
     return [replace(request, **overrides) for request in requests]
@@ -134,7 +148,9 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
     from clara_bench.running.run_config import as_request
     from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
-    refuse_others(ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust"}, "--manifest")
+    refuse_others(
+        ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run"}, "--manifest"
+    )
     found = read_manifest(path / "manifest.json" if path.is_dir() else path)
     request = as_request(found, str(path))
     places = {key: given[key] for key in ("data", "corpus", "aliases") if key in changed(ctx)}
@@ -147,7 +163,7 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
 
 
 def _ask(request: Request, path: Path) -> None:
-    """Let the person who runs this see what a manifest would do, and say whether it may.
+    """Show the user what a manifest would do, and ask for permission.
 
     Raises:
         ConfigError: it may not, or nobody is there to ask.
@@ -162,9 +178,11 @@ def _ask(request: Request, path: Path) -> None:
     for line in found:
         note(f"  {line}")
     if not somebody_is_there():
-        raise ConfigError(f"{path}: nobody is there to say whether it may ({'; '.join(found)}). Add --trust if it may")
+        raise ConfigError(
+            f"{path}: needs permission, and there is no terminal to ask ({'; '.join(found)}). Add --trust to allow it"
+        )
     if not click.confirm("Go on?", err=True):
-        raise ConfigError(f"{path}: not repeated, as you said")
+        raise ConfigError(f"{path}: not repeated: permission denied")
 
 
 def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
@@ -189,6 +207,65 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
     return finished
 
 
+def _estimate(requests: list[Request], out: Path) -> None:
+    """Print what the runs would be, and what the numbers are from."""
+    from clara_bench.cli.table import write_tables
+    from clara_bench.running.estimate import earlier_runs, estimate, load
+
+    earlier, loaded = earlier_runs(list(dict.fromkeys([Path("results"), out]))), {}
+    found: list[Estimate] = []
+    for request in requests:
+        key = repr((request.task, request.source))
+        if key not in loaded:
+            loaded = {key: load(request)}
+        found.append(estimate(request, loaded[key], earlier))
+    write_tables([_table(found)], tuple(dict.fromkeys(one.source for one in found if not one.measured_in)), "rich")
+
+
+def _table(found: Sequence[Estimate]) -> Table:
+    from clara_bench.reporting.tables import Cell, Group, Table
+
+    places = list(dict.fromkeys((one.task, one.setting) for one in found))
+    groups = [
+        Group(
+            f"{task}, {setting}",
+            tuple(
+                tuple(map(Cell, (one.label, *_amounts([one]))))
+                for one in found
+                if (one.task, one.setting) == (task, setting)
+            ),
+        )
+        for task, setting in places
+    ]
+    total = Group("all", (tuple(map(Cell, (f"{len(found)} runs", *_amounts(found)))),))
+    measured = [one.measured_in for one in found if one.measured_in]
+    said = f"{len(measured)} of {len(found)}: tokens and seconds a question as in earlier runs, such as"
+    return Table(
+        "Dry run: nothing is asked or written",
+        ("system", "questions", "prompt tokens", "time", "US $"),
+        (*groups, *([total] * (len(found) > 1))),
+        (f"{said} {measured[0]}.",) if measured else (),
+    )
+
+
+def _amounts(found: Sequence[Estimate]) -> list[str]:
+    """Sums over runs; a dash where one of them is not known."""
+    seconds, dollars = [one.seconds for one in found], [one.usd for one in found]
+    known = [value for value in seconds if value is not None]
+    priced = [value for value in dollars if value is not None]
+    return [
+        f"{sum(one.questions for one in found):,}",
+        f"~{sum(one.prompt_tokens for one in found):,.0f}",
+        _duration(sum(known)) if len(known) == len(found) else "–",
+        f"~{sum(priced):.2f}" if len(priced) == len(found) else "–",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"~{seconds:.0f} s" if minutes < 2 else f"~{minutes:.0f} min" if minutes < 120 else f"~{minutes / 60:.1f} h"
+
+
 def _report(finished: list[Run]) -> None:
     from clara_bench.cli.board import cached_scorer, show
     from clara_bench.reporting.leaderboard import boards
@@ -206,7 +283,7 @@ def _report(finished: list[Run]) -> None:
 
 
 def _failed(run: Run) -> float:
-    """The share of questions that failed, with a word on stderr when there are any."""
+    """The fraction of failed questions; reported on stderr if there are any."""
     from clara_bench.types import FAILURES
 
     records = run.records()

@@ -1,4 +1,4 @@
-"""clara-bench score: from records or a file of predictions to numbers."""
+"""clara-bench score, publish: compute metrics from records or predictions; copy finished runs to the results folder."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 @click.argument("what")
 @click.argument("answers", required=False, type=click.Path(path_type=Path))
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
-              help="A metric; repeatable; by default the task's own.")  # fmt: skip
-@click.option("--setting", metavar="SETTING", help="Setting the answers were made in; by default the task's own.")
+              help="Metric to compute. Repeatable. Default: the task's own.")  # fmt: skip
+@click.option("--setting", metavar="SETTING", help="Setting in which the answers were made. Default: the task's own.")
 @click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
               help="Seed of the sample.")  # fmt: skip
 @click.option("--named-by", type=click.Choice(["id", "title", "number"]),
-              help="How ANSWERS names passages, where a name could be several things.")  # fmt: skip
+              help="How ANSWERS names passages, if a name is ambiguous.")  # fmt: skip
 @click.option("--variant", metavar="NAME",
-              help="Which answers to score, where ANSWERS has several to a question (a filter, an epoch).")  # fmt: skip
+              help="Which answers to score, if ANSWERS has several per question (a filter, an epoch).")  # fmt: skip
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--json", "as_json", is_flag=True, help="Print {metric: {mean, ci95, n, unscored, failed}}.")
 @data_options
@@ -50,10 +50,10 @@ def score(
 ) -> None:
     """Score a run directory, or a file of predictions for a task's questions.
 
-    WHAT is a run directory, or a task followed by ANSWERS. That is JSON lines of id and answer and, if there are any,
-    retrieved (passage ids, best first) and support (pairs of title and sentence number); or any other form in use: the
-    data sets' official predictions, KILT, TREC and BEIR runs, DPR, FlashRAG, lm-evaluation-harness, inspect, batches
-    of OpenAI's, CSV and TSV, {id: answer}; .gz too. What it was taken for is said; docs/predictions.md shows each.
+    WHAT is a run directory, or a task followed by ANSWERS: JSON lines of id and answer and optionally retrieved
+    (passage ids, best first) and support (pairs of title and sentence number). Other formats are detected: official
+    predictions of the data sets, KILT, TREC and BEIR runs, DPR, FlashRAG, lm-evaluation-harness, inspect, OpenAI
+    batches, CSV and TSV, {id: answer}, each also as .gz. docs/predictions.md shows all formats.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def _predictions(
 
 
 def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: int) -> None:
-    """What the file was taken for, on stderr."""
+    """Report the detected format on stderr."""
     lines = [f"{path}: read as {found.form}: {len(records)} of {questions} questions", *found.notes]
     if len(records) < len(found.records):
         lines.append(f"{len(found.records) - len(records)} answers to questions left out of the sample")
@@ -139,3 +139,24 @@ def _print_table(scores: Scores, total: Totals) -> None:
                 for name, count in total.items()
             )
         )
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", "root", default="results", show_default=True, type=click.Path(path_type=Path),
+              help="Folder of published results.")  # fmt: skip
+def publish(runs: tuple[Path, ...], root: Path) -> None:
+    """Copy finished RUNS, or all below a folder, to the results folder, large files gzipped.
+
+    \b
+    Example:
+      clara-bench publish runs/nq --to results
+    """
+    from clara_bench.records.results import find_runs
+    from clara_bench.records.results import publish as copy
+    from clara_bench.reporting.scoring import score_run, write_scores
+
+    for folder in runs:
+        for run in find_runs(folder):
+            write_scores(run, score_run(run))
+            say(copy(run, root))

@@ -27,7 +27,7 @@ NAME = 26
 
 FORMATS = ("rich", "markdown", "latex", "csv", "json")
 SUFFIXES: Mapping[str, str] = MappingProxyType({".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"})
-"""What a file holds, by the end of its name."""
+"""The format by file suffix."""
 
 
 def format_of(output: Path | None) -> str:
@@ -99,7 +99,7 @@ def _draw(screen: Console, table: Table) -> None:
 
 
 def _lines(table: Table) -> list[list[list[Cell]]]:
-    """The rows of each group, with a sign behind what is tied with the best, and room for it in all of its column."""
+    """The rows of each group; ties with the best are marked, and the column is padded accordingly."""
     rows = [row for group in table.groups for row in group.rows]
     marked = [any(row[place].tied for row in rows) for place in range(len(table.head))]
     return [

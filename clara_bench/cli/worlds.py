@@ -1,4 +1,4 @@
-"""clara-bench worlds: write a made-up world to disk in the official raw formats."""
+"""clara-bench worlds: write a synthetic world to disk in the official raw formats."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from clara_bench.io.terminal import note, say
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--world", multiple=True, metavar="KEY=VALUE",
               help="Option of the generator, such as questions=500, passages=2000, seed=1, split=train.")  # fmt: skip
-@click.option("--pairs", is_flag=True, help="Two passages a question, alike but for their names: a test of reading.")
+@click.option("--pairs", is_flag=True, help="Two passages per question that differ only in names: a reading test.")
 def worlds(task: str, folder: Path, world: tuple[str, ...], pairs: bool) -> None:
-    """Write TASK's world to FOLDER: questions in the official raw schema, and corpus.jsonl.
+    """Write a synthetic world for TASK to FOLDER: questions in the official format, and corpus.jsonl.
 
-    Says too what a reader would score that chooses its passage by chance, for each kind of question.
+    Also reports, for each kind of question, the score of a reader that selects its passage at random.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
-"""What components return, held against what they were asked for: any of them may be anybody's code.
+"""Checks of the values that components return, since any component may be a plug-in.
 
-Rankings of a retriever or a first stage, texts of a compressor, readings of a reader. What does not fit is refused by
-name before anything is made of it; what is more than was asked for is cut off.
+Rankings of a retriever or a first stage, texts of a compressor, readings of a reader. An invalid value is an error
+that names the component; surplus entries are cut off.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _ranking(found: Any, question: Question, k: int, corpus: Container[str], who
     check_ranking(ranking, question, who)
     for passage_id, _ in ranking:
         if passage_id not in corpus:
-            raise ConfigError(f"{who} ranks passage '{passage_id}', which is no passage of the corpus")
+            raise ConfigError(f"{who} ranks passage '{passage_id}', which is not in the corpus")
     return ranking
 
 
@@ -57,7 +57,7 @@ def _ranked(entry: Any, who: str) -> Ranked:
 
 
 def check_ranking(ranking: Sequence[Ranked], question: Question, who: str) -> None:
-    """Refuse a ranking with a passage that stands in it twice or was not offered, or with scores that rise.
+    """Refuse a ranking with a repeated passage, a passage outside the candidates, or rising scores.
 
     Raises:
         ConfigError: names the passage.
@@ -150,7 +150,7 @@ def one_each(found: Any, questions: Sequence[Question], noun: str, who: str) -> 
 
 
 def each(found: Any, questions: Sequence[Question], noun: str, who: str) -> Iterator[tuple[int, Any]]:
-    """What is handed over for some questions one by one: the place of a question, and what is said to it.
+    """Results that arrive one by one: pairs of a question's index and its result.
 
     Raises:
         ConfigError: something else, a place that there is not or that was there before, or a question left out.

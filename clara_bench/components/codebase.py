@@ -1,8 +1,7 @@
-"""What a component's code is made of: its file, the modules of one's own that this imports, the packages they use.
+"""The code of a component: its file, the user's modules that it imports, and the packages they use.
 
-Found by reading import statements wherever they stand, in functions too; nothing is imported or run for it. Modules of
-one's own are hashed, the import statements in them followed; of other people's packages the version counts. clara-bench
-itself and the standard library are left out.
+Import statements are parsed, also inside functions; nothing is imported or executed. The user's modules are hashed and
+their imports followed; installed packages count by version. clara-bench itself and the standard library are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from clara_bench.io.cache import digest, file_digest
 
 PLUGIN = "clara_bench_plugin_"
-"""What the module of a plug-in given as a file is called, before its own name."""
+"""Prefix of the module name of a plug-in file."""
 _NOT_COUNTED = frozenset({"clara_bench", "clara_bench_tasks", *sys.stdlib_module_names})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -27,13 +26,13 @@ class Codebase(NamedTuple):
     """What decides how a component behaves, its options and models left out."""
 
     files: str
-    """SHA-256 over the names and contents of its own modules; "" for a component of clara-bench."""
+    """SHA-256 over the names and contents of the plug-in's modules; "" for a built-in component."""
     packages: dict[str, str]
     """Versions of the packages that these import."""
 
     @property
     def key(self) -> str:
-        """For names of what the code has made."""
+        """A short form for file names."""
         return digest([self.files, *(f"{name} {version}" for name, version in self.packages.items())])
 
 
@@ -80,7 +79,7 @@ def _walk(waiting: list[_Module], own: str) -> Codebase:
 
 
 def _imported(module: _Module) -> Iterator[_Module]:
-    """The modules that a module's source names, and the scripts beside it; those that cannot be found are left out."""
+    """The modules that a module imports, and scripts in its folder; modules that cannot be found are left out."""
     if module.file.suffix != ".py":
         return
     try:
@@ -120,7 +119,7 @@ def _absolute(name: str, package: str) -> str:
 
 
 def _modules(name: str) -> Iterator[_Module]:
-    """A module and the packages it lies in, as far as they are files that count."""
+    """A module and its parent packages, if they are files of the user."""
     if not name or name.partition(".")[0] in _NOT_COUNTED:
         return
     spec: ModuleSpec | None = None
@@ -134,7 +133,7 @@ def _modules(name: str) -> Iterator[_Module]:
 
 
 def _found(part: str, parent: ModuleSpec | None) -> ModuleSpec | None:
-    """Where a module lies; unlike `find_spec` of a dotted name, this does not import the package it lies in."""
+    """The file of a module; unlike `find_spec` of a dotted name, this does not import the parent package."""
     try:
         if parent is None:
             return importlib.util.find_spec(part)

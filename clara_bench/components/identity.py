@@ -1,8 +1,8 @@
-"""Everything of a component that could change an answer: what names runs, indexes and rankings.
+"""The identity of a component: everything that could change an answer. It names runs, indexes and rankings.
 
-Read from the component as it was built, with those it nests to any depth, so that none can forget to be part of it:
-its class and code (see `codebase`), its options less those marked as operational, what it says of its models, and the
-same of each part. Left out is what cannot change an answer: places on disk, devices, concurrency, retries, time limits.
+It is read from the component as built, with nested components at any depth: class and code (see `codebase`), options
+except operational ones, and descriptions of models. Paths, devices, concurrency, retries and time limits cannot change
+an answer and are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clara_bench.io.cache import digest, file_digest
 
 _FOR_PEOPLE = frozenset({"device"})
 _NAMES = frozenset({"model", "name"})
-"""What a fingerprint beside it says better."""
+"""Keys that a fingerprint replaces."""
 
 
 def of(built: Built) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def of(built: Built) -> dict[str, Any]:
 
 
 def own(component: type, options: Any, parts: list[Built] | None = None) -> dict[str, Any]:
-    """What is known of a component without what it says of itself.
+    """Everything known about a component except its own description.
 
     Args:
         component: its class.
@@ -72,19 +72,19 @@ def described(component: object) -> Mapping[str, Any]:
 
 
 def models(built: Built) -> dict[str, Any]:
-    """What a component and each that it built say of their models, for a manifest."""
+    """Model descriptions of a component and its nested components, for the manifest."""
     places = {name: part for name, part in _named_parts(built)}
     with plugin_errors(f"{built.kind} '{built.chosen.name}': what it says of itself cannot be recorded"):
         return {**described(built.instance), **{name: said for name, part in places.items() if (said := models(part))}}
 
 
 def adapted(built: Built) -> list[str]:
-    """What a component, and each that it built, has done otherwise than asked, by the attribute `adapted`."""
+    """Deviations from the request, by a component or its nested components (attribute `adapted`)."""
     return [*getattr(built.instance, "adapted", ()), *(one for part in built.parts for one in adapted(part))]
 
 
 def together(built: Built) -> bool:
-    """Whether answers may depend on which questions are computed together, by what the options say of batches."""
+    """Whether answers may depend on batching, according to the options."""
     fields = () if built.options is None else dataclasses.fields(built.options)
     return any("batch" in field.metadata and _counts(field, built.options) for field in fields) or any(
         map(together, built.parts)
@@ -127,7 +127,7 @@ def _value(value: Any) -> Any:
 
 
 def _content(path: Path) -> str:
-    """A file or folder by what it holds; what is not there yet by its name."""
+    """A file or folder by its content; a path that does not exist yet by its name."""
     if path.is_file():
         return f"sha256:{file_digest(path)}"
     if not path.is_dir():
@@ -156,7 +156,7 @@ def _named_parts(built: Built) -> Iterator[tuple[str, Built]]:
 
 
 def _decisive(said: Any) -> Any:
-    """What counts of a description: not the device, and not a model's name where its fingerprint is told."""
+    """The relevant part of a description: not the device, and not a model's name if there is a fingerprint."""
     if isinstance(said, Mapping):
         left_out = _FOR_PEOPLE | (_NAMES if "fingerprint" in said else frozenset())
         return {name: _decisive(value) for name, value in said.items() if name not in left_out}

@@ -1,8 +1,8 @@
 """From a name to a component, through entry points, with options checked.
 
-Every component, ours and an outsider's, is found the same way: an entry point in one of the
+Every component, built-in or from a plug-in, is found in the same way: an entry point in one of the
 groups `clara_bench.systems`, `.retrievers`, `.compressors`, `.readers`, `.tasks`, or a file
-path such as `./mine.py:Mine`. Nothing is imported until it is asked for.
+path such as `./mine.py:Mine`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def load(kind: Kind, name: str) -> type:
     if ".py:" in name:
         return _from_file(kind, name)
     if name.endswith(".py"):
-        raise ConfigError(f"{kind} '{name}' names a file and no class. Expected PATH/FILE.py:CLASS")
+        raise ConfigError(f"{kind} '{name}' names a file without a class. Expected PATH/FILE.py:CLASS")
     points = discover(kind)
     if name not in points:
         raise UnknownName(kind, name, points)
@@ -297,12 +297,12 @@ def unbuilt(kind: Kind, chosen: Component) -> Built:
 
 
 def kind_of(field: dataclasses.Field[Any]) -> Kind:
-    """What a field of Options nests: it is named after its kind, or says it: field(metadata={"kind": "retriever"})."""
+    """The kind of component in a field of Options: the field's name, or field(metadata={"kind": "retriever"})."""
     return cast(Kind, field.metadata.get("kind", field.name))
 
 
 def effective_options(kind: Kind, chosen: Component) -> dict[str, Any]:
-    """Every option with the value in force, nested components resolved: what a manifest records."""
+    """Every option with its effective value, nested components resolved, for the manifest."""
     options = unbuilt(kind, chosen).options
     if options is None:
         return {}

@@ -1,4 +1,4 @@
-"""EXIT: a language model that sees question and passage says of every sentence whether it is useful.
+"""EXIT: a language model sees question and passage and classifies every sentence as useful or not.
 
 Hwang et al. 2024, "EXIT: Context-Aware Extractive Compression for Enhancing Retrieval-Augmented Generation",
 arXiv:2412.12559.
@@ -70,7 +70,7 @@ class Exit:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:

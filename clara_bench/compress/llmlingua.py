@@ -1,8 +1,8 @@
-"""LLMLingua: passages that a language model finds dull go first, then the tokens it could have guessed.
+"""LLMLingua: drops passages, then tokens, with low surprisal under a language model.
 
 Jiang et al. 2023, "LLMLingua: Compressing Prompts for Accelerated Inference of Large Language Models",
 arXiv:2310.05736.
-Written from the paper: the package `llmlingua` counts with a vocabulary that it fetches from the net.
+Written from the paper: the package `llmlingua` downloads a vocabulary for counting.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class LLMLingua:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:
@@ -73,7 +73,7 @@ class LLMLingua:
         self._lm.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """What is left of the passages that are kept, in their order; titles are text like any other."""
+        """The compressed passages in their order; titles are treated as text."""
         texts, found = self._lm.texts(passages)
         if not found:
             return ()

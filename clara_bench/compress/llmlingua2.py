@@ -1,4 +1,4 @@
-"""LLMLingua-2: a token classifier, trained on what a large model left in, says which words stay.
+"""LLMLingua-2: a token classifier, trained on a large model's compressions, selects the words to keep.
 
 Pan et al. 2024, "LLMLingua-2: Data Distillation for Efficient and Faithful Task-Agnostic Prompt Compression",
 arXiv:2403.12968. The published checkpoints are `microsoft/llmlingua-2-xlm-roberta-large-meetingbank` and
@@ -19,7 +19,7 @@ from clara_bench.types import Passage, Question
 
 
 class LLMLingua2:
-    """Keeps the words of each passage that a token classifier is likeliest to keep.
+    """Keeps the words with the highest probability under a token classifier, per passage.
 
     The unit is the word; at most words / rate of a passage stay, but one where there are any. A word's probability is
     the mean of its sub-words'. Unlike the original, passages are compressed one by one, so that it can be done
@@ -40,7 +40,7 @@ class LLMLingua2:
         rate: float = 4.0
         """Words before per word after."""
         label: str | None = None
-        """The label that stands for keeping; none: the last one."""
+        """The label that means "keep"; None for the last one."""
         device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 
@@ -58,7 +58,7 @@ class LLMLingua2:
         return "official, unverified" if "llmlingua-2-" in self.options.model else ""
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._classifier.describe()
 
     def prepare(self) -> None:
@@ -66,7 +66,7 @@ class LLMLingua2:
         self._classifier.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """The words likeliest to stay, in their order; titles are words too."""
+        """The words with the highest probability, in their order; titles are words too."""
         texts = [passage_text(passage) for passage in passages]
         return left(map(self._kept, texts, self._classifier.judge(texts)))
 

@@ -1,4 +1,4 @@
-"""What LLMLingua-2 does, by a classifier of one's own: `clara-bench compressors train` makes it."""
+"""LLMLingua-2 with a classifier that you train: `clara-bench compressors train`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clara_bench.errors import ConfigError
 
 
 class LLMLingua2Style(LLMLingua2):
-    """Keeps the words of each passage that a small classifier is likeliest to keep; it learned from questions.
+    """Keeps the words with the highest probability under a small classifier trained on questions.
 
     Its labels are not LLMLingua-2's (see `labels`), and it is not to be taken for it.
     """
@@ -28,7 +28,7 @@ class LLMLingua2Style(LLMLingua2):
         rate: float = 4.0
         """Words before per word after."""
         label: str | None = "keep"
-        """The label that stands for keeping."""
+        """The label that means "keep"."""
         device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
 

@@ -1,4 +1,4 @@
-"""LongLLMLingua: passages that make the question likely stay, and in them the tokens that the question makes likely.
+"""LongLLMLingua: keeps the passages that make the question likely, and their tokens that the question makes likely.
 
 Jiang et al. 2024, "LongLLMLingua: Accelerating and Enhancing LLMs in Long Context Scenarios via Prompt Compression",
 arXiv:2310.06839. Written from the paper, as `llmlingua` is.
@@ -49,7 +49,7 @@ class LongLLMLingua:
         coarse: float = 2.0
         """Passages are chosen until they hold this many times the tokens that may stay."""
         spread: float = 0.3
-        """Added to the best passage's share that stays, and less and less to the next ones' (the paper's delta tau)."""
+        """Bonus on the kept share of the best passage, decreasing over the following ones (the paper's delta tau)."""
         reorder: bool = True
         """Put the best passage first; false: the order given."""
         segment: int = 100
@@ -74,7 +74,7 @@ class LongLLMLingua:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:
@@ -82,7 +82,7 @@ class LongLLMLingua:
         self._lm.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """What is left of the passages that are kept, best first; titles are text like any other."""
+        """The compressed passages, best first; titles are treated as text."""
         texts, found = self._lm.texts(passages)
         sizes = [len(all_ids(pieces)) for pieces in found]
         allowed = budget(sum(sizes), self.rate)

@@ -1,7 +1,7 @@
-"""Provence: a cross-encoder reads question and passage and says of every sentence whether it stays.
+"""Provence: a cross-encoder reads question and passage and selects the sentences to keep.
 
 Chirkova et al. 2025, "Provence: efficient and robust context pruning for retrieval-augmented generation",
-arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which brings code of its own;
+arXiv:2501.16214. The published checkpoint is `naver/provence-reranker-debertav3-v1`, which contains its own code;
 not verified with it yet.
 """
 
@@ -42,7 +42,7 @@ class Provence:
         threshold: float = 0.1
         """Least mean probability at which a sentence stays; the paper's are 0.1 and, for more compression, 0.5."""
         label: str | None = None
-        """The label that stands for keeping; none: the last one."""
+        """The label that means "keep"; None for the last one."""
         remote_code: bool = False
         """Run the Python code that comes with the checkpoint, as the published one needs."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -61,7 +61,7 @@ class Provence:
         return "official, unverified" if "provence-" in self.options.model else ""
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._classifier.describe()
 
     def prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""Random dropping, the control for compressors that delete words: which words go is chance."""
+"""Random dropping: the control for compressors that delete words."""
 
 from __future__ import annotations
 

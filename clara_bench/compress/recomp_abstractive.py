@@ -34,7 +34,7 @@ PROMPT = Prompt(
     "question.\nQuestion: {question}\nSummary:",
     closed_book="",
 )
-"""What a causal model is asked, which was not trained for this."""
+"""Prompt for a causal model that was not trained for this."""
 
 
 class RecompAbstractive:
@@ -94,7 +94,7 @@ class RecompAbstractive:
             )
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         prompt = "recomp" if self._seq2seq else f"{PROMPT.name}@{PROMPT.version}"
         named = {"model": self.model.name, "fingerprint": self.model.fingerprint, "prompt": prompt}
         return {**named, "dtype": str(self._dtype).removeprefix("torch."), **computing(self._device)}

@@ -1,4 +1,4 @@
-"""RECOMP's extractive compressor: the sentences nearest to the question, from all passages together.
+"""RECOMP's extractive compressor: the sentences nearest to the question, over all passages.
 
 Xu et al. 2024, "RECOMP: Improving Retrieval-Augmented LMs with Compression and Selective Augmentation",
 arXiv:2310.04408.
@@ -18,7 +18,7 @@ from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
 
 DECIMALS = 5
-"""Digits kept of a cosine, so that equal sentences score equal wherever they stand in a batch."""
+"""Digits kept of a cosine, so that equal sentences score the same in any batch."""
 
 
 class RecompExtractive:
@@ -67,7 +67,7 @@ class RecompExtractive:
         return Encoder(options.model, None, None, None, options.batch_size, where)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the encoder."""
+        """Description of the encoder for the manifest."""
         return {"model": self.options.model, **self._encoder.describe()}
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:

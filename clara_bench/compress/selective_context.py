@@ -1,4 +1,4 @@
-"""Selective-Context: what a language model could have guessed is left out.
+"""Selective-Context: drops the units with the lowest self-information under a language model.
 
 Li et al. 2023, "Compressing Context to Enhance Inference Efficiency of Large Language Models", arXiv:2310.06201.
 """
@@ -49,7 +49,7 @@ class SelectiveContext:
         rate: float = 4.0
         """Tokens before per token after, in the language model's tokenizer."""
         unit: Unit = "phrase"
-        """What is kept or left out as a whole: token, phrase or sentence."""
+        """Unit that is kept or dropped as a whole: token, phrase or sentence."""
         model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """The causal language model: hub id, folder or GGUF file."""
         dtype: DType = "float32"
@@ -66,7 +66,7 @@ class SelectiveContext:
         self._lm = LanguageModel(self.options.model, self.options.dtype, self.options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return self._lm.describe()
 
     def prepare(self) -> None:

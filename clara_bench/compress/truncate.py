@@ -1,4 +1,4 @@
-"""Truncation, the control that every compressor must beat: what stands first is kept."""
+"""Truncation: the control that every compressor must beat."""
 
 from __future__ import annotations
 

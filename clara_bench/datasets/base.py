@@ -1,4 +1,4 @@
-"""What every reader of raw files shares: the data set that comes out, the pool of passages, the layouts.
+"""Shared parts of the readers of raw files: the resulting data set, the pool of passages, the layouts.
 
 A raw row names its passages by title and text, a corpus by id. The pool brings the two
 together: a passage of a row is the corpus passage with the same letters and digits in title and
@@ -46,7 +46,7 @@ class Dataset:
 
 
 class PassagePool:
-    """The corpus while rows are read: finds a passage by content or title, and adds what is not there."""
+    """The corpus during reading: finds a passage by content or title, and adds missing ones."""
 
     def __init__(self, corpus: Mapping[str, Passage] | None = None, where: str = "data") -> None:
         self.corpus = dict(corpus or {})
@@ -135,7 +135,7 @@ def squeeze(text: str) -> str:
 
 
 def content_id(title: str, text: str) -> str:
-    """An id made of what a passage says, for those that have none.
+    """An id derived from a passage's content, for passages without one.
 
     >>> content_id("Paris", "Paris is in France.") == content_id("PARIS", "Paris is in France")
     True
@@ -162,7 +162,7 @@ def unique(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def join_kind(kind: str | None, link: str | None) -> str | None:
-    """The question type, with what a made-up world says of the way to the answer."""
+    """The question type, with the reasoning path in a synthetic world."""
     return "-".join(part for part in (kind, link) if part) or None
 
 

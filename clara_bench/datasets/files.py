@@ -22,7 +22,7 @@ from clara_bench.io.parsing import convert, converter, decode, decode_lines, ref
 from clara_bench.types import Passage
 
 SUFFIXES = (".json", ".jsonl", ".txt", ".tsv")
-"""What a data file's name may end with, `.gz` left off."""
+"""Suffixes of data files, without `.gz`."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -87,7 +87,7 @@ def read_aliases(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def base_suffix(path: Path) -> str:
-    """The suffix that says what a file holds: `.jsonl` for `dev.jsonl.gz`."""
+    """The suffix without `.gz`: `.jsonl` for `dev.jsonl.gz`."""
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
@@ -110,7 +110,7 @@ def _content(path: Path) -> bytes:
 
 
 def _typed(path: Path, kind: type[Row]) -> Iterator[tuple[str, Row]]:
-    """Rows of one type, each with its place; what they hold beside it is said once."""
+    """Rows of one type with their places; unknown fields are reported once."""
     converted, known = converter(kind), set(kind.__struct_encode_fields__)
     unread: set[str] = set()
     for where, raw in _rows(path):

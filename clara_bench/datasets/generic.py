@@ -1,10 +1,10 @@
-"""A task of one's own: rows of a question and, if there are any, id, answers and passages.
+"""A task of your own: rows with a question and optionally id, answers and passages.
 
     {"id": "1", "question": "Who wrote Emma?", "answers": ["Jane Austen"],
      "passages": [{"title": "Emma", "text": "Emma is a novel by Jane Austen.", "supporting": true}]}
 
-A question without id gets one from its text. One without answers is asked like any other, and its answer is not
-scored. With a corpus file, gold passages may instead be named by its ids: `"supporting": ["12", "40"]`.
+A question without id gets one derived from its text. A question without answers is asked but not scored. With a corpus
+file, gold passages may instead be named by its ids: `"supporting": ["12", "40"]`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class HubRows(NamedTuple):
-    """Rows of one split, with what a manifest records of where they came from."""
+    """Rows of one split, with their provenance for the manifest."""
 
     rows: list[dict[str, Any]]
     revision: str | None

@@ -1,4 +1,4 @@
-"""The processed form of StonyBrookNLP/ircot, which others use for all four data sets.
+"""The preprocessed format of StonyBrookNLP/ircot, used for all four data sets.
 
 Gold is by paragraph, without sentence indices. Every span of every answer object is an accepted
 answer, for copies of this form put a question's references in either place.

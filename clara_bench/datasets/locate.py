@@ -1,4 +1,4 @@
-"""Which file of a folder is meant, by ordered name patterns; never a guess between two."""
+"""Finds the data file in a folder by ordered name patterns; two equally good matches are an error."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def detect(reader: str, rows: Sequence[Mapping[str, Any]], where: str) -> Layout
             return layout
     expected = " or ".join(", ".join(sorted(layout.keys)) for layout in LAYOUTS[reader])
     found = ", ".join(sorted(map(str, rows[0]))) or "none"
-    raise DataError(f"{where}: not a form of {reader} that is known: expected the keys {expected}; row 1 has {found}")
+    raise DataError(f"{where}: not a known format of {reader}: expected the keys {expected}; row 1 has {found}")
 
 
 def _check(examples: Sequence[Example], where: str, may_be_missing: bool) -> None:

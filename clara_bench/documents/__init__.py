@@ -1,9 +1,9 @@
-"""A folder of one's own documents as a corpus, and one's own tables of questions.
+"""Your own documents as a corpus, and your own tables of questions.
 
     found = read_folder(Path("handbook"), Chunks(tokens=200, overlap=40))
     found.passages["guides/setup.md#2"]    # the second passage of that file
 
-Ids are made of the file's path in the folder and the passage's number, so that they stay when other files come or go.
+An id is the file's path in the folder and the passage's number; other files do not change it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clara_bench.types import Passage
 __all__ = ["SUFFIXES", "TABLES", "Chunks", "Folder", "question_rows", "read_folder", "read_table"]
 
 QUIET = (*TABLES, ".jsonl", ".json", ".toml", ".gz")
-"""What lies beside documents and is none: questions, data and the task file."""
+"""Files in a documents folder that are not documents: questions, data and the task file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def read_folder(folder: Path, chunks: Chunks) -> Folder:
     if silent:
         raise DataError(
             f"{folder}: no text in {', '.join(silent[:10])}{' and more' if len(silent) > 10 else ''}. "
-            "If these are scanned pages, run them through text recognition first; else take them out"
+            "If these are scanned pages, run text recognition first; otherwise remove them"
         )
     if not passages:
         raise DataError(f"{folder}: no documents. Expected files ending in {', '.join(SUFFIXES)}")
@@ -69,7 +69,7 @@ def read_folder(folder: Path, chunks: Chunks) -> Folder:
 
 
 def _documents(folder: Path) -> Iterator[Path]:
-    """Documents by path; what is none is told, once."""
+    """Documents by path; other files are reported once."""
     others: Counter[str] = Counter()
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():

@@ -1,4 +1,4 @@
-"""A document's text cut into passages of so many tokens, each with the end of the one before it."""
+"""Chunking: a document's text as passages of a fixed number of tokens with overlap."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Chunks:
 
 
 class Span(NamedTuple):
-    """Where a token stands in the text."""
+    """Span of a token in the text."""
 
     start: int
     end: int

@@ -29,7 +29,7 @@ BLOCKS = (
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What a file says."""
+    """Title and text of a file."""
 
     title: str
     text: str
@@ -60,7 +60,7 @@ def tidy(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what a file cannot hold or a terminal obeys."""
+    """The text without characters that a file cannot hold or a terminal would execute."""
     return re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]|[\ud800-\udfff]", " ", text.replace("\r\n", "\n"))
 
 
@@ -107,7 +107,7 @@ LATIN_1 = ("iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "ascii")
 
 
 def _page(text: str, path: Path) -> Document:
-    """HTML as its title and what is seen of it."""
+    """Title and visible text of HTML."""
     try:
         from bs4 import BeautifulSoup
     except ImportError as error:
@@ -156,7 +156,7 @@ def _errors(path: Path, kind: str) -> Iterator[None]:
         yield
     except Exception as error:  # whatever the libraries come upon in a broken file
         raise DataError(
-            f"{path}: {kind} that cannot be read: {type(error).__name__}: {str(error)[:200]}. Mend it or take it out"
+            f"{path}: {kind} that cannot be read: {type(error).__name__}: {str(error)[:200]}. Repair it or remove it"
         ) from error
 
 
@@ -182,4 +182,4 @@ _READERS: Mapping[str, Callable[[bytes, Path], Document]] = {
 }
 
 SUFFIXES = tuple(_READERS)
-"""What the name of a document ends with."""
+"""Suffixes of documents."""

@@ -1,4 +1,4 @@
-"""A table of questions as rows of a task of one's own; the answers may be missing."""
+"""A table of questions as rows of your own task; answers are optional."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "supporting": ("supporting", "supporting_ids", "passages", "passage_ids"),
     "kind": ("kind", "type", "category"),
 }  # fmt: skip
-"""What a column may be called, the likeliest name first."""
+"""Accepted names of each column, preferred names first."""
 
 
 def question_rows(rows: Sequence[Mapping[str, Any]], where: str) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def question_rows(rows: Sequence[Mapping[str, Any]], where: str) -> list[dict[st
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], where: str) -> dict[str, str]:
-    """The column of each kind; what is left over is told."""
+    """The column of each kind; other columns are reported."""
     there = {key.strip().lower().replace(" ", "_"): key for row in rows for key in row}
     found = {
         kind: next((there[name] for name in names if name in there), None) for kind, names in COLUMNS.items()

@@ -1,4 +1,4 @@
-"""Tables as rows by the names in their first line: CSV, TSV, xlsx, parquet."""
+"""Tables as rows, with column names from the header: CSV, TSV, xlsx, parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clara_bench.errors import BenchError, DataError, MissingDependency
 from clara_bench.io.opening import RATIO, UNPACKED, read_bytes
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
-"""What the name of a table ends with."""
+"""Suffixes of tables."""
 DELIMITERS = "\t,;|"
 
 
@@ -52,11 +52,11 @@ def refuse_bomb(archive: zipfile.ZipFile, size: int) -> None:
         ValueError: it does.
     """
     if sum(info.file_size for info in archive.infolist()) > max(UNPACKED, RATIO * size):
-        raise ValueError("it holds far more than its size lets expect")
+        raise ValueError("it unpacks to far more than its size suggests")
 
 
 def text_of(cell: Any) -> str | None:
-    """What a cell says, numbers and dates as a person would write them; None where it holds no single value.
+    """A cell's text, with numbers and dates as a person would write them; None if it holds no single value.
 
     >>> text_of(1984.0), text_of(datetime.datetime(2020, 5, 1)), text_of(None)
     ('1984', '2020-05-01', '')
@@ -78,18 +78,18 @@ def texts_of(cells: dict[str, Any]) -> dict[str, Any]:
 def _by_head(rows: list[list[Any]], path: Path) -> list[dict[str, Any]]:
     """Rows by the names in the first one; rows of nothing but empty cells are left out."""
     if not rows:
-        raise DataError(f"{path}: no rows. Expected a head, such as id,question,answer")
+        raise DataError(f"{path}: no rows. Expected a header, such as id,question,answer")
     head = [str(name or "").strip() for name in rows[0]]
     named = [name for name in head if name]
     if len(set(named)) < len(named):
-        raise DataError(f"{path}: its head names a column twice: {', '.join(named)}. Give each its own name")
+        raise DataError(f"{path}: its header names a column twice: {', '.join(named)}. Give each its own name")
     found = []
     for number, cells in enumerate(rows[1:], 2):
         if all(cell in (None, "") for cell in cells):
             continue
         if len(cells) > len(head) and any(cell not in (None, "") for cell in cells[len(head) :]):
             raise DataError(
-                f"{path}: row {number}: {len(cells)} fields, the head names {len(head)}. "
+                f"{path}: row {number}: {len(cells)} fields, the header names {len(head)}. "
                 "Quote fields that hold a delimiter"
             )
         found.append({name: cell for name, cell in zip(head, cells, strict=False) if name})
@@ -142,6 +142,6 @@ def _errors(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # whatever the libraries come upon in a broken file
         raise DataError(
-            f"{path}: a table that cannot be read: {type(error).__name__}: {str(error)[:200]}. "
+            f"{path}: the table cannot be read: {type(error).__name__}: {str(error)[:200]}. "
             "Save it again, as CSV or xlsx"
         ) from error

@@ -1,5 +1,5 @@
-"""Files and the terminal: the one way in and the one way out, for bytes that anybody may have written.
+"""Files and the terminal: all input and output, hardened against untrusted bytes.
 
-In: paths and bytes. Out: checked values, or an error that says where and why; text that commands no terminal.
-Limits on size, escaping, redaction of credentials, atomic writes and the cache live here.
+In: paths and bytes. Out: checked values, or an error with place and reason; text without terminal commands.
+This package holds size limits, escaping, redaction of credentials, atomic writes and the cache.
 """

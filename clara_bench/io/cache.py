@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept, and how files are written so that a kill leaves none half made."""
+"""The user's cache folder, and atomic writes: a kill leaves no partial file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: str | bytes, synced: bool = True) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then renamed.
+    """Write a file atomically: to a temporary file in the same folder, then rename it.
 
     Args:
         path: the file.

@@ -1,7 +1,6 @@
-"""Text of others in a place of ours: each place has its own escaper, through which every cell and title goes.
+"""Escaping of untrusted text: each output format has an escaper, which every cell and title passes.
 
-What data hold, a model wrote or a plug-in says of itself never moves a cursor, opens a cell, starts a command or runs
-as a formula.
+Text from data, models or plug-ins never moves a cursor, opens a cell, starts a command or runs as a formula.
 """
 
 from __future__ import annotations

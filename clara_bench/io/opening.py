@@ -1,7 +1,6 @@
-"""Files as bytes, plain or gzip: the one way in, with a limit to how much there may be.
+"""Reading of files as bytes, plain or gzip, with a size limit.
 
-A file from somebody else may be a pipe without end or a gzip of a thousandth of what it holds, so reading stops at
-a size, and whatever goes wrong names the file.
+An untrusted file may be an endless pipe or a gzip bomb, so reading stops at a limit, and every error names the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""From bytes to checked values: the one way in for JSON, JSON lines and TOML.
+"""Parsing of JSON, JSON lines and TOML into checked values.
 
-Whoever reads a file gets a value of the type asked for, or an error that names the file and the place. Data are
-never run, and no key is lost in silence (see keys.py).
+A caller gets a value of the requested type, or an error that names the file and the place. Data are never executed,
+and no key is lost silently (see unknown_keys.py).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def convert(
 
 
 def refuse_repeated_keys(data: bytes, where: str) -> None:
-    """Refuse JSON with an object that has a key twice, of which decoders keep the last in silence.
+    """Refuse JSON objects with a repeated key, of which decoders silently keep the last.
 
     Raises:
         DataError: names the key.
@@ -192,7 +192,7 @@ def _refuse_strange(tables: Any) -> None:
 
 @contextlib.contextmanager
 def refusing(where: str, mend: str = "", error: type[BenchError] = DataError) -> Iterator[None]:
-    """Turn whatever decoders raise into an error that says where, what, and how to mend it."""
+    """Turn decoder errors into an error that says where, what, and how to fix it."""
     try:
         yield
     except (ValueError, RecursionError, OverflowError) as raised:  # msgspec's, tomllib's and codecs' are ValueErrors

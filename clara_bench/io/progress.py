@@ -1,4 +1,4 @@
-"""How far a long indexing job has come, on stderr: a bar on a terminal, else a line every ten seconds."""
+"""Progress of long indexing jobs on stderr: a bar on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is nobody's business, taken out of text that others will read: credentials, and where somebody's home lies.
+"""Redaction of credentials and home folders from text that others will read.
 
-Labels, manifests, records and messages go through here, so a password in an address or a token in an exception's text
-reaches no file that is published.
+Labels, manifests, records and messages pass through here, so that no password of an address and no token of an
+exception reaches a published file.
 """
 
 from __future__ import annotations

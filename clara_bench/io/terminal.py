@@ -1,6 +1,6 @@
-"""The one way out to the terminal, a pipe or a file: nothing that data or a model wrote commands it.
+"""Output to the terminal, a pipe or a file, without terminal commands from untrusted text.
 
-A console that lacks a character is shown the nearest one that it has, so that no output ends in an error.
+Characters that a console lacks are replaced by the nearest ones, so that output never fails.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEAREST = str.maketrans({
 
 
 def degrade() -> None:
-    """Have standard output and error show `?`, or what is near it, for a character that their encoding lacks."""
+    """Make standard output and error replace characters that their encoding lacks."""
     codecs.register_error("degrade", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,8 +1,7 @@
-"""Keys that a type does not have: refused in our own records, and in anybody's rows where one is a misspelt one.
+"""Unknown keys: refused in our own records, and in other rows if they look like a misspelt known key.
 
-msgspec passes over unknown keys of dataclasses and TypedDicts in silence, so that a misspelt `usagx` would lose what
-it holds. A Struct that does not forbid them describes rows of which we read a part; there a key is refused that is
-nearly one of those we read and that is not there.
+msgspec ignores unknown keys of dataclasses and TypedDicts, so a misspelt `usagx` would lose its value. A Struct that
+allows unknown keys describes rows that we read in part; there a key is refused if it resembles a missing known key.
 """
 
 from __future__ import annotations

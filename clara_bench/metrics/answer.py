@@ -1,12 +1,11 @@
-"""Metrics of the answer's text: exact match, F1 and the three things called cover match.
+"""Metrics of the answer's text: exact match, F1 and three variants of cover match.
 
-"F1" is a property of the data set: the official scorers agree on the normalisation and part over
+"F1" is a property of the data set: the official scorers agree on the normalisation and differ in
 yes/no answers, empty answers and several references. Each is a `Scorer`; a task names its own.
 
-In one thing we part from all of them. Their normalisation leaves nothing of an accepted answer such
-as "A+", and nothing of an empty answer either, so they call the two equal. Here an answer of which
-nothing is left is right only where it is an accepted answer as written; `em_official` and
-`f1_official` are what the script itself says.
+We differ from all of them in one case. Their normalisation removes all of an accepted answer such as
+"A+", so that it equals an empty answer. Here an answer that normalises to nothing is correct only if it
+is an accepted answer as written; `em_official` and `f1_official` are the scores of the script itself.
 """
 
 from __future__ import annotations
@@ -195,7 +194,7 @@ def _scorable(truth: Truth) -> bool:
 
 
 def answer_metric(name: str, description: str, citation: str, measure: Callable[[Case], float]) -> Metric:
-    """A fraction that applies where there is an answer to be right about."""
+    """A fraction that applies to answerable questions."""
     needs: frozenset[Part] = frozenset({"answer"})
     return Metric(name, description, citation, "fraction", True, "answer", _scorable, measure, needs=needs)
 

@@ -1,7 +1,7 @@
-"""A question's truth and one answer to it, each normalised once for all metrics.
+"""A question's gold and one answer to it, each normalised once for all metrics.
 
-Scoring is a few hundred thousand small comparisons; what they share is worked out here, when
-first asked for, and kept with the question it belongs to.
+Scoring makes a few hundred thousand small comparisons. Shared values are computed here on first use and
+kept with their question.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Case:
-    """One answer beside the truth."""
+    """One answer and its gold."""
 
     truth: Truth
     record: Record

@@ -1,7 +1,7 @@
-"""Metrics of what answers cost: positions, tokens, compression, money and seconds.
+"""Metrics of cost: positions, tokens, compression, money and seconds.
 
-A question that failed has no cost, and an answer that came without a count (a stranger's file, say)
-has an unknown one: both are left out of the mean, and counted as left out.
+A failed question has no cost, and an answer without counts (from a predictions file) has an unknown one:
+both are left out of the mean and counted as `unscored`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PHASES = ("retrieve", "compress", "prefill", "decode")
 
 
 def _counted(usage: Usage) -> bool:
-    """Whether anybody counted: nobody answers without reading and writing something."""
+    """Whether tokens were counted: a real answer reads and writes at least one."""
     return bool(usage.prompt_tokens or usage.context_positions or usage.generated_tokens)
 
 
@@ -74,7 +74,7 @@ def cost_metric(
     higher_is_better: bool = False,
     divisor: Callable[[Case], float] | None = None,
 ) -> Metric:
-    """A metric that applies to every question, and is not in the interval [0, 1]."""
+    """A metric that applies to every question and is not limited to [0, 1]."""
     return Metric(name, description, "", unit, higher_is_better, "cost", _always, measure, divisor)
 
 

@@ -1,4 +1,4 @@
-"""The page that defines every metric, written from the metrics themselves.
+"""Generates the page that defines every metric.
 
 python -m clara_bench.metrics.document > docs/metrics.md
 """
@@ -19,45 +19,45 @@ HEAD = """\
 
 <!-- Written by `python -m clara_bench.metrics.document`; edit the definitions in clara_bench/metrics instead. -->
 
-A metric is a named value: the name in a task file, on the command line, in `scores.json` and at the head
-of a column is the same, and `clara_bench.metrics.get("recall@5")` returns the metric that prints as `recall@5`.
+A metric has one name in task files, on the command line, in `scores.json` and in column headers.
+`clara_bench.metrics.get("recall@5")` returns the metric that prints as `recall@5`.
 
-## What every metric shares
+## Conventions
 
-- **Normalised** means lower case, without ASCII punctuation, without the words a, an, the, blanks squeezed
-  (SQuAD v1.1); a **token** is what is left between blanks. Curly quotes and dashes stay.
+- **Normalised** means lower case, without ASCII punctuation, without the words a, an, the, and with
+  single blanks (SQuAD v1.1). A **token** is a word of the normalised text. Curly quotes and dashes are kept.
 - **All references count**, aliases included, unless the name ends in `_first`.
-- **The gold set is the denominator.** A question that was never answered, or whose answer failed (error,
-  out of memory, timeout), is 0 in answer, retrieval and support metrics and is counted as `failed`. Costs are
-  means over the questions that have an answer; the others are `unscored`.
+- **The gold set is the denominator.** A question without an answer, or with a failed one (error,
+  out of memory, timeout), counts 0 in answer, retrieval and support metrics, and is counted as `failed`. Costs are
+  means over the questions with an answer; the others are `unscored`.
 - **Whether a metric applies is decided from the gold alone.** Answer metrics leave out unanswerable questions
   and those whose every reference normalises to nothing (such as `)` or `---`, with a warning); retrieval
   metrics need gold passages, support metrics gold sentences or passages of an answerable question, evidence
-  metrics gold triples. A question left out is `unscored`; `n` is what the mean is over, and n + unscored is all
-  questions. A metric of something that a whole run does not predict (support, evidence, answerability) is left out,
-  and so is every retrieval metric of a system that does not search; where a search found nothing, it is 0.
-- **An answer that says nothing is never right.** The official scripts compare what normalising leaves, and of a
-  reference such as `A+` (an article and a sign) it leaves nothing: there an empty answer, `the` or `...` has EM 1, and
-  under MuSiQue's rule F1 1. Here an answer of which nothing is left counts only where it is, but for case, a reference
-  as written (`A+` for `A+`), and then is 1 in every answer metric. `em_official`, `f1_official` and
-  `joint_*_official` are what the task's own script says. Apart from this and from what is written below at
-  `evidence_*` and `joint_*`, the scores are the scripts', to the last digits.
+  metrics gold triples. A question left out is `unscored`; `n` is the number of scored questions, and n + unscored is
+  that of all questions. If a run predicts no support, evidence or answerability at all, their metrics are left out; so
+  is every retrieval metric of a system that does not search. A search without results counts 0.
+- **An empty answer is never correct.** The official scripts compare normalised texts, and a reference such as `A+` (an
+  article and a sign) normalises to nothing. There an empty answer, `the` or `...` has EM 1, and F1 1
+  under MuSiQue's rule. Here an answer that normalises to nothing is correct only if it equals a reference as written,
+  apart from case (`A+` for `A+`); it then scores 1 in every answer metric. `em_official`, `f1_official` and
+  `joint_*_official` are the scores of the task's own script. Apart from this and from the notes at `evidence_*` and
+  `joint_*`, all scores equal the scripts' to the last digit.
 - **Intervals** are 95 % percentile bootstraps over questions, 1,000 resamples from a seed, the same resamples
-  for every metric; a ratio of sums is resampled as one. None where fewer than two questions are scored.
-  Sums are exact, so the same records give the same digits on every machine.
-- **Passages** are told apart by id. One that is listed twice counts once, where it stands first.
-- **Questions asked both ways** (MuSiQue-Full) are told by their ids: the copy with support taken away ends in
-  `#unanswerable`. Such a pair is one question to `group_*`, and the copy counts in no other answer or support metric.
+  for every metric; a ratio of sums is resampled as one value. There is none for fewer than two scored
+  questions. Sums are exact, so the same records give the same digits on every machine.
+- **Passages** are identified by id. A passage that is listed twice counts once, at its first rank.
+- **Question pairs** (MuSiQue-Full) are identified by their ids: the copy with support removed ends in `#unanswerable`.
+  A pair is one question in `group_*`, and the copy counts in no other answer or support metric.
 """
 
 SCORER_HEAD = """\
 ## Answer scorers
 
 `em`, `f1`, `token_precision`, `token_recall`, `support_*` and `joint_*` follow the task's `answer_scorer`.
-`em_NAME` and `f1_NAME` are always that scorer's.
+`em_NAME` and `f1_NAME` always use the named scorer.
 
 F1 of a prediction against a reference is 2PR / (P + R), P = shared / tokens predicted, R = shared / tokens of
-the reference, shared counted with multiplicity, and 0 when nothing is shared. The scorers agree on that, and on em, and
+the reference, shared counted with multiplicity, and 0 when nothing is shared. The scorers agree on this and on em. They
 differ in:
 
 | scorer | f1 | source |
@@ -67,8 +67,8 @@ differ in:
 TAIL = """\
 ## In Hugging Face evaluate
 
-Each metric is a module of `evaluate`, its name the configuration's; it works offline. What predictions and
-references look like for each family is told at the head of the file.
+Each metric is a module of `evaluate`, with the metric's name as configuration; it works offline. The head of the file
+shows the format of predictions and references for each family.
 
 ```python
 import evaluate

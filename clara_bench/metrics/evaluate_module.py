@@ -8,7 +8,7 @@ What a prediction and a reference are depends on the metric, as `module.features
 
     metric              prediction                          reference
     answer metrics      the answer                          every accepted answer
-    recall@k, mrr, ...  ids of the passages, best first     ids of the passages needed
+    recall@k, mrr, ...  ids of the passages, best first     ids of the gold passages
     answer_recall@k     texts of the passages, best first   every accepted answer
     support_*           {title, sentence} rows              {title, sentence} rows
     evidence_*          [subject, relation, object] rows    steps, each all spellings of its row
@@ -52,7 +52,7 @@ USAGE = {
 
 
 class Form(NamedTuple):
-    """What the predictions and references of some metrics look like, and how they become our records."""
+    """The features of predictions and references of some metrics, and their conversion to records."""
 
     prediction: Any
     reference: Any

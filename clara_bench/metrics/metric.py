@@ -1,4 +1,4 @@
-"""What a metric is: a named value that scores one answer against one truth."""
+"""A metric: a named value that scores one answer against its gold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Part = Literal["answer", "retrieval", "passages", "support", "evidence", "answer
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric by its name, which is what is printed, parsed, stored and put at the head of a column."""
+    """A metric; its name is printed, parsed, stored and used as column header."""
 
     name: str
     description: str

@@ -1,7 +1,7 @@
-"""Metrics of the ranking: are the passages the answer needs near the top?
+"""Metrics of the ranking of gold passages.
 
-Passages are told apart by id. A passage listed twice counts once, where it stands first, and the
-list closes up behind it. Only `answer_recall` looks for the answer's text instead.
+Passages are identified by id. A passage listed twice counts once, at its first rank, and later passages
+move up. Only `answer_recall` looks for the answer's text instead.
 """
 
 from __future__ import annotations

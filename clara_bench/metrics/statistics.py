@@ -1,4 +1,4 @@
-"""From one value a question to a mean with an interval, and to the difference of two runs with a test.
+"""From one value per question to a mean with a confidence interval, and to a paired difference with a test.
 
 The gold set is the denominator: a question counts whether or not it was answered. Every metric is
 a sum of numerators over a sum of denominators, so that means and ratios of sums are one case.
@@ -31,7 +31,7 @@ NO_CONTRASTS: Mapping[int, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one metric says of a run; n + unscored is the number of questions."""
+    """The summary of one metric over a run; n + unscored is the number of questions."""
 
     mean: float | None
     """None when no question could be scored."""
@@ -42,7 +42,7 @@ class Summary:
     unscored: int
     """Questions the metric does not apply to, or whose cost is unknown."""
     failed: int
-    """Questions the metric applies to that were never answered or failed: zeros among the n, or unscored costs."""
+    """Applicable questions that failed or have no answer: zeros among the n, or unscored costs."""
 
 
 def summarise(
@@ -67,10 +67,10 @@ def summarise(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one metric says of two runs, over the questions that count in both."""
+    """The paired difference of one metric between two runs, over the questions that count in both."""
 
     mean: float | None
-    """Of the run less that of its baseline; None where no question counts in both."""
+    """The run minus its baseline; None if no question counts in both."""
     ci95: tuple[float, float] | None
     """See docs/statistics.md; None for fewer than two questions, or seconds of fewer than two batches."""
     higher: int
@@ -98,7 +98,7 @@ def differences(
     contrasts: Mapping[int, int] = NO_CONTRASTS,
     ids: Sequence[str] = (),
 ) -> dict[str, Difference]:
-    """How far a run is from another one: what is hard for both does not widen the interval.
+    """Paired differences between two runs: questions that are hard for both do not widen the interval.
 
     Args:
         metrics: what to compare; the keys of the result are their names, in this order.

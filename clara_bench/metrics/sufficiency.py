@@ -1,7 +1,7 @@
-"""MuSiQue-Full's grouped metrics: is the answer right, and is it told when the passages do not suffice for one?
+"""MuSiQue-Full's grouped metrics: answers of question pairs, answerable and unanswerable.
 
-A question is asked twice, with its support and with some of it taken away. The pair scores what the
-answerable one of the two scores, if both are told for what they are, and 0 if not.
+A question is asked twice, with its support and with some of it removed. If the system classifies both
+as answerable or not correctly, the pair scores what the answerable question scores, otherwise 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Metrics of the evidence a system names: supporting sentences or paragraphs, triples, and joint scores.
+"""Metrics of predicted evidence: supporting sentences or paragraphs, triples, and joint scores.
 
-A question for which no support is predicted counts 0, as in the official scripts; that a whole
-run predicts none is not seen from one question, and is for the caller to notice.
+A question without predicted support counts 0, as in the official scripts. The caller detects a run
+that predicts no support at all.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Files of predictions that others made, in the forms in use, read as the records of a run would be.
+"""Predictions files in common formats, read as the records of a run.
 
     predictions = read_predictions(Path("pred.json"), data)
     predictions.form       # "HotpotQA's or 2WikiMultihopQA's official predictions"
     predictions.records    # one a question that the file answers
 
-What a file is taken for is told from what it holds, and said; what cannot be mapped to the data is refused by name.
+The format is detected from the content and reported; entries that do not match the data are errors.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Predictions:
     form: str
     records: Sequence[Record]
     without: frozenset[Part]
-    """What the file predicts for no question, so that it is not scored as wrong."""
+    """Fields that the file predicts for no question, so that they are not scored as wrong."""
     notes: Sequence[str]
-    """What the user must know of how the file was read."""
+    """Notes for the user on how the file was read."""
 
 
 def read_predictions(
@@ -76,7 +76,7 @@ def _read(content: Content) -> tuple[Form, Reading]:
             return form, found if isinstance(found, Reading) else Reading(list(found))
     if isinstance(content.first, dict):
         return FORMS[0], read_rows(content.rows)  # which says what is missing
-    raise DataError(f"{content.path}: of no form that is known. {EXPECTED}")
+    raise DataError(f"{content.path}: unknown format. {EXPECTED}")
 
 
 def _of_variant(
@@ -90,18 +90,18 @@ def _of_variant(
         return [one for one in predictions if one.variant == variant], ()
     if len(there) > 1:
         listed = ", ".join(f"'{name}'" for name in there[:20])
-        raise DataError(f"{path}: several answers to a question: {listed}. Choose one with --variant '{there[0]}'")
+        raise DataError(f"{path}: several answers per question: {listed}. Choose one with --variant '{there[0]}'")
     return list(predictions), ()
 
 
 def _without(predictions: Iterable[Prediction]) -> frozenset[Part]:
-    """Answers where there are none: what is retrieved, support and the rest are told from the records."""
+    """`answer`, if no prediction has one; records show the other missing fields."""
     said = any(one.answer is not None or one.error is not None for one in predictions)
     return frozenset() if said else frozenset({"answer"})
 
 
 class _Reader:
-    """Turns predictions into records, and counts what the user must know of."""
+    """Turns predictions into records, and counts events to report."""
 
     def __init__(self, data: TaskData, named_by: NamedBy | None) -> None:
         self._finder = Finder(data.corpus, data.listed, named_by)
@@ -130,7 +130,7 @@ class _Reader:
         return Record(example.question.id, answer, answer_ranks(answer, example.gold, self._retrieved))
 
     def _ranking(self, prediction: Prediction, example: Example) -> tuple[Ranked, ...] | None:
-        """Each passage once, where it stands first."""
+        """Each passage once, at its first rank."""
         if prediction.retrieved is None:
             return None
         passages = [self._finder.retrieved(one, example, prediction.where) for one in prediction.retrieved]

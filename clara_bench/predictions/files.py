@@ -1,4 +1,4 @@
-"""From a file to its content: JSON, JSON lines, delimited text, an archive; told from the first bytes, not the name."""
+"""File contents: JSON, JSON lines, delimited text or an archive, detected from the first bytes, not the name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file, decoded as far as can be without knowing its form."""
+    """A file, decoded without knowing its format."""
 
     path: Path
     rows: tuple[Row, ...] = ()
@@ -113,7 +113,7 @@ def _odd(keys: list[str], cells: list[str]) -> dict[str, Any]:
     if twice:
         return {ODD: f"the head names '{twice[0]}' twice. Give each column its own name"}
     if len(keys) != len(cells):
-        return {ODD: f"{len(cells)} fields, the head names {len(keys)}. Quote fields that hold a delimiter"}
+        return {ODD: f"{len(cells)} fields, the header names {len(keys)}. Quote fields that hold a delimiter"}
     return {}
 
 
@@ -128,7 +128,7 @@ def _archived(path: Path, data: bytes) -> Iterator[Row]:
                 yield Row(where, decode(archive.read(info), dict[str, Any], where, EXPECTED))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise DataError(
-            f"{path}: an archive that cannot be read: {error}. Turn a log of inspect into JSON with: "
+            f"{path}: the archive cannot be read: {error}. Turn a log of inspect into JSON with: "
             "inspect log convert --to json"
         ) from error
 

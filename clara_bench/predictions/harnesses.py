@@ -1,4 +1,4 @@
-"""What other programs leave of a run: lm-evaluation-harness, inspect, FlashRAG, OpenAI's batches, DPR's reader."""
+"""Outputs of other programs: lm-evaluation-harness, inspect, FlashRAG, OpenAI batches, DPR's reader."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _lm_eval(content: Content) -> Iterator[Prediction]:
         if not isinstance(found, str):
             raise DataError(
                 f"{where}: expected one generated text at $.filtered_resps, got {str(found)[:80]}. "
-                "Options that were compared by their likelihood are no answers"
+                "Options compared by likelihood are not answers"
             )
         ids, question = _asked(row["doc"])
         variant = f"filter {row['filter']}" if "filter" in row else None

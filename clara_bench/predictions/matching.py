@@ -1,4 +1,4 @@
-"""Which question of the data each prediction answers: by id, else by text, else not at all."""
+"""Matching of predictions to questions, by id or by text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the official scripts read: HotpotQA's and 2WikiMultihopQA's object, MuSiQue's and KILT's JSON lines."""
+"""Inputs of the official scripts: HotpotQA's and 2WikiMultihopQA's object, MuSiQue's and KILT's JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which passage of the data each reference of a file means: by id, title, number in the question's list, or text."""
+"""Matching of passages: by id, title, number in the question's list, or text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Listed = Mapping[str, Mapping[int, str]]
 
 
 class Finder:
-    """Finds the passages that a file names; `named_by` settles what a bare name is, where that could be several."""
+    """Finds the passages that a file names; `named_by` resolves ambiguous names."""
 
     def __init__(self, corpus: Mapping[str, Passage], listed: Listed, named_by: NamedBy | None = None) -> None:
         self._corpus = corpus
@@ -36,7 +36,7 @@ class Finder:
             self._by_title.setdefault(composed(passage.title), []).append(passage.id)
 
     def retrieved(self, reference: Reference, example: Example, where: str) -> Passage:
-        """The passage, or one that stands for it where the file shows what the data do not have.
+        """The passage, or a placeholder if the file shows one that the data do not have.
 
         Raises:
             DataError: a bare name that is no passage's, or is that of several.
@@ -62,12 +62,12 @@ class Finder:
         id = self._passage_id(reference, example, where)
         if id is None:
             raise DataError(
-                f"{where}: supporting passage '{reference}' is no passage id, title or number of the question"
+                f"{where}: supporting passage '{reference}' is not a passage id, title or number of the question"
             )
         return Fact(id, 0)
 
     def knows(self, fact: Fact) -> bool:
-        """Whether a supporting sentence lies in any passage of the data."""
+        """Whether a supporting sentence is in any passage of the data."""
         return fact.title in self._corpus or fact.title.lower() in self._titles
 
     def _title(self, reference: Reference, example: Example, where: str) -> str:

@@ -1,4 +1,4 @@
-"""What a file of predictions says of one question, whatever its form: the file's own names, nothing looked up yet."""
+"""One prediction in any format, with the file's own names, before matching."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Sentence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One question's share of a file; None is what the file does not say."""
+    """One prediction of a file; None for missing fields."""
 
     where: str
     """File and place, for messages."""
     ids: tuple[str, ...] = ()
-    """What may be the question's id, or stand for its text; the likeliest first."""
+    """Candidates for the question's id or text, preferred first."""
     question: str | None = None
     """The question's text."""
     prompt: str | None = None
-    """What the model was given, which may be the question's text or hold it."""
+    """The model's input, which may be or contain the question's text."""
     place: int | None = None
     """The question's place in the data, from 0, for files that name no question."""
     answer: str | None = None
@@ -65,7 +65,7 @@ class Reading(NamedTuple):
 
     predictions: list[Prediction]
     notes: tuple[str, ...] = ()
-    """What the user must know of how it was read."""
+    """Notes for the user on how it was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The shapes that rows come in: JSON lines and arrays, tables, objects of rows or of columns, {id: answer}, pairs."""
+"""Shapes of rows: JSON lines and arrays, tables, objects of rows or of columns, {id: answer}, pairs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _of_columns(whole: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _by_id(content: Content) -> Mapping[str, Any]:
-    """The object itself, or the only one that stands in it."""
+    """The object itself, or the only object in it."""
     whole = content.whole or {}
     inner = [value for value in whole.values() if isinstance(value, dict)]
     return inner[0] if len(inner) == 1 and len(whole) == 1 else whole

@@ -1,4 +1,4 @@
-"""Which key of a row means what: the spellings in use, and what is never taken for a prediction."""
+"""Keys of a row: common spellings, and keys that are never predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS = (
     "generation", "generated", "model_answer", "system_answer", "final_answer", "completion", "hypothesis",
     "llm_answer", "rag_answer",
 )  # fmt: skip
-"""Keys that can mean nothing but a prediction; beside one of them `answer` is the reference."""
+"""Keys that can only be predictions; next to one of them `answer` is the gold answer."""
 PLAIN_ANSWERS = ("answer", "short_answer", "answer_text")
 RETRIEVED = (
     "retrieved", "retrieved_ids", "retrieved_docs", "retrieved_doc_ids", "retrieved_passages", "retrieved_documents",
@@ -36,7 +36,7 @@ OF_THE_DATA = frozenset({
     "supporting_facts", "question_decomposition", "answer_aliases", "answers_objects", "nq_annotated_gold",
     "evidences_id", "answer_id",
 })  # fmt: skip
-"""Keys of the data sets' own rows. Beside one of them only keys that can mean nothing else are predictions."""
+"""Keys of the data sets' own rows. Next to one of them only unambiguous prediction keys are read."""
 AMBIGUOUS = frozenset({*PLAIN_ANSWERS, "evidences", "ctxs", "contexts", "passages", "docs", "documents"})
 """Keys of predictions that the data sets' own rows have too."""
 UNREAD = OF_THE_DATA | AMBIGUOUS | {
@@ -115,7 +115,7 @@ def checked(keys: Keys, where: str) -> Keys:
     own = [key for key in keys.unread if plain(key) in OF_THE_DATA]
     if own and not keys.predicts:
         raise DataError(
-            f"{where}: a row of the data set itself, by its key '{own[0]}', and no key is a prediction. "
+            f"{where}: a row of the data set itself, because of its key '{own[0]}', and no key is a prediction. "
             "Name the predicted answer 'prediction'"
         )
     _refuse_misspelt(keys, where)
@@ -127,7 +127,7 @@ def checked(keys: Keys, where: str) -> Keys:
     rivals = [key for key in keys.unread if plain(key) in ANSWERS]
     if rivals:
         raise DataError(
-            f"{where}: both '{keys.answer}' and '{rivals[0]}' may be the answer. Take one out, or name one 'prediction'"
+            f"{where}: both '{keys.answer}' and '{rivals[0]}' may be the answer. Remove one, or name one 'prediction'"
         )
     return keys
 

@@ -1,4 +1,4 @@
-"""From the values of a row to what they mean: an answer, passages, supporting sentences, triples."""
+"""Values of a row: an answer, passages, supporting sentences, triples."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def truth_of(value: Any, where: str, key: str) -> bool | None:
 
 
 def literal(value: Any, where: str, key: str) -> Any:
-    """What a table's cell holds where that is a list: JSON, or as Python prints one.
+    """A list in a table's cell: JSON, or Python's notation.
 
     Raises:
         DataError: neither.

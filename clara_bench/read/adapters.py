@@ -1,4 +1,4 @@
-"""LoRA weights, as PEFT writes them, laid over a language model and merged into it."""
+"""LoRA weights in PEFT's format, merged into a language model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except Exception as error:  # the hub's client raises its HTTP library's errors, which changed between versions
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BackendError(
-            f"adapter '{name}' is no folder here and cannot be fetched from the hub ({reason}). "
+            f"adapter '{name}' is not a folder and cannot be downloaded from the hub ({reason}). "
             "Check the name and the network"
         ) from error
 

@@ -36,7 +36,7 @@ class Counter(Protocol):
 
     @property
     def name(self) -> str:
-        """What the manifest says was counted with."""
+        """Description of the token counter for the manifest."""
         ...
 
     def count(self, texts: Sequence[str]) -> list[int]:

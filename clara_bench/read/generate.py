@@ -1,4 +1,4 @@
-"""Greedy generation from token ids, batched, with the time to the first token kept apart.
+"""Greedy generation from token ids, batched, with the time to the first token measured separately.
 
 We run our own loop, not `model.generate`: it times prefill and decode separately, drops rows
 from the batch as soon as they end, and takes the plain argmax whatever sampling or penalties a

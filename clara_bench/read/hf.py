@@ -1,4 +1,4 @@
-"""Any causal language model of the transformers library as a reader: greedy, batched, honest about what it read."""
+"""The reader `hf`: a causal language model of the transformers library, greedy and batched."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class HFReader:
 
     @property
     def tuned(self) -> bool:
-        """Whether the model was trained for this, as far as an adapter says so."""
+        """Whether the model was fine-tuned for this prompt, according to its adapter."""
         return self.adapter is not None
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return {
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,

@@ -1,4 +1,4 @@
-"""Where a language model's files are, how they are told apart, and how they are loaded.
+"""Finding, identifying and loading of a language model's files.
 
 `find` turns what a user wrote (hub id, folder, GGUF file) into a `Model` on this disk, with a
 fingerprint for the manifest. Pickled weights are refused: unpickling runs code.
@@ -64,14 +64,16 @@ def find(name: str, revision: str | None = None, code: bool = False, weights: bo
     if base is not None:
         below = _find(base.base_model_name_or_path, base.revision, code, weights)
         if _base(below) is not None:
-            raise BackendError(f"model '{name}' is an adapter of '{below.name}', which is one too. Merge one of them")
+            raise BackendError(
+                f"model '{name}' is an adapter of '{below.name}', which is an adapter too. Merge one of them"
+            )
         model = replace(model, fingerprint=f"{model.fingerprint}+{below.fingerprint}")
     found_model(model.fingerprint)
     return model
 
 
 class AdapterConfig(msgspec.Struct):
-    """What PEFT writes beside an adapter, as far as it says where the other weights are."""
+    """PEFT's adapter config: the part that names the base weights."""
 
     base_model_name_or_path: str
     revision: str | None = None
@@ -140,7 +142,7 @@ def _downloaded(name: str, revision: str | None, code: bool, weights: bool) -> P
     except Exception as error:  # the hub's client raises its HTTP library's errors, which changed between versions
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BackendError(
-            f"model '{name}' is not in the Hugging Face cache and cannot be fetched from the hub ({reason}). "
+            f"model '{name}' is not in the Hugging Face cache and cannot be downloaded from the hub ({reason}). "
             "Check the name and the network, or give a folder or a GGUF file"
         ) from error
     raise _refusal(name, files)
@@ -236,7 +238,7 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
         )
     require_whole(model, "a causal language model", report["missing_keys"])
     if _reads_ahead(weights.config):
-        raise BackendError(f"model '{model.name}' reads both ways: it is an encoder. Expected a causal language model")
+        raise BackendError(f"model '{model.name}' is a bidirectional encoder. Expected a causal language model")
     if "past_key_values" not in inspect.signature(weights.forward).parameters:
         raise BackendError(
             f"model '{model.name}' ({type(weights).__name__}) keeps no attention cache: use a transformer"
@@ -283,7 +285,7 @@ def load_tokenizer(model: Model, code: bool = False) -> Any:
 
 @contextlib.contextmanager
 def loading(model: Model, what: str, code: bool = True) -> Iterator[None]:
-    """In the block, what the libraries raise for damaged or unfit files is a `BackendError` that names the model.
+    """Turn library errors for damaged or unsuitable files into a `BackendError` that names the model.
 
     Args:
         model: what is loaded.

@@ -1,7 +1,7 @@
 """A model behind any OpenAI-compatible server as a reader: vLLM, llama.cpp, `transformers serve`, a provider.
 
-The server counts prompt and answer. It cannot say how much of the prompt was evidence, so that is
-counted here: with the model's tokenizer or, where there is none to be had, approximately and marked so.
+The server counts prompt and answer tokens. It does not count the evidence in the prompt, so this module
+counts it with the model's tokenizer, or approximately, and marked so, if there is none.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class OpenAIReader:
         self._answers, self._failed = False, 0
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use; never the key."""
+        """Description of the model for the manifest; never the key."""
         return {
             "model": self.options.model,
             "base_url": self.options.base_url,

@@ -1,6 +1,6 @@
-"""Every prompt that a reader uses, in one place and versioned: a changed word is a new version.
+"""Every reader prompt, versioned: a changed word is a new version.
 
-No prompt relies on stop strings, and no answer is cut: what the model says is what is scored.
+No prompt relies on stop strings, and no answer is cut: the model's full output is scored.
 There is no system message: models that want one bring their own in their chat template, and
 some templates refuse one. The wording ends as a completion would start, so that it serves
 models without a chat template too.

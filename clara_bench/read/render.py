@@ -1,8 +1,8 @@
 """From a question and its contexts to token ids that fit, with the evidence's tokens counted exactly.
 
-The conversation is rendered with marks where question and evidence go, so that their places in the
-finished text, and so in the tokens, are known whatever the chat template does around them, and the
-control tokens of the template are told from those that they spell.
+The conversation is rendered with placeholders for question and evidence. Their positions in the text, and
+so in the tokens, are then known for any chat template, and the template's control tokens are distinguished
+from those spelled in the evidence.
 """
 
 from __future__ import annotations

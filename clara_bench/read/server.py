@@ -1,7 +1,7 @@
-"""The way to an OpenAI-compatible server and back: many questions under way, each with a deadline, each reply checked.
+"""Client of an OpenAI-compatible server: concurrent questions, each with a deadline, each reply checked.
 
-Whatever goes wrong belongs to its question. It is said to be of the transport where the same question may well be
-answered another time: no connection, a server that is busy or failing, a key that is refused, a reply that is none.
+An error belongs to its question. It counts as a transport error if a retry may succeed: no connection, a busy or
+failing server, a refused key, an invalid reply.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Failure(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a server answered."""
+    """A server's answer."""
 
     text: str
     cut: bool
@@ -101,7 +101,7 @@ class Server:
         return [f"{self.base_url} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
 
     def ask(self, messages: Sequence[str], body: Mapping[str, Any]) -> Iterator[Reply]:
-        """Replies in the order in which they come; ending the iteration early ends what is under way.
+        """Replies in order of arrival; ending the iteration early cancels pending requests.
 
         Args:
             messages: what the user says, one a conversation.
@@ -240,7 +240,7 @@ class _Completion(msgspec.Struct):
 
 
 def _said(content: bytes) -> Said:
-    """What a reply says.
+    """The content of a reply.
 
     Raises:
         DataError: it is no chat completion.

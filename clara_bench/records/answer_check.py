@@ -1,4 +1,4 @@
-"""An answer as it may stand in a file: the same rules hold when it is written and when it is read."""
+"""Validation of answers: the same rules apply when a record is written and when it is read."""
 
 from __future__ import annotations
 

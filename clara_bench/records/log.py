@@ -1,7 +1,7 @@
-"""Where answers go: a file that is only ever added to, record by record, and that any end of the process leaves whole.
+"""The record log: an append-only file that any end of the process leaves valid.
 
-Nothing is held back in a buffer, and what does not fit is cut off again. So the file of
-a run that was killed, or whose disk was full, is gone on with by the same command.
+Records are not buffered, and a partial record is removed. After a kill or a full disk, the same
+command therefore resumes the run.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class RecordLog:
         """
         self.path = folder / "records.jsonl"
         if packed(self.path).exists():
-            raise BackendError(f"{folder} is a published run, which is not added to. Choose another --out")
+            raise BackendError(f"{folder} is a published run and cannot be extended. Choose another --out")
         if self.path.is_symlink():
-            raise BackendError(f"{self.path} is a symbolic link, which is not written through. Choose another --out")
+            raise BackendError(f"{self.path} is a symbolic link and is not written to. Choose another --out")
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with disk_errors(self.path):
             self._file = os.open(self.path, flags, 0o644)

@@ -1,4 +1,4 @@
-"""The manifest of a run: all it takes to repeat it; the keys that are read again are checked."""
+"""The manifest of a run: everything needed to repeat it, with checked keys."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SCHEMA = 2
 that were published; they are read and scored like any."""
 
 FolderName = Annotated[str, msgspec.Meta(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$")]
-"""A name that stays where it is put: a manifest may come from a stranger."""
+"""A safe file name: a manifest may be untrusted."""
 
 
 class TaskPart(TypedDict):
-    """The task, as far as scoring needs it."""
+    """The part of the task that scoring needs."""
 
     name: FolderName
     version: Count
@@ -112,7 +112,7 @@ class FirstStagePart(TypedDict):
 
 
 class RequestPart(TypedDict):
-    """What a person asked for; see `request.Request`."""
+    """The requested configuration; see `run_config.Request`."""
 
     task: str
     system: ComponentPart
@@ -226,7 +226,7 @@ _SAME_IN = {
         ("task.answer_scorer", "identity.task.answer_scorer"), ("data.hash", "identity.data.questions"),
     ),
 }  # fmt: skip
-"""Places of a manifest of each schema that say the same, unless somebody edited one of them."""
+"""Places of a manifest that must agree, by schema."""
 
 
 def _refuse_contradictions(manifest: Mapping[str, Any], file: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run on disk: what was asked, what was answered, and how to read both again.
+"""A run on disk: questions and answers, and how to read them.
 
     runs/<task>/<label>/<setting>-<identity>/
         manifest.json     everything needed to repeat the run
@@ -76,7 +76,9 @@ class Run:
         asked = {example.question.id: example.question for example in examples}
         for record in found:
             if record.id not in asked:
-                raise DataError(f"{file}: an answer to question '{record.id}', which was not asked. Take the line out")
+                raise DataError(
+                    f"{file}: an answer to question '{record.id}', which is not in this run. Remove the line"
+                )
             check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
         return examples, found
 
@@ -211,14 +213,14 @@ def content(path: Path) -> bytes:
     """
     twin = packed(path)
     if path.exists() and twin.exists():
-        raise DataError(f"both {path} and {twin.name} are there. Take one of them away")
+        raise DataError(f"both {path} and {twin.name} exist. Remove one of them")
     if not path.exists() and not twin.exists():
         return b""
     return read_bytes(twin if twin.exists() else path)
 
 
 def packed(path: Path) -> Path:
-    """Where a published run has a file that a run of one's own has unpacked."""
+    """The gzipped file of a published run."""
     return path.with_name(f"{path.name}.gz")
 
 

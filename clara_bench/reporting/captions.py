@@ -1,4 +1,4 @@
-"""What runs have in common and what tells them apart, in words, from their manifests."""
+"""Captions from manifests: what runs have in common, and how they differ."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Offered = tuple[int, int]
 
 
 def source(provenance: ProvenancePart) -> str:
-    """Where questions come from: a made-up world, a data set on the hub, or a file.
+    """Where questions come from: a synthetic world, a data set on the hub, or a file.
 
     >>> source({"source": "worlds", "questions": 5, "passages": 9, "config": {"seed": 3, "tier": "hard"}})
-    'made-up world, hard, seed 3'
+    'synthetic world, hard, seed 3'
     """
     if provenance["source"] == "worlds":
         config = provenance.get("config", {})
-        return ", ".join(["made-up world", str(config.get("tier", "")), f"seed {config.get('seed', 0)}"])
+        return ", ".join(["synthetic world", str(config.get("tier", "")), f"seed {config.get('seed', 0)}"])
     if provenance["source"] == "hub":
         return f"hub {provenance.get('path', '')}"
     return next((file["name"] for file in provenance.get("files", ()) if file["role"] == "data"), "files")

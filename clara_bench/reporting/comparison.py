@@ -1,7 +1,7 @@
-"""Two runs over the same questions: by how much one is better, with an interval for the difference itself.
+"""Paired differences between two runs over the same questions, with confidence intervals.
 
-Intervals and tests are those of each question's difference, so that what is hard for both does not widen the interval,
-as it does where two intervals of a leaderboard are held side by side.
+Intervals and tests are computed from each question's difference. Questions that are hard for both then do not widen the
+interval, unlike when two intervals of a leaderboard are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positio
 
 
 def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Difference]:
-    """A run less its baseline, by the name of the metric; those that only one of them can have are left out.
+    """Differences between a run and its baseline, by metric; metrics that only one of them can have are left out.
 
     Candidates may differ: which passages a system saw is then part of what is compared.
 
@@ -54,8 +54,8 @@ def require_same_questions(baseline: Run, run: Run) -> None:
     hashes = [one.manifest["questions"]["hash"] for one in (baseline, run)]
     if tasks[0] != tasks[1] or hashes[0] != hashes[1]:
         raise ConfigError(
-            f"{run.path} answers other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
-            "Compare runs of one table of the leaderboard"
+            f"{run.path} has other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
+            "Compare runs from one table of the leaderboard"
         )
 
 

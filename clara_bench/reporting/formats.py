@@ -1,4 +1,4 @@
-"""Values as tables show them, and leaderboards for programs: CSV and JSON."""
+"""Formatting of values, and leaderboards for programs: CSV and JSON."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def signed(metric: Metric, value: float | None, beside: float | None) -> str:
 
 
 def _scale(metric: Metric, mean: float) -> tuple[float, int]:
-    """What a value is shown times, and its decimals."""
+    """Scale and decimals of a displayed value."""
     return (100.0, 1) if metric.unit == "fraction" else (1.0, _digits(abs(mean)))
 
 

@@ -1,4 +1,4 @@
-"""One question of a run at a time: what was asked, what was found, what was said, what was right."""
+"""Inspection of single questions: the question, retrieved passages, the answer, the gold."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _shown(example: Example, record: Record | None, scorer: str) -> Shown:
 
 
 def ranked_lines(shown: Shown, depth: int, corpus: Mapping[str, Passage]) -> list[tuple[int, bool, str, str]]:
-    """(rank, is gold, passage id, title and text where the passages are at hand) of the best `depth`."""
+    """(rank, is gold, passage id, title and text if available) of the best `depth`."""
     retrieved = shown.record.answer.retrieved if shown.record else None
     offered = shown.example.question.candidates or ()
     listed: Sequence[str] = offered if retrieved is None else [ranked.passage_id for ranked in retrieved]

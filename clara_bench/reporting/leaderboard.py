@@ -1,4 +1,4 @@
-"""Runs side by side: one table for each set of questions, one section for each set of candidates.
+"""Leaderboards: one table per set of questions, one section per set of candidates.
 
 Only rows of one section saw the same passages for the same questions and may be ranked; rows
 with failures are marked.
@@ -91,7 +91,7 @@ class Board:
 
 
 class Key(NamedTuple):
-    """What two runs must share to stand in one table."""
+    """The key that runs of one table share."""
 
     task: str
     version: int
@@ -99,7 +99,7 @@ class Key(NamedTuple):
 
 
 def key_of(run: Run) -> Key:
-    """The table that a run stands in."""
+    """The table of a run."""
     task = run.manifest["task"]
     return Key(task["name"], task["version"], run.manifest["questions"]["hash"])
 
@@ -217,7 +217,7 @@ TIE = "tied with the best of its section: the two 95 % CIs overlap; compare test
 
 
 def tied(row: Row, top: Row, metric: Metric) -> bool:
-    """Whether a row is not told apart from the best one. A paired test can take this one's place: rows have paths."""
+    """Whether a row is tied with the best one. Rows have paths, so a paired test could replace this one."""
     one, other = (each.metrics.get(metric.name) for each in (row, top))
     if one is None or other is None or one.ci95 is None or other.ci95 is None:
         return False

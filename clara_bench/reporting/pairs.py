@@ -30,7 +30,7 @@ NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A run beside its baseline."""
+    """A run and its baseline."""
 
     run: Run
     differences: dict[str, Difference]
@@ -39,7 +39,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs beside one baseline."""
+    """Runs and their common baseline."""
 
     baseline: Run
     values: dict[str, float | None]
@@ -100,7 +100,7 @@ def _the_one(baselines: Sequence[Run], run: Run) -> Run:
 
 
 def compare(baseline: Run, runs: Sequence[Run], names: Sequence[str], seed: int, scorer: Scorer) -> Comparison:
-    """Hold runs beside a baseline.
+    """Compare runs with a baseline.
 
     Raises:
         BenchError: see `comparison.compare`.

@@ -1,8 +1,8 @@
-"""Scores computed once: kept by the content of a run's files, the metrics asked for, and the code that scores.
+"""A cache of scores, keyed by the content of a run's files, the metrics and the scoring code.
 
     <cache>/scores/<code>/<key>.json
 
-Nothing but the cache is written; whoever deletes it waits once more.
+Only the cache is written; it can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OLD_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a leaderboard needs to know of a run."""
+    """The data of a run that a leaderboard needs."""
 
     metrics: Mapping[str, Summary]
     failed: int
@@ -57,7 +57,7 @@ class Scored:
 
 
 class Scorer:
-    """Scores runs from their files, anew."""
+    """Scores runs from their files, without a cache."""
 
     def __init__(self) -> None:
         self._task = functools.cache(installed)

@@ -1,4 +1,4 @@
-"""Scores, computed from what lies on disk: a run directory, or a stranger's file of answers."""
+"""Scoring of a run directory or of a predictions file."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def score(
 def applicable(
     chosen: Sequence[Metric], setting: str, records: Sequence[Record], without: frozenset[Part] = frozenset()
 ) -> list[Metric]:
-    """Leave out what a whole run cannot have, which is not the same as zero.
+    """Leave out metrics that a whole run cannot have; that is not the same as zero.
 
     No ranking is scored where there is nothing to choose (closed, gold) or the system searches for no question,
     and no support, evidence or answerability where it predicts none for any.

@@ -1,4 +1,4 @@
-"""Tables for people: rows in groups, which only within a group may be ranked, as Markdown and as LaTeX.
+"""Tables for people, as Markdown and LaTeX: rows in groups, ranked only within a group.
 
 In: text. Out: text, each cell through its format's escaper. The command line draws the same tables on a terminal.
 """
@@ -19,7 +19,7 @@ class Cell:
     best: bool = False
     """The best of its column in its group."""
     tied: bool = False
-    """Not told apart from the best."""
+    """Tied with the best."""
 
 
 @dataclass(frozen=True, slots=True)

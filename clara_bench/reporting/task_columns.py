@@ -1,4 +1,4 @@
-"""A leaderboard with tasks as columns: a row for each system, with its main metric on every task and mean costs."""
+"""A leaderboard with tasks as columns: one row per system, with its main metric on every task and mean costs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _of_tasks(found: Sequence[Board], view: View) -> tuple[dict[str, Metric], li
     """The metric shown for each task, and those shown as means."""
     declared = [name for name in view.columns if name in (*TRAITS, INDEX)]
     if declared:
-        raise ConfigError(f"column '{declared[0]}' has no mean over tasks. With tasks as columns, name metrics alone")
+        raise ConfigError(f"column '{declared[0]}' has no mean over tasks. With tasks as columns, use metrics only")
     asked = [metrics.get(name) for name in view.columns]
     if asked:
         return {board.task: asked[0] for board in found}, asked[1:]
@@ -92,7 +92,7 @@ def _kind(found: Sequence[Board]) -> str:
     return (
         origins.pop()
         if len(origins) == 1
-        else {"files": "files of the data sets", "hub": "hub"}.get(found[0].source, "made-up worlds")
+        else {"files": "files of the data sets", "hub": "hub"}.get(found[0].source, "synthetic worlds")
     )
 
 

@@ -1,4 +1,4 @@
-"""A leaderboard as a table for each task: which columns, in which order, what is said once for all rows."""
+"""A leaderboard as one table per task: columns, their order, and captions for what all rows share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class View:
     wide: bool = False
     """Every column that was scored or declared, with every interval."""
     verbose: bool = False
-    """Hashes of questions and candidates too."""
+    """Show hashes of questions and candidates."""
 
 
 DEFAULT = View()
@@ -189,7 +189,7 @@ def _titles(found: Sequence[Board], view: View) -> list[str]:
 
 
 def notes(found: Sequence[Table]) -> tuple[str, ...]:
-    """What is said once below all tables."""
+    """Notes below all tables."""
     cells = [one for table in found for group in table.groups for row in group.rows for one in row]
     tied = [f"Best of a section in bold; ≈: {TIE}."] if any(one.tied for one in cells) else []
     approximate = ["‡: tokens of evidence counted approximately."] if any(" ‡" in one.text for one in cells) else []

@@ -1,6 +1,6 @@
 """BM25 over stemmed words, by the bm25s library (Lù 2024, arXiv:2407.03618).
 
-Passages and questions go through one and the same tokenisation, `clara_bench.retrieve.words`. Indexing with a stemmer
+Passages and questions use the same tokenisation, `clara_bench.retrieve.words`. Indexing with a stemmer
 and searching without one is an easy mistake that costs a large part of the question's words.
 """
 
@@ -57,7 +57,7 @@ class BM25:
         """How texts are cut: latin as English is; unicode with vowel signs, and into pairs of characters where a script
         has no blanks; auto as the letters of the corpus ask for."""
         token_pattern: str | None = None
-        r"""What a word is, as a regular expression; none for the analyzer's own. \w+ keeps words of one letter."""
+        r"""Regular expression of a word; none for the analyzer's own. \w+ keeps words of one letter."""
         title: bool = True
         """Index a passage's title with its text."""
 

@@ -23,7 +23,7 @@ from clara_bench.types import IndexStats, Passage, Question, Ranked
 MARGIN = 16
 """Passages looked at beyond the k asked for, so that ties and rounding at the edge come out right."""
 DECIMALS = 6
-"""Digits kept of a cosine, so that equal passages score equal wherever they stand in a sum."""
+"""Digits kept of a cosine, so that equal passages score the same in any order of summation."""
 
 
 class Dense:
@@ -74,7 +74,7 @@ class Dense:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the encoder."""
+        """Description of the encoder for the manifest."""
         return {"model": self.options.model, **self._encoder.describe()}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
@@ -123,7 +123,7 @@ class Dense:
         return np.round(self._vectors[rows].astype(np.float64) @ question.astype(np.float64), DECIMALS)
 
     def _nearest(self, question: Array, near: Array, k: int) -> list[Ranked]:
-        """The best k of the rows found nearest, after looking further for as long as a tie may go on beyond them."""
+        """The best k rows of the nearest ones, extending the search while ties may continue."""
         depth = k + MARGIN
         while True:
             rows = np.sort(near)

@@ -1,4 +1,4 @@
-"""Passage vectors kept by content: a text is encoded once, in whatever corpus it occurs again.
+"""A cache of passage vectors by content: each text is encoded once, whatever corpus it occurs in.
 
 Each encoder has a folder of shards, safetensors files of at most 2,048 passages:
 
@@ -7,8 +7,8 @@ Each encoder has a folder of shards, safetensors files of at most 2,048 passages
     tokens   (n,) int32        tokens the encoder read
     seconds  (n,) float32      the passage's share of the time that encoding took
 
-A shard's name is the SHA-256 of its bytes, so one that is damaged is known, thrown away and made
-anew. Shards are written whole as encoding goes on: a kill loses at most the one in progress.
+A shard's name is the SHA-256 of its bytes, so a damaged shard is detected and recomputed. Shards are
+written atomically during encoding: a kill loses at most the one in progress.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Embedded(NamedTuple):
     tokens: int
     """Tokens the encoder read; a text that occurs twice was read once."""
     earlier_seconds: float
-    """Seconds that encoding took of those vectors which were at hand already."""
+    """Encoding seconds of the cached vectors."""
     encoded: int
     """Texts that had to be encoded now."""
 
@@ -92,7 +92,7 @@ def _key(text: str) -> bytes:
 
 
 def _held(folder: Path, wanted: set[bytes]) -> dict[bytes, _Place]:
-    """Where each wanted vector is, as far as there is one; damaged shards that hold any are removed."""
+    """Locations of the cached vectors among those wanted; damaged shards are removed."""
     held: dict[bytes, _Place] = {}
     for shard in sorted(folder.glob("*.safetensors")):
         try:

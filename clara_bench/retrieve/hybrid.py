@@ -1,4 +1,4 @@
-"""Several retrievers at once, merged by the ranks they give (reciprocal rank fusion)."""
+"""The retriever `hybrid`: reciprocal rank fusion of several retrievers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Hybrid:
         third: Component | None = field(default=None, metadata={"kind": "retriever"})
         """A third, if wanted."""
         constant: float = 60.0
-        """The larger, the less the very first ranks count for; 60 in the paper."""
+        """A larger constant reduces the weight of the first ranks; 60 in the paper."""
         depth: int = 100
         """Ranks taken from each retriever; at least as many as are asked for."""
 
@@ -48,7 +48,7 @@ class Hybrid:
         return add_stats([retriever.index(corpus) for retriever in self.retrievers])
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
-        """The k passages with the highest sums; what a retriever does not rank gets nothing from it.
+        """The k passages with the highest sums; an unranked passage gets no score from that retriever.
 
         Raises:
             ConfigError: k is below 1.

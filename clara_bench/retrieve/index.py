@@ -1,4 +1,4 @@
-"""What retrievers share: passages as numbered rows, the best rows of a score array, folders that hold a whole index.
+"""Shared parts of retrievers: passages as numbered rows, the best rows of a score array, index folders.
 
 Rows are numbered in the order of passage ids, so that a lower row wins a tie: the ranking does
 not depend on the order in which a corpus happens to be stored.
@@ -106,7 +106,7 @@ def best(scores: Array, k: int) -> Array:
 
 
 def searchable_text(passage: Passage, title: bool) -> str:
-    """What is indexed of a passage: its text, after its title where that is wanted, its letters composed."""
+    """The indexed text of a passage: optionally its title, then its text, in composed form (NFC)."""
     return composed(f"{passage.title} {passage.text}" if title and passage.title else passage.text)
 
 

@@ -40,7 +40,7 @@ class Searcher(NamedTuple):
 
 
 def nothing(questions: Array, depth: int) -> Array:
-    """What a search over no vectors finds."""
+    """The result of a search over no vectors."""
     return np.empty((len(questions), 0), np.int64)
 
 

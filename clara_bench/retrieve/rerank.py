@@ -1,4 +1,4 @@
-"""A first retriever's best passages, ranked anew by a cross-encoder that reads question and passage together."""
+"""The retriever `rerank`: a cross-encoder reranks a first retriever's best passages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
 
 DECIMALS = 5
-"""Digits kept of a score, so that equal passages score equal wherever they stand in a batch."""
+"""Digits kept of a score, so that equal passages score the same in any batch."""
 
 
 class Rerank:
@@ -33,9 +33,9 @@ class Rerank:
         model: str = field(default="cross-encoder/ms-marco-MiniLM-L6-v2", metadata=OPERATIONAL)
         """Hub id or folder of a cross-encoder with one score and safetensors weights."""
         first: Component = field(default=Component("bm25"), metadata={"kind": "retriever"})
-        """Chooses the passages to be ranked anew."""
+        """Retriever of the passages to rerank."""
         depth: int = 50
-        """Passages ranked anew; at least as many as are asked for."""
+        """Number of passages to rerank; at least k."""
         title: bool = True
         """Show the cross-encoder a passage's title with its text."""
         max_seq: int | None = None
@@ -69,7 +69,7 @@ class Rerank:
         return model
 
     def describe(self) -> Mapping[str, Any]:
-        """What a manifest records of the cross-encoder."""
+        """Description of the cross-encoder for the manifest."""
         own = {"model": self.options.model, "fingerprint": model_fingerprint(self._model)}
         return {**own, "max_seq": self._model.max_seq_length, **computing(self._model.device)}
 
@@ -99,7 +99,7 @@ class Rerank:
         return [self._ranking(question, ranking)[:k] for question, ranking in zip(questions, found, strict=True)]
 
     def _ranking(self, question: Question, found: Sequence[Ranked]) -> list[Ranked]:
-        """A question's passages ranked anew; its pairs share batches with no other's, which would move the scores."""
+        """Rerank a question's passages. Pairs of different questions never share a batch, which would change scores."""
         ids = sorted(ranked.passage_id for ranked in found)
         if not ids:
             return []
@@ -131,6 +131,6 @@ def _refuse_untrained(model: Any, name: str) -> None:
     trained = network is None or type(network).__name__ in (model.config.architectures or ())
     if not trained or model.num_labels != 1:
         raise BackendError(
-            f"model '{name}' is no cross-encoder that gives one score: its architecture is "
+            f"model '{name}' is not a cross-encoder with one score: its architecture is "
             f"{model.config.architectures}, its labels are {model.num_labels}"
         )

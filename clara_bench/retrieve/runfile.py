@@ -1,8 +1,8 @@
-"""Rankings kept as TREC run files, one line a passage: `question Q0 passage rank score tag`.
+"""Rankings as TREC run files, one line per passage: `question Q0 passage rank score tag`.
 
-Files ending in .gz are compressed. Ranks are the order, and scores, by which trec_eval goes, may not
-say otherwise; they are written so that reading them gives the same floats back. Such a file is also a
-retriever: what another program ranked can be answered from and scored like anything else.
+Files ending in .gz are compressed. Scores, by which trec_eval sorts, must agree with ranks; they are
+written so that reading gives the same floats. Such a file is also a retriever: the ranking of another
+program can be read from and scored like any other.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _refuse_rising_scores(ranking: Sequence[Ranked], where: str) -> None:
         if worse.score > better.score:
             raise DataError(
                 f"{where}: passage '{worse.passage_id}' is ranked behind '{better.passage_id}' with a higher score "
-                f"({worse.score}, {better.score}). trec_eval goes by scores: write scores that fall as ranks do"
+                f"({worse.score}, {better.score}). trec_eval sorts by score: write scores that fall with the ranks"
             )
 
 
@@ -132,7 +132,7 @@ class RunFile:
         sha256: str = ""
         """Expected checksum (hex); filled in from the file when not given, so that a manifest pins the content."""
         missing: Literal["refuse", "nothing"] = "refuse"
-        """What a question without a line means: another run's question, which is refused, or that nothing was found."""
+        """A question without a line is an error (the run may belong to other questions), or an empty result."""
 
         def __post_init__(self) -> None:
             if not Path(self.path).is_file():

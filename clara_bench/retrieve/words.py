@@ -1,7 +1,7 @@
-"""The words of a text, where BM25 does not cut it as English is cut.
+"""Word splitting for BM25, beyond English.
 
-Letters are composed (Unicode NFC) and in lower case. The marks that belong to letters are part of words, and scripts
-that are written without blanks are cut into overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese
+Letters are composed (Unicode NFC) and in lower case. Marks that belong to letters are part of words, and scripts
+without blanks are split into overlapping pairs of characters, as Lucene's CJK analyzer cuts Chinese
 and Japanese.
 """
 
@@ -18,7 +18,7 @@ from clara_bench.text import composed
 Analyzer = Literal["latin", "unicode"]
 
 TWO_LETTERS = r"[\p{L}\p{M}\p{N}_]{2,}"
-"""What a word is: letters, with their marks, and digits, two at least."""
+"""A word: at least two letters, with their marks, or digits."""
 WITHOUT_BLANKS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts, with the marks and digits that belong to them."""
 OTHER_SHARE = 0.1
@@ -47,9 +47,9 @@ class Words:
         try:
             self._pattern = regex.compile(pattern)
         except regex.error as error:
-            raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
+            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
         if self._pattern.groups:
-            raise ValueError(f"'{pattern}' has groups. Write (?:...) in the place of (...)")
+            raise ValueError(f"'{pattern}' has groups. Write (?:...) instead of (...)")
         self._in_pairs = pairs
 
     def __call__(self, text: str) -> list[str]:

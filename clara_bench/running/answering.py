@@ -1,4 +1,4 @@
-"""Asking a system, which may be anybody's code: failures are recorded, wrong values refused before a file has them."""
+"""Asking a system, which may be a plug-in: failures are recorded, invalid values refused before they are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 NOT_JSON = (
     bytes, bytearray, memoryview, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, UUID, Decimal,
 )  # fmt: skip
-"""What msgspec would write as text of its own accord."""
+"""Types that msgspec would convert to text silently."""
 
 
 def answer_batch(system: System, questions: Sequence[Question]) -> list[Answer]:

@@ -1,6 +1,6 @@
-"""A task's questions for a system that lives in memory: what a training loop judges its model by.
+"""A task's questions for a system in memory, for evaluation during training.
 
-Nothing is written; what is to be published is run by `clara-bench run`.
+Nothing is written; use `clara-bench run` for results to publish.
 
     exam = Exam("hotpotqa", "distractor", world={"questions": 50, "passages": 1000})
     exam.take(system, ["em", "recall@5"])       {"em": 0.42, "recall@5": 0.9}

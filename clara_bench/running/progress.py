@@ -1,4 +1,4 @@
-"""How long work is shown on stderr: bars on a terminal, a line every ten seconds elsewhere."""
+"""Progress of runs on stderr: bars on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 

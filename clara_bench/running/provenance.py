@@ -1,4 +1,4 @@
-"""What a manifest says of the code, the packages and the hardware, so that a run can be repeated and compared."""
+"""Provenance for the manifest: code, packages and hardware."""
 
 from __future__ import annotations
 

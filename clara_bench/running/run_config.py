@@ -1,4 +1,4 @@
-"""What a person asks for when starting a run: checked before data are read, kept in the manifest, read from it."""
+"""The configuration of a run: checked before data are read, stored in the manifest, read from it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Request:
     seed: int = 0
     complete_gold: bool = False
     batch: int = 32
-    """Questions handed to the system at once."""
+    """Questions per call of the system."""
     sampling: Sampling = "order"
 
 
@@ -73,15 +73,15 @@ def check(request: Request, task: Task) -> None:
         if given is not None and given < lowest:
             raise ConfigError(f"--{name} must be at least {lowest}, got {given}")
     if not label_of(request):
-        raise ConfigError(f"the label '{request.label}' has no letter or digit, and names a folder. Give another one")
+        raise ConfigError(f"the label '{request.label}' has no letter or digit. It names a folder; give another one")
     if len(label_of(request).encode()) > LONGEST_LABEL:
         raise ConfigError(
-            f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes and names a folder. Give a --label"
+            f"the label '{label_of(request)}' is longer than {LONGEST_LABEL} bytes. It names a folder; give a --label"
         )
 
 
 def label_of(request: Request) -> str:
-    """What the leaderboard calls it, and the name of its folder: letters, digits, `_`, `.`, `+` and `-`.
+    """Name on the leaderboard and of the folder: letters, digits, `_`, `.`, `+` and `-`.
 
     Without credentials and home folders. A shell takes no part of it for anything else; names that come out alike are
     told apart where they are shown.

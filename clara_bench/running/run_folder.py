@@ -1,4 +1,4 @@
-"""The folder of a run that is being made: its questions only ever grow, and its files say what it holds."""
+"""The folder of a run in progress; its questions only grow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunFolder:
     """A run's folder while its records are locked."""
 
     def __init__(self, path: Path) -> None:
-        """See what the folder holds.
+        """Read the folder.
 
         Raises:
             DataError: its manifest is damaged or edited.
@@ -67,7 +67,7 @@ class RunFolder:
         return [example for example in examples if example.question.id not in done]
 
     def write(self, frozen: Frozen, manifest: Mapping[str, Any]) -> None:
-        """Say what the run holds now; scores of a smaller sample are taken away first."""
+        """Update the manifest; scores of a smaller sample are removed first."""
         written = {example.question.id for example in results.read_questions(self.path, manifest["setting"])}
         if written != {example.question.id for example in frozen.examples}:
             (self.path / "scores.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a run is: its identity, which names its folder, and its manifest, from which it can be repeated."""
+"""The identity of a run, which names its folder, and its manifest, from which it can be repeated."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _identity(request: Request, data: TaskData, system: Built, stage: Built | No
 
 
 def manifest(account: Account, data: TaskData, frozen: Frozen) -> dict[str, Any]:
-    """What it takes to repeat the run, and what people want to know of it; nothing that is nobody's business."""
+    """The manifest: everything needed to repeat and describe the run, without private data."""
     request, task = account.request, data.task
     limit = len(frozen.examples) if len(frozen.examples) < len(data.examples) else None
     content = {
@@ -142,7 +142,7 @@ def _compared(expected: Manifest, account: Account, frozen: Frozen) -> tuple[dic
 
 
 def _of_first_version(expected: Manifest, account: Account, frozen: Frozen) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What manifests of schema 1 call the identity, as far as it is still known."""
+    """The identity in manifests of schema 1, as far as known."""
     request, then = account.request, dict(expected["identity"])
     file = Path(request.system.name.rpartition(":")[0])
     now = {

@@ -1,9 +1,9 @@
-"""Runs one system on one task and keeps every answer.
+"""Runs one system on one task and stores every answer.
 
 A run's directory is named by everything that could change an answer, so starting the same run
 again continues it, a larger --limit adds questions to it, and starting another never mixes with
-it. Questions go to the system in fixed batches; what a system hands over, a batch or an answer, is
-written and synced at once.
+it. Questions go to the system in fixed batches. Each returned batch or answer is written and synced
+immediately.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class _Asking:
     missing: Sequence[Example]
 
     def session(self, folder: RunFolder, manifest: Mapping[str, Any], log: RecordLog, progress: Progress) -> None:
-        """Index, answer what is missing, and leave in the manifest what it took."""
+        """Index, answer missing questions, and record the cost in the manifest."""
         started = time.perf_counter()
         stats, before = self._index(), folder.sessions
 
@@ -163,9 +163,7 @@ class _Asking:
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
     for passage_id, _ in answer.retrieved or ():
         if passage_id not in corpus:
-            raise ConfigError(
-                f"question '{example.question.id}': retrieved '{passage_id}', which is no passage of the corpus"
-            )
+            raise ConfigError(f"question '{example.question.id}': retrieved '{passage_id}', which is not in the corpus")
     ranks = scoring.answer_ranks(answer, example.gold, corpus)
     told = replace(scoring.with_status(answer), error=redacted(answer.error))
     return Record(example.question.id, told, ranks, seconds)

@@ -1,4 +1,4 @@
-"""Suites: TOML files that say which tasks, settings and systems run together."""
+"""Suites: TOML files of tasks, settings and systems that run together."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the data come from, as far as it is said; see `Source`. `{task}` in `data` stands for the task's name."""
+    """The data source; unset keys keep their defaults, see `Source`. `{task}` in `data` is the task's name."""
 
     data: str | UnsetType = UNSET
     corpus: str | UnsetType = UNSET
@@ -54,7 +54,7 @@ SCHEMA = 1
 
 
 class Suite(msgspec.Struct, forbid_unknown_fields=True):
-    """What a suite file holds."""
+    """The content of a suite file."""
 
     schema: int
     name: str
@@ -133,9 +133,7 @@ def _parse(content: dict[str, Any], where: str) -> Suite:
 
 def _refuse_contradictions(suite: Suite, where: str) -> None:
     if suite.schema != SCHEMA:
-        raise ConfigError(
-            f"{where}: schema {suite.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
-        )
+        raise ConfigError(f"{where}: schema {suite.schema} is unknown; this version reads {SCHEMA}. Update clara-bench")
     named = [*suite.sources, *(task for entry in suite.entries for task in entry.tasks or ())]
     for task in named:
         if task not in suite.tasks:

@@ -1,7 +1,7 @@
-"""What repeating a stranger's manifest would run, fetch or send, told before any of it happens.
+"""Permission to repeat a manifest: what it would execute, download or send, listed before anything happens.
 
-A manifest is data until somebody says otherwise: it may name a file of code, a model on the hub, an address to which
-questions go, and a variable whose value goes with them.
+A manifest is untrusted data. It may name a code file, a model on the hub, an address to send questions to, and an
+environment variable whose value is sent along.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 def effects(request: Request) -> list[str]:
-    """What a request does beyond reading files and running what is installed, a line each; [] for nothing.
+    """Effects of a request beyond reading files and running installed code, one line each; [] for none.
 
     Raises:
         UnknownName, ConfigError: an option or a name that installed components do not have.
@@ -76,8 +76,8 @@ def refuse_hidden(request: Request) -> None:
     hidden = sorted(name for name, value in request.system.options.items() if value == HIDDEN)
     if hidden:
         raise ConfigError(
-            f"the manifest does not tell the option {', '.join(hidden)}, which was secret. "
-            "Start the run with its options in place of --manifest"
+            f"the manifest does not contain the option {', '.join(hidden)}, which was secret. "
+            "Start the run with its options instead of --manifest"
         )
 
 

@@ -1,4 +1,4 @@
-"""No passages at all: what the backbone knows by heart, the floor under every other row."""
+"""The system `closed-book`: no passages, only what the backbone memorised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a component says of itself, for leaderboards."""
+"""Descriptions of components for leaderboards."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Iterative retrieval: retrieve, write a step of reasoning, retrieve with it, and answer from all that was found.
+"""The system `iterative`: retrieve, write a reasoning step, retrieve with it, answer from all retrieved passages.
 
-After IRCoT (Trivedi et al., ACL 2023), the strong text baseline for questions of several hops: what one passage
-tells becomes the query for the next. Passages are kept in the order in which they were found.
+After IRCoT (Trivedi et al., ACL 2023), a strong text baseline for multi-hop questions: a fact from one passage
+becomes the query for the next. Passages keep the order in which they were retrieved.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from clara_bench.types import (
 
 
 class Iterative:
-    """Retrieves in rounds: what the reader has made of the passages so far is the next query."""
+    """Retrieves in rounds: the reader's reasoning over the passages so far is the next query."""
 
     @dataclass(frozen=True, slots=True)
     class Options:
@@ -149,7 +149,7 @@ def _fresh(ranking: Sequence[Ranked], kept: Sequence[Ranked]) -> list[Ranked]:
 
 
 def _ranked(kept: Sequence[Ranked], first: Sequence[Ranked], depth: int) -> tuple[Ranked, ...]:
-    """What was read and then what the question alone found, with 1 / rank as score: rounds score unlike one another."""
+    """The passages read, then the question's own results; the score is 1 / rank, since rounds differ in scale."""
     order = [*kept, *_fresh(first, kept)][: max(depth, len(kept))]
     return tuple(Ranked(ranked.passage_id, 1 / rank) for rank, ranked in enumerate(order, start=1))
 

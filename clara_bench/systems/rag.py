@@ -1,4 +1,4 @@
-"""Everything textual: retriever -> (compressor) -> reader."""
+"""The system `rag`: retriever -> (compressor) -> reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `clara-bench systems new` writes: a whole system of its own in under thirty lines, and its test."""
+"""The template of `clara-bench systems new`: a working system in under thirty lines, and its test."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def write_skeleton(name: str, folder: Path) -> list[Path]:
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", module) or module in TAKEN:
         raise ConfigError(
-            f"'{name}' cannot be a module name. Use lower-case letters, digits and _; no word of Python's"
+            f"'{name}' cannot be a module name. Use lower-case letters, digits and _, and no Python keyword"
         )
     title = "".join(part.capitalize() for part in module.split("_") if part)
     files = {folder / f"{module}.py": SYSTEM, folder / f"test_{module}.py": TEST}
     for path in files:
         if path.exists():
-            raise ConfigError(f"{path} is there already. Choose another name or folder")
+            raise ConfigError(f"{path} exists already. Choose another name or folder")
     for path, template in files.items():
         write_atomic(path, template.format(title=title, module=module))
     return list(files)

@@ -1,4 +1,4 @@
-"""Tasks: questions with gold answers, where their data come from, and which passages each question may use.
+"""Tasks: questions with gold answers, their data sources, and the candidates of each question.
 
-In: a task file and `--data`. Out: questions, a corpus, and candidates frozen for every system alike.
+In: a task file and `--data`. Out: questions, a corpus, and candidates that are frozen and the same for every system.
 """

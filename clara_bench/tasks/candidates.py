@@ -1,6 +1,6 @@
-"""Which passages a question may use under each setting, frozen so that every system gets the same.
+"""The candidates of each question under each setting, frozen so that every system gets the same.
 
-A hash of what every question was given goes into the manifest. Rows with different hashes are never ranked together.
+A hash of all candidates goes into the manifest. Rows with different hashes are never ranked together.
 """
 
 from __future__ import annotations

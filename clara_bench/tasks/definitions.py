@@ -1,7 +1,7 @@
-"""Tasks: strict TOML files that say what is asked, how it is scored and where the data come from.
+"""Task definitions: strict TOML files with the data source, the answer scorer, metrics and settings.
 
-A task declares, it does not run code: a reader by name, an answer scorer, metrics, settings. An
-unknown key is an error, for a mistyped one would otherwise change a score in silence.
+A task only declares; it runs no code. An unknown key is an error, because a mistyped one would change a score
+silently.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Sources:
     """Where the data can come from."""
 
     worlds: str | None = None
-    """The schema in which a made-up world is written; None when there is none."""
+    """The schema in which a synthetic world is written; None when there is none."""
     local: LocalFiles = LocalFiles()
     hub: Hub | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a task file says."""
+    """The content of a task file."""
 
     schema: int
     """Version of this format."""
@@ -89,15 +89,15 @@ class Task:
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Questions in the official files of each split, one number a file."""
     data: str | None = None
-    """A task of one's own: its file, beside the task file."""
+    """Your own task: the questions' file, relative to the task file."""
     corpus: str | None = None
-    """The passages to search, beside the task file: a file of them, or a folder of documents."""
+    """The passages to search, relative to the task file: a file, or a folder of documents."""
     chunks: Chunks = field(default_factory=Chunks)
     """How the documents of such a folder are cut."""
     sha256: str | None = None
     """Checksum that `data` must have."""
     folder: str = ""
-    """Where the task file lies; not a key of it."""
+    """Folder of the task file; not a key of it."""
 
 
 def names() -> list[str]:
@@ -161,12 +161,10 @@ def _refuse_unknown_names(content: Mapping[str, Any], where: str) -> None:
 
 def _refuse_contradictions(task: Task, where: str) -> None:
     if task.schema != SCHEMA:
-        raise ConfigError(
-            f"{where}: schema {task.schema} is not known, this version reads {SCHEMA}. Update clara-bench"
-        )
+        raise ConfigError(f"{where}: schema {task.schema} is unknown; this version reads {SCHEMA}. Update clara-bench")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", task.name):
         raise ConfigError(
-            f"{where}: name '{task.name}' must be letters, digits, '.', '_' and '-', for it names a folder"
+            f"{where}: name '{task.name}' must consist of letters, digits, '.', '_' and '-', because it names a folder"
         )
     for key, values in (("metrics", task.metrics), ("settings", task.settings)):
         if doubled := [value for value, times in Counter(values).items() if times > 1]:

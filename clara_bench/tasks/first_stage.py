@@ -1,10 +1,10 @@
-"""What the first stage finds: ranked once, kept in the cache question by question, and shared by all systems.
+"""First-stage rankings: computed once, cached per question, shared by all systems.
 
     <cache>/candidates/<key>/<questions>/run.trec.gz     a TREC run file, with a checksum beside it
-                                         questions.json  whose rankings it holds, those who found nothing too
+                                         questions.json  which questions it covers, also those without results
 
-The key is made of the data and of the retriever's identity, so a larger sample finds what a smaller one has ranked.
-Names are digests: nothing that a person or a manifest calls a retriever decides where a file is written.
+The key is a hash of the data and the retriever's identity, so a larger sample reuses the rankings of a smaller one.
+File names are digests, so no name from a user or a manifest decides where a file is written.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _keep(folder: Path, rankings: Rankings) -> None:
 
 
 def _kept(folder: Path) -> dict[str, tuple[Ranked, ...]]:
-    """The rankings in a folder, by question; what is damaged is thrown away, to be made anew."""
+    """The rankings in a folder, by question; damaged ones are removed and recomputed."""
     from clara_bench.retrieve.index import intact
     from clara_bench.retrieve.runfile import read_run
 

@@ -1,4 +1,4 @@
-"""The task file for a folder of one's own documents and a file of questions about them."""
+"""The task file for your own documents and questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clara_bench.tasks.sources import Source, TaskData
 
 NAME = "task.toml"
 QUESTIONS = (*TABLES, ".jsonl")
-"""What the name of a file of questions ends with."""
+"""Suffixes of question files."""
 
 COSTS = ("context_positions", "prompt_tokens", "generated_tokens", "seconds")
 ANSWERS = ("em", "f1", "cover_bag", "answer_recall@1", "answer_recall@5")
@@ -61,7 +61,7 @@ def write(folder: Path, questions: Path | None = None, chunk: Mapping[str, str] 
     if not folder.is_dir():
         raise ConfigError(f"no such folder: {folder}. Expected a folder of documents")
     if path.exists():
-        raise ConfigError(f"{path} is there already. Edit it, or remove it first")
+        raise ConfigError(f"{path} exists already. Edit it, or remove it first")
     asked = _questions(folder) if questions is None else questions
     head = {"schema": 1, "name": _name(folder), "version": 1, "reader": "generic",
             "data": Path(os.path.relpath(asked, folder)).as_posix(), "corpus": "."}  # fmt: skip
@@ -90,7 +90,7 @@ def _questions(folder: Path) -> Path:
 
 
 def _name(folder: Path) -> str:
-    """The folder's name with what may stand in a task's."""
+    """A valid task name derived from the folder's name."""
     return re.sub(r"[^\w.-]+", "-", folder.resolve().name, flags=re.ASCII).strip("-._") or "documents"
 
 

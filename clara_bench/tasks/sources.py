@@ -1,7 +1,7 @@
-"""From a task and what `--data` says to questions, corpus and a record of where they came from.
+"""Data sources: from a task and `--data` to questions, corpus and their provenance.
 
-One switch, three sources: a made-up world (the default), the official raw files, the Hugging Face
-hub. All three give raw rows in the official schema, which go through the same reader.
+Three sources: a synthetic world (the default), the official raw files, the Hugging Face hub. All three give raw rows in
+the official schema, which go through the same reader.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Source:
     data: str = "worlds"
     """`worlds`, `hub`, `hub:ID` or `hub:ID:CONFIGURATION` (ID may be a folder), or a raw file or folder."""
     corpus: str | None = None
-    """File of passages or folder of documents; `none` for the questions' own, where a corpus lies beside the data."""
+    """File of passages or folder of documents; `none` for the questions' own, even if the data have a corpus."""
     aliases: str | None = None
     split: str = "dev"
     revision: str | None = None
@@ -105,7 +105,7 @@ class WrittenWorld(NamedTuple):
     paths: list[Path]
     coin_flip: dict[str, float]
     """For each kind of question and for all, the exact match, 0 to 1, of a reader that finds the right relation in a
-    random candidate: what a score has to be seen beside."""
+    random candidate: a lower bound for reading scores."""
 
 
 def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: bool = False) -> WrittenWorld:
@@ -124,7 +124,7 @@ def write_world(task: Task, options: Mapping[str, str], folder: Path, pairs: boo
     from clara_bench.worlds import coin_flip_line, gate, generate
 
     if pairs and task.sources.worlds != "nq":
-        raise ConfigError(f"pairs of passages are in the form of nq's questions, not of {task.name}'s. Write nq's")
+        raise ConfigError(f"pairs of passages have the format of nq's questions, not of {task.name}'s. Write nq's")
     config = world_config(task, options)
     world = gate(config) if pairs else generate(str(task.sources.worlds), config)
     files = {folder / f"{config.split}.jsonl": world.rows, folder / "corpus.jsonl": world.corpus}
@@ -146,14 +146,14 @@ def _refuse_contradictions(task: Task, source: Source) -> None:
         raise ConfigError(f"--aliases is 2WikiMultihopQA's alias table; task '{task.name}' has none. Leave it out")
     if source.world and (source.data != "worlds" or not task.sources.worlds):
         data = source.data if task.sources.worlds else task.data
-        raise ConfigError(f"--world sets options of a made-up world, but the data are '{data}'. Leave one out")
+        raise ConfigError(f"--world sets options of a synthetic world, but the data are '{data}'. Leave one out")
     if source.revision and not source.on_hub:
         raise ConfigError(f"--revision is a revision of --data hub, but the data are '{source.data}'. Leave one out")
 
 
 def _from_world(task: Task, source: Source) -> _Found:
     if source.corpus or source.aliases:
-        raise ConfigError("--data worlds brings its own corpus: leave --corpus and --aliases out")
+        raise ConfigError("--data worlds has its own corpus: leave out --corpus and --aliases")
     from clara_bench.worlds import generate
 
     config = world_config(task, {"split": source.split, **source.world})
@@ -164,13 +164,13 @@ def _from_world(task: Task, source: Source) -> _Found:
 
 
 def world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:
-    """What a task's world is made from.
+    """The configuration of a task's world.
 
     Raises:
         ConfigError: the task has no worlds, or an option is not one of the generator's, or out of its range.
     """
     if task.sources.worlds is None:
-        raise ConfigError(f"task '{task.name}' has no made-up worlds. Name its file with --data FILE")
+        raise ConfigError(f"task '{task.name}' has no synthetic worlds. Name its file with --data FILE")
     from clara_bench.worlds import WorldConfig
 
     class Worlds:
@@ -238,7 +238,7 @@ def _rows(task: Task, file: Path) -> list[dict[str, Any]]:
 def _side_files(
     task: Task, source: Source, data: Path | None
 ) -> tuple[Mapping[str, Passage] | None, Aliases | None, list[dict[str, Any]]]:
-    """The corpus and the alias table, named or found beside the data, with their descriptions."""
+    """The corpus and the alias table, named or found next to the data, with their descriptions."""
     local = task.sources.local
     corpus_file = _side_file(source.corpus, data, local.corpus)
     if task.corpus and not source.corpus and source.data == "worlds":
@@ -255,7 +255,9 @@ def _corpus(task: Task, source: Source, path: Path) -> tuple[Mapping[str, Passag
     """Passages of a file, or of a folder of documents."""
     if not path.is_dir():
         if source.chunk:
-            raise ConfigError(f"--chunk says how documents are cut, but {path} is no folder of them. Leave one out")
+            raise ConfigError(
+                f"--chunk cuts documents into passages, but {path} is not a folder of documents. Leave one out"
+            )
         passages = read_corpus(path)
         return passages, [_described("corpus", path, len(passages))]
     chunks = _chunks(task, source)

@@ -1,9 +1,9 @@
-"""Made-up encyclopaedias with questions over them, which nobody can have memorised.
+"""Synthetic encyclopaedias and questions about them, which no model can have memorised.
 
     from clara_bench.worlds import WorldConfig, generate
     world = generate("hotpotqa", WorldConfig(seed=1, questions=100, passages=2000))
     world.rows, world.corpus        what HotpotQA's own files hold
-    world.forms, world.facts(id)    the same in symbols
+    world.forms, world.facts(id)    the same in symbolic form
 
 In the order in which a world is made: config, knowledge (what is true), passages (how it is told), questions
 (plans, then words), rows and schemas (the raw forms), forms (symbols), world. Then diagnostics (what a guesser

@@ -1,4 +1,4 @@
-"""What a world is made from: its size, its seed, how hard it is, and the limits of each."""
+"""Configuration of a world: size, seed, difficulty, and their limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSAGES_PER_QUESTION = 2
 
 @dataclass(frozen=True, slots=True)
 class WorldConfig:
-    """The dials of a made-up encyclopaedia; the same config gives the same world on every machine.
+    """Parameters of a synthetic encyclopaedia; the same config gives the same world on every machine.
 
     The passages depend on seed, split, tier and passages alone, so the four schemas share one corpus
     and asking for more questions does not change it.

@@ -1,4 +1,4 @@
-"""How much of a score is reading: what a reader that picks the passage by chance gets, and questions on that alone."""
+"""Diagnostics: the score of a reader that selects its passage at random, and questions that test only this."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _pair(press: Press, desk: Desk, number: int, asked: set[str]) -> Item:
         if question not in asked:
             pair = [plan.gold[0], rival]
             return Item(plan, question, pair if number % 2 == 0 else pair[::-1])
-    raise ConfigError(f"world: {desk.world.config.passages} passages carry no more than {number} questions of the gate")
+    raise ConfigError(f"world: {desk.world.config.passages} passages allow only {number} questions of the gate")
 
 
 def _rival(desk: Desk, plan: Plan, alike: bool) -> int | None:

@@ -1,4 +1,4 @@
-"""Facts and questions in symbols, for training, diagnostics and proofs."""
+"""Facts and questions in symbolic form, for training, diagnostics and proofs."""
 
 from __future__ import annotations
 

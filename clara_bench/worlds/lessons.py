@@ -1,4 +1,4 @@
-"""What a passage can teach a compressor: a question about each of its facts, and the same facts in other words.
+"""Training material for a compressor: a question about each fact of a passage, and a paraphrase of the passage.
 
 Two of the three kinds of target that CLaRa pretrains its compressor on (CLaRa, section on salient compressor
 pretraining: simple QA, complex QA, paraphrase).

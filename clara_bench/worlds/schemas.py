@@ -1,4 +1,4 @@
-"""Which kinds of question each data set has, in what proportion, and how its rows are written."""
+"""The kinds of question of each data set, their proportions, and its row format."""
 
 from __future__ import annotations
 

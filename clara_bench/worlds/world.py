@@ -1,4 +1,4 @@
-"""Makes a world: its passages, then questions over them, one kind after the other in turn."""
+"""Generates a world: its passages, then questions about them, kind by kind in turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATTEMPTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A made-up encyclopaedia and questions over it."""
+    """A synthetic encyclopaedia and questions over it."""
 
     rows: list[dict[str, Any]]
     """Questions in the official raw form of the schema."""
@@ -30,7 +30,7 @@ class World:
     forms: list[Form]
     """The logical form of each row, in the same order."""
     press: Press = field(repr=False, compare=False)
-    """What the world is written with; of use to this package only."""
+    """Internal state of the world."""
 
     def facts(self, passage_id: str) -> tuple[Fact, ...]:
         """Everything that a passage states, in symbols.
@@ -111,7 +111,7 @@ def _new(press: Press, desk: Desk, source: Source, turn: int, asked: set[str]) -
         return plan, question
     config = press.world.config
     raise ConfigError(
-        f"world: {config.passages} passages carry no more than {turn} questions of kind {source.name}: "
+        f"world: {config.passages} passages allow only {turn} questions of kind {source.name}: "
         f"ask for fewer than {config.questions} questions or for more passages"
     )
 

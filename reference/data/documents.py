@@ -1,4 +1,4 @@
-"""Files of documents: JSONL, one document a line."""
+"""Files of documents: JSONL, one document per line."""
 
 from __future__ import annotations
 

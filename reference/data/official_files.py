@@ -1,6 +1,6 @@
 """Rows from the official training files: HotpotQA, 2WikiMultihopQA, MuSiQue, and Natural Questions in DPR's form.
 
-A question comes with the passages that the file gives it; those that support its answer are the positives.
+A question has the passages of the file; its supporting passages are the positives.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Row:
     kind: Kind = "qa"
     """`paraphrase`: the one answer is the one document in other words."""
     positives: tuple[int, ...] = ()
-    """Which documents the answer needs, as far as is known."""
+    """Positions of the supporting documents; empty if unknown."""
 
     @property
     def length(self) -> int:

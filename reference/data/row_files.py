@@ -1,4 +1,4 @@
-"""Files of training rows, one a line, in the forms of forms.py: read whole, read by position, written."""
+"""Files of training rows, one per line, in the formats of paper_forms.py: read whole, read by position, written."""
 
 from __future__ import annotations
 

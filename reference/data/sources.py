@@ -1,6 +1,6 @@
-"""Training rows made from worlds: readings for readers, studies for compressors, choices for retrievers.
+"""Training rows from synthetic worlds: readings for readers, studies for compressors, choices for retrievers.
 
-All are endless, and a row depends on its position and the options alone. The options are those of `[data.<stage>]`
+All are endless, and a row depends only on its position and the options. The options are those of `[data.<stage>]`
 in a config file (see tables.py).
 """
 

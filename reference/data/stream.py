@@ -1,4 +1,4 @@
-"""The order in which training meets its rows: by step, by rank, the same again after a stop."""
+"""The order of training rows by step and rank; the same after resuming."""
 
 from __future__ import annotations
 

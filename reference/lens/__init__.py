@@ -1,4 +1,4 @@
-"""The logit lens on memories: which words each memory vector stands for, and whether that is chance.
+"""The logit lens on memories: which words each memory vector decodes to, compared with chance.
 
 In: a checkpoint and documents. Out: a report with controls.
 """

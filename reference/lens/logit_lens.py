@@ -1,4 +1,4 @@
-"""What memories say in words: each vector through the language model's output head, and whether that is chance.
+"""The logit lens: each memory vector through the language model's output head, compared with chance.
 
 Memory vectors are final states, already normalised, so the head is applied to them as they are: a second final norm
 would be one too many. `decode` gives the likeliest word pieces of every vector; `named` measures which share of them

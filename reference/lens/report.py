@@ -1,4 +1,4 @@
-"""The lens on a trained model: what its memories name, beside what untrained ones and other passages would give.
+"""The lens on a trained model, with untrained models and other passages as controls.
 
     questions by the reasoner      the model
     questions by the compressor    the reasoner as it started, if it started as a copy

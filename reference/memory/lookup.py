@@ -1,4 +1,4 @@
-"""Whose memories a store holds, and how documents are found in it by their text."""
+"""Lookup of documents in a store by text, and the identity of the store's compressor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding documents by their memories among millions: short vectors first, then the exact score of what they found.
+"""Search over millions of memories: short vectors first, then the exact score of the candidates.
 
 A memory laid end to end is too long for an index of nearest neighbours (32,768 numbers for a 7B model at 32x). So
 every document also gets a short vector: the mean of its memory vectors, their coordinates along the directions that

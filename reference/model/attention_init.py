@@ -1,16 +1,16 @@
-"""How the attention of a small backbone from scratch begins.
+"""Attention initialisation of a small backbone trained from scratch.
 
-What a small model finds hard is to match names: it takes the right fact of the wrong passage (LOG.md). Two starts give
-its attention structure. `identity`: projections near the identity, so that heads begin by matching a token with its
-equals (mimetic initialisation; Trockman and Kolter, ICML 2023). `lexical`: the first three layers begin as what BM25
-computes, a match of a question's rare words with a passage's title and words nearby:
+A small model has difficulty matching names: it takes the right fact from the wrong passage (LOG.md). Two
+initialisations give its attention structure. `identity`: projections near the identity, so that heads begin by
+matching a token with its equals (mimetic initialisation; Trockman and Kolter, ICML 2023). `lexical`: the first three
+layers begin as what BM25 computes, a match of a question's rare words with a passage's title and words nearby:
 
     layer 1   heads look back one place, two, about four, and over a clause, there at rare words above all;
               all write what they see to one subspace
     layer 2   one head looks at the line break that ends a title, and writes to a second subspace what layer 1 saw there
     layer 3   heads match the first subspace of the token that looks with both of what it looks at
 
-Nothing is frozen: training keeps of it what it needs.
+Nothing is frozen.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""CLaRa: documents compressed to memory vectors, found and read in one latent space (arXiv 2511.18659, section 3).
+"""CLaRa: documents compressed to memory vectors, retrieved and read in one latent space (arXiv 2511.18659, section 3).
 
 One backbone plays three roles (roles.py). The compressor reads a document followed by trained memory embeddings; its
 final states at those places, after the last normalisation, are the document's memory. The query reasoner does the
-same to a question. The generator reads memories in the place of token embeddings, behind them the question in words.
+same to a question. The generator reads memories instead of token embeddings, followed by the question as text.
 
 Shapes: B rows, T tokens, M memory slots, H hidden, E = M*H, S memory vectors of a row, P places, V vocabulary.
 """

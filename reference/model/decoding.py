@@ -1,4 +1,4 @@
-"""Greedy decoding with an attention cache, timed, of rows that need not be as long or end together.
+"""Greedy decoding with an attention cache, timed, for rows of different lengths.
 
 Shapes: B rows, T positions, H hidden.
 """

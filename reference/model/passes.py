@@ -1,4 +1,4 @@
-"""One pass through the backbone: documents to memories, or prompts with memories in their places to predictions.
+"""Forward passes of the backbone: documents to memories, or prompts with memories to predictions.
 
 Shapes: B rows, T tokens, M memory slots, H hidden, S memory vectors of a row, P places, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""The network that makes one memory vector of what a document's states are on average (xRAG's modality bridge).
+"""The network that maps a document's mean hidden state to one memory vector (xRAG's modality bridge).
 
 Two layers as in xRAG (Cheng et al., NeurIPS 2024, section 3.2), over the mean final state of a frozen compressor on the
 same backbone in the place of a sentence embedding.

@@ -1,4 +1,4 @@
-"""Documents compressed segment by segment, each behind the memory vectors of those before it (AutoCompressors).
+"""Documents compressed segment by segment, each after the memory vectors of earlier segments (AutoCompressors).
 
 After every segment its share of the memory embeddings asks for summary vectors, which stand in front of all later
 segments (summary accumulation; Chevalier et al., EMNLP 2023, section 3.1). Gradients flow through all of them. Segments

@@ -1,4 +1,4 @@
-"""Rows of training as token ids: prompts with their targets, documents, and how much all that weighs."""
+"""Training rows as token ids: prompts with targets, documents, and loss weights."""
 
 from __future__ import annotations
 

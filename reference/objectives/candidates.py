@@ -1,4 +1,4 @@
-"""The documents among which rows choose: their memories, remembered, and which of them are relevant.
+"""Candidate documents of a batch: their cached memories, and which of them are relevant.
 
 Shapes: B rows, D documents of all rows together, N candidates, K chosen, M memory slots, H hidden, E = M*H.
 """

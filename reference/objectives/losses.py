@@ -1,6 +1,6 @@
-"""What training makes small: answers' cross-entropy, memories near their documents, and two ways to teach retrieval.
+"""Losses: cross-entropy of answers, MSE between memories and documents, contrastive and policy-gradient losses.
 
-All of it is computed in fp32, whatever the model's type (fp64 stays fp64).
+All losses are computed in fp32, whatever the model's type (fp64 stays fp64).
 
 Shapes: B rows, T tokens, H hidden, V vocabulary, N candidates.
 """

@@ -1,4 +1,4 @@
-"""Documents' memory vectors in the prompts of the rows that they belong to.
+"""Placement of documents' memory vectors in the prompts of their rows.
 
 Shapes: D documents of all rows together, M memory slots, H hidden, S vectors of a row.
 """

@@ -1,11 +1,11 @@
-"""What each stage of training learns from a batch, and which weights may move.
+"""The loss of each training stage on a batch, and its trainable weights.
 
     text        the generator reads documents as text: what a small model from scratch must do before it can compress
     pretrain    S1: compressor and generator on one document; cross-entropy + mse_weight * MSE (CLaRa, eq. 2.1)
     instruct    S1b: the same with k documents a question
-    joint       S2: reasoner and generator, from the answers alone; documents' memories do not change any more
-    supervised  its twin with relevance labels: the reasoner alone, contrastive
-    reinforce   its twin by policy gradient: documents are drawn, and rewarded by how much of the answer comes out right
+    joint       S2: reasoner and generator, from the answers alone; documents' memories are fixed
+    supervised  S2 with relevance labels: the reasoner alone, contrastive
+    reinforce   S2 by policy gradient: documents are sampled, and rewarded by the accuracy of the answer
 
 A stage returns sums and the weights to divide them by, not means: the loop counts over all micro-batches and ranks
 first, so that every target token of a step weighs the same however the step is cut up.

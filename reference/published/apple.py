@@ -1,4 +1,4 @@
-"""Apple's released CLaRa weights as a model of ours.
+"""Apple's released CLaRa weights, converted to our model.
 
 Their checkpoint holds, as `save_pretrained` of apple/ml-clara (commit 857c3cf) writes it:
 

@@ -1,4 +1,4 @@
-"""A question with the passages that answer it, before distractors are put beside them."""
+"""A question with its gold passages, before distractors are added."""
 
 from __future__ import annotations
 

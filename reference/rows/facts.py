@@ -1,4 +1,4 @@
-"""Facts that the first sentences of Wikipedia passages state in set forms: who lived when, which film is by whom."""
+"""Facts stated in the first sentences of Wikipedia passages in fixed patterns: life dates, directors of films."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may not be trained on: dev questions, questions almost like one, and passages that answer dev questions."""
+"""Held-out data: dev questions, near-duplicates of them, and passages that answer them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions that come without a passage (topic lists), with one that a search finds and that holds the answer."""
+"""Questions without a passage (topic lists), paired with a retrieved passage that contains the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single steps of questions of several hops: MuSiQue's decompositions and 2WikiMultihopQA's evidence triples."""
+"""Single steps of multi-hop questions: MuSiQue's decompositions and 2WikiMultihopQA's evidence triples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inner products and weighted sums over long memories, which never hold more than one question's in full precision.
+"""Inner products and weighted sums over long memories, with one question's memories in full precision at a time.
 
 The two are each other's gradient. Both go question by question, so that memories kept in 16 bits are widened one
 question at a time; and they write into `out`, which autocast leaves alone.

@@ -1,4 +1,4 @@
-"""How alike memories are: one cosine over all vectors laid end to end or over their mean, or vector by vector.
+"""Similarity of memories: one cosine over all vectors flattened or over their mean, or late interaction.
 
 Shapes: B questions, N candidates, M memory slots, Q those of a question, H hidden, E = M * H.
 """

@@ -1,8 +1,8 @@
-"""Choosing k of N documents so that the answer's loss teaches the query: scores, estimators, the chosen memories.
+"""Differentiable selection of k of N documents: scores, estimators, the selected memories.
 
 The forward pass reads the k best documents and nothing else; the backward pass pretends that each of the k slots had
 read a softmax mixture of all that were left (CLaRa, arXiv 2511.18659, algorithm 1), so every candidate learns whether
-it would have helped. Three other estimators stand behind the same call.
+it would have helped. Three other estimators share the same interface.
 
 Shapes: B questions, N candidates, K chosen, E numbers in a document's memory (vectors laid end to end).
 Scores, weights and their gradients are fp32 whatever the memories' type, also under autocast; fp64 stays fp64.
@@ -101,7 +101,7 @@ def select(
 
 
 def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """What the slots read: (B, K, E), each chosen document's memory bit for bit, or the mixtures.
+    """Selected memories (B, K, E): each chosen document's memory bit for bit, or the mixtures.
 
     The backward pass needs one number a slot and candidate, <gradient of the slot, memory of the candidate>; nothing of
     size (B, K, N, E) is ever made, and no copy of the memories is kept.

@@ -1,4 +1,4 @@
-"""What a model is and how it trains: TOML configs, their `--set` overrides, and what ships with the package.
+"""Settings: TOML configs, their `--set` overrides, and shipped configs and weights.
 
 In: a config's name or path. Out: frozen dataclasses whose every key is known and typed.
 Everything else in the reference imports this package; it imports nothing of the reference.

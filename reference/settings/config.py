@@ -1,4 +1,4 @@
-"""What a model is and how a stage trains: one dataclass a concern, read from TOML, unknown keys refused.
+"""The config of a model and its training stages: one dataclass per concern, read from TOML, unknown keys refused.
 
 A config file may start from another one (`base = "tiny.toml"`) and then holds only the differences.
 Defaults are those of the paper (Table 10) where it names one, and of its released code otherwise.
@@ -31,7 +31,7 @@ RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 
 
 class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A backbone trained from nothing: a small Llama with the tokenizer that `clara-reference` trained beside it."""
+    """A backbone trained from scratch: a small Llama with a tokenizer trained by `clara-reference`."""
 
     hidden_size: Width = 128
     intermediate_size: Width = 384
@@ -123,12 +123,12 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def centred(self) -> bool:
-        """Whether the means of documents and questions are left out of what is compared."""
+        """Whether the means of documents and questions are subtracted before comparison."""
         return self.similarity in ("centred", "late")
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that decides what the weights mean; kept beside them."""
+    """Everything that decides what the weights mean; stored with them."""
 
     backbone: Backbone = Backbone()
     adapters: Adapters = Adapters()
@@ -145,7 +145,7 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     temperature: Above0 = 0.02
     estimator: Literal["straight-through", "gumbel", "soft", "reinforce"] = "straight-through"
     mask: Literal["infinite", "leaky"] = "infinite"
-    """`leaky` adds log(1e-8) to what is taken, as the released code does."""
+    """`leaky` adds log(1e-8) to selected documents, as the released code does."""
 
 
 class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,10 +199,10 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     freeze: tuple[Role, ...] = ()
     """Roles that do not learn, beyond those the stage freezes anyway."""
     compressor_start: Literal["checkpoint", "thinned"] = "checkpoint"
-    """`thinned` goes on from a compressor of a lower rate, with every second or nth of its memory embeddings."""
+    """`thinned` starts from a compressor of a lower rate, with every second or nth of its memory embeddings."""
     reasoner_start: Literal["compressor", "random"] = "compressor"
     generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
-    """`fresh` starts the generator anew, as the released code does between pretraining and instruction tuning."""
+    """`fresh` reinitialises the generator, as the released code does between pretraining and instruction tuning."""
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Steps between evaluations through the harness; 0: only at the end."""
     save_every: Count = 500

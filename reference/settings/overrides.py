@@ -1,4 +1,4 @@
-"""Settings given on the command line, laid over those of a config file."""
+"""Command-line overrides of a config file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables [data.NAME] of a config: what the rows of a stage are made from, each key typed.
+"""The tables [data.NAME] of a config: data sources of a stage's rows, with typed keys.
 
     text, instruct                  `Readings`: one to five passages, several questions over all of them
     pretrain                        `Studies`: one passage; simple questions, complex ones, a paraphrase, or itself

@@ -1,4 +1,4 @@
-"""Training rows whose targets are what a reader of text answers: sequence-level distillation (PISCO).
+"""Training rows with a text reader's answers as targets: sequence-level distillation (PISCO).
 
 The teacher reads each row's passages as text and answers every question; its words, reasoning and answer as it wrote
 them, are what a reader of memories is then trained to say (Louis et al., arXiv 2501.16075, section 3). Beside the rows

@@ -1,4 +1,4 @@
-"""What a synthesis run has done so far, on disk: one line for each document and kind, safe against a kill."""
+"""Progress of a synthesis run on disk: one line per document and kind, safe against a kill."""
 
 from __future__ import annotations
 

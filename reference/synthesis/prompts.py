@@ -1,7 +1,7 @@
-"""What a language model is told when it writes pretraining data: our prompts, and how its replies are read.
+"""Prompts for writing pretraining data with a language model, and parsing of the replies.
 
-The steps are those of the paper (section 2.1 and appendix); the wording is ours. Every question for a list asks
-for JSON, and a reply that is none is refused, never guessed at.
+The steps are those of the paper (section 2.1 and appendix); the wording is ours. Every request for a list asks
+for JSON, and any other reply is refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pretraining data written by a language model: many documents at once, taken up again where a run was broken off.
+"""Pretraining data written by a language model: concurrent over documents, resumable.
 
 Beside the rows there is a journal, one line for each document and kind as soon as it is done, dropped ones too.
 The rows are written from it at the end, in the order of the documents, so they do not depend on what was done when.

@@ -1,4 +1,4 @@
-"""Filling a store with the memories of documents in a file."""
+"""Encoding: fill a store with the memories of documents in a file."""
 
 from __future__ import annotations
 

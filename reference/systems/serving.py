@@ -1,4 +1,4 @@
-"""What the systems share: weights loaded when needed, memories by text, seconds by phase.
+"""Shared parts of the systems: lazily loaded weights, memories by text, seconds by phase.
 
 Shapes: H hidden, M memory slots.
 """

@@ -71,7 +71,7 @@ class TinyText:
         return Traits(backbone=self._weights.backbone, reader="tuned", weights="ours")
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the weights."""
+        """Description of the weights for the manifest."""
         return self._weights.describe()
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:

@@ -1,4 +1,4 @@
-"""The reader `tiny`: the reference's reader of text behind the harness's systems `rag`, `iterative` and `closed-book`.
+"""The reader `tiny`: the reference's text reader for the harness's systems `rag`, `iterative` and `closed-book`.
 
 It puts text compressors and iterative retrieval on the same backbone as CLaRa, trained on the same questions.
 """
@@ -53,7 +53,7 @@ class TinyReader:
         self._weights = Weights(options.checkpoint, ("generator",), options.device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the weights."""
+        """Description of the weights for the manifest."""
         return self._weights.describe()
 
     def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:

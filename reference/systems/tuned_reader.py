@@ -1,4 +1,4 @@
-"""The reader `tuned`: SmolLM2-135M-Instruct, trained to answer briefly from real passages, asked as `hf` asks.
+"""The reader `tuned`: SmolLM2-135M-Instruct, fine-tuned for short answers from real passages, with `hf`'s prompts.
 
 It is the reader `hf` with LoRA weights that ship (configs/reader.toml trains them); any other adapter goes by
 `-o reader=hf -o reader.adapter=FOLDER`.

@@ -98,7 +98,7 @@ class Xrag:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the models."""
+        """Description of the models for the manifest."""
         both = {"model": self._reader.model, "encoder": self._encoder.model}
         named = {name: {"name": found.name, "fingerprint": found.fingerprint} for name, found in both.items()}
         return {**named, "dtype": self.options.dtype, "device": str(self._device)}

@@ -1,4 +1,4 @@
-"""What can be refused of a stage before anything is loaded or made: the same for `train` and for `plan`."""
+"""Checks of a stage before anything is loaded, shared by `train` and `plan`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging a model while it trains: it answers questions over a dev world, as the systems that use it will."""
+"""Evaluation during training: the model answers dev questions through the harness."""
 
 from __future__ import annotations
 

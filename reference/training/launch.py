@@ -36,7 +36,7 @@ STRIDE = 16
 
 
 def run_stage(config: Config, name: str, out: Path, store: Path | None = None, resume: bool = True) -> Path:
-    """Train a stage, or go on with it; the folder of its best checkpoint.
+    """Train or resume a stage; returns the folder of its best checkpoint.
 
     Args:
         config: model, stages, and where their data come from.

@@ -1,4 +1,4 @@
-"""What is written and shown while training goes on: a JSONL log, TensorBoard, a line on the terminal."""
+"""Logging during training: a JSONL log, TensorBoard, a line on the terminal."""
 
 from __future__ import annotations
 

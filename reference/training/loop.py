@@ -1,4 +1,4 @@
-"""The training loop: one for every stage, on one process or many, that goes on where it was stopped.
+"""The training loop of every stage, on one or many processes, resumable.
 
     OUT/lock            held while a process trains here
     OUT/stage.json      what is trained, from what, and on what; another run is refused
@@ -7,9 +7,9 @@
     OUT/resume/         what the next step needs (see resume.py)
     OUT/best/, last/    checkpoints to use (see checkpoint.py)
 
-Nothing of a step depends on what went before but the weights and the optimiser: its rows come from its number, its
-random numbers from seed, number and rank. So a stopped run goes on as if nothing had happened, bit by bit, however
-often it is evaluated; and the number of processes may change on the way.
+Apart from weights and optimiser, a step depends only on its number: it determines the rows, and with seed and rank the
+random numbers. A resumed run is therefore bit-identical to an uninterrupted one, however often it is evaluated, and
+the number of processes may change.
 """
 
 from __future__ import annotations

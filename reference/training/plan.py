@@ -1,4 +1,4 @@
-"""What a stage would take, without weights or data: parameters, memory, rows and positions of a step.
+"""Resource estimates of a stage, without weights or data: parameters, memory, rows and positions per step.
 
 The model is built on PyTorch's meta device, from its architecture alone: a folder's or the hub cache's config.json,
 or, for the backbones of the shipped configs, architectures.toml.

@@ -1,4 +1,4 @@
-"""Stopping and going on: what a run is, how far it has come, and everything needed to take the next step.
+"""Resuming: the identity of a run, its progress, and everything needed for the next step.
 
     OUT/stage.json          what is trained, from what, and on what
     OUT/resume/state.json   how far it has come; written last, so it never names a folder that is not whole

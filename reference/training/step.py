@@ -1,4 +1,4 @@
-"""One optimiser step of a run, and what it showed, summed over micro-batches and processes."""
+"""One optimiser step, with its statistics summed over micro-batches and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that ask a program to end, noted until it suits."""
+"""Deferred handling of termination signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging a model while it trains, and keeping it: the best and the last, as checkpoints."""
+"""Validation during training, and the best and last checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A role's LoRA weights as PEFT's own files, for whoever loads them without this package.
+"""Export of a role's LoRA weights in PEFT's format.
 
 OUT/adapter_config.json, adapter_model.safetensors     what PEFT loads
 OUT/training.json                                      how they came about: stages, settings, evaluations

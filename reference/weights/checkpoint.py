@@ -1,4 +1,4 @@
-"""Weights on disk: one safetensors file a role, one for the memory embeddings, and a manifest that says what they are.
+"""Checkpoints: one safetensors file per role, one for the memory embeddings, and a manifest.
 
     manifest.json         schema, settings, backbone, memory slots, checksums, package versions, how it was trained
     compressor.safetensors, reasoner.safetensors, generator.safetensors    adapters (PEFT's names) or full copies

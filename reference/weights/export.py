@@ -1,4 +1,4 @@
-"""Making a trained checkpoint fit to ship: the roles that are needed, in 16 or 8 bits, and how they came about.
+"""Export of a checkpoint: the needed roles in 16 or 8 bits, with the training history.
 
     OUT/                    a checkpoint (see checkpoint.py); its manifest holds `history`, the stages before it
     OUT/log.jsonl           evaluations, and as many steps as say how the loss went

@@ -1,4 +1,4 @@
-"""The model that a stage starts from: its backbone, or what an earlier stage has left, with the roles it needs.
+"""The initial model of a stage: the backbone or an earlier checkpoint, with the roles it needs.
 
 Weights are taken over only where they mean the same: `NEEDS` says which settings each role has learned under.
 """

@@ -1,4 +1,4 @@
-"""What a checkpoint folder says of itself: settings, backbone, checksums, and how its weights came about."""
+"""The manifest of a checkpoint: settings, backbone, checksums, training history."""
 
 from __future__ import annotations
 

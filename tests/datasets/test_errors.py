@@ -35,7 +35,7 @@ def hotpot(change: Callable[[list[dict[str, Any]]], object]) -> list[dict[str, A
         (lambda rows: rows[0]["context"][2].append("x"), "row 1: expected array of length 2 at $.context[2], got 3"),
         (lambda rows: rows[0]["supporting_facts"][1].reverse(), "expected str at $.supporting_facts[1][0], got int"),
         (lambda rows: rows.clear(), "dev.json: no questions"),
-        (lambda rows: rows[0].pop("context"), "not a form of hotpotqa that is known"),
+        (lambda rows: rows[0].pop("context"), "not a known format of hotpotqa"),
     ],
 )
 def test_a_broken_row_is_named_with_its_field(change: Callable[[list[dict[str, Any]]], object], message: str) -> None:

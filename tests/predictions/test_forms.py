@@ -62,7 +62,7 @@ def test_several_answers_to_a_question_are_refused_until_one_is_chosen() -> None
         ("dpr_reader_of_two_depths.json", "'top_k 10', 'top_k 50'"),
     ):
         row = next(row for row in EXPECTED if row["file"] == name)
-        with pytest.raises(DataError, match=f"several answers to a question: {variants}. Choose one with --variant"):
+        with pytest.raises(DataError, match=f"several answers per question: {variants}. Choose one with --variant"):
             read_predictions(FILES / name, data_of(row))
         with pytest.raises(UnknownName, match=f"{name}: unknown variant 'x'"):
             read_predictions(FILES / name, data_of(row), variant="x")

@@ -87,7 +87,7 @@ def test_supporting_paragraphs_may_be_named_by_number_title_or_id(tmp_path: Path
     for support in ([["1", 0], ["3", 0]], [["B", 0], ["C", 0]], [1, 3], ["B", "C"], sorted(gold)):
         found = read(data, tmp_path, [{"id": "2hop__1_2", "answer": "x", "support": support}])
         assert {fact.title for fact in found.records[0].answer.support or ()} == gold, support
-    with pytest.raises(DataError, match="supporting passage 'Z' is no passage id, title or number"):
+    with pytest.raises(DataError, match="supporting passage 'Z' is not a passage id, title or number"):
         read(data, tmp_path, [{"id": "2hop__1_2", "answer": "x", "support": ["Z"]}])
 
 
@@ -278,7 +278,7 @@ def test_the_prediction_counts_where_the_reference_stands_beside_it(data: TaskDa
         ([{"id": "q0", "question": "Why?", "answer": "x"}], "id 'q0' is the question 'What is the capital of Nor"),
         ([{"id": "q0", "answer": "x", "retrieved": ["9" * 5000]}], "row 1: retrieved passage '999"),
         ([{"id": "q0", "output": "x", "response": "y"}], "both 'output' and 'response' may be the answer"),
-        ([{"id": "q0", "answer": "x", "supporting_facts": []}], "a row of the data set itself, by its key"),
+        ([{"id": "q0", "answer": "x", "supporting_facts": []}], "a row of the data set itself, because of its key"),
         ([ROWS[0], 5], "line 2: expected object, got int"),
         ([], "no rows"),
     ],
@@ -293,15 +293,15 @@ def test_a_bad_row_is_named(data: TaskData, tmp_path: Path, rows: list[Any], mes
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"Oslo\nRome\n", "of no form that is known"),
-        (b"[1, 2]", "of no form that is known"),
-        (b"id,answer\nq0,Oslo,Norway\n", "row 2: 3 fields, the head names 2"),
+        (b"Oslo\nRome\n", "unknown format"),
+        (b"[1, 2]", "unknown format"),
+        (b"id,answer\nq0,Oslo,Norway\n", "row 2: 3 fields, the header names 2"),
         (b"id,answer,answer\nq0,Oslo,Rome\n", "row 2: the head names 'answer' twice"),
         (b'{"q0": "Oslo", "q1": "Rome", "q0": "Lima"}', "the key 'q0' comes twice. Keep one of them"),
         (b'{"answer": {"q0": "Oslo", "q0": "Lima"}, "sp": {}}', "the key 'q0' comes twice"),
         (b"id,note\nq0,Oslo\n", "no answer, nothing retrieved"),
-        (b"q0 Q0 p1 1 nan x\n", "of no form that is known"),
-        (b"PK\x03\x04 and then nothing", "an archive that cannot be read"),
+        (b"q0 Q0 p1 1 nan x\n", "unknown format"),
+        (b"PK\x03\x04 and then nothing", "the archive cannot be read"),
         (b'{"answer": {"q0": "x"}, "sp_scores": {}}', "unknown key 'sp_scores' beside answer"),
         (b'{"version": 2, "status": "success", "eval": {}, "plan": {}}', "a log of inspect without samples"),
         (b'{"q0": {"p1": 1.5, "p2": "x"}}', "row 1: no answer, nothing retrieved and no support"),

@@ -49,7 +49,7 @@ def test_an_adapter_is_known_by_its_base_too(adapter: Path, copied: Path) -> Non
 
 def test_an_adapter_of_an_adapter_and_one_without_its_base_are_refused(adapter: Path, copied: Path) -> None:
     shutil.copy(adapter / "adapter_config.json", copied)
-    with pytest.raises(BackendError, match=r"is an adapter of .* which is one too"):
+    with pytest.raises(BackendError, match=r"is an adapter of .* which is an adapter too"):
         find(str(adapter))
     shutil.rmtree(copied)
     with pytest.raises(BackendError, match="no such file or folder"):
@@ -165,7 +165,7 @@ def _find_offline(name: str, tmp_path: Path, **environment: str) -> subprocess.C
 def test_an_unreachable_hub_is_said_to_be_so(tmp_path: Path, environment: dict[str, str]) -> None:
     done = _find_offline("nobody/nothing", tmp_path, **environment)
     last = done.stderr.strip().splitlines()[-1]
-    assert "BackendError: model 'nobody/nothing' is not in the Hugging Face cache and cannot be fetched" in last
+    assert "BackendError: model 'nobody/nothing' is not in the Hugging Face cache and cannot be downloaded" in last
     assert "give a folder or a GGUF file" in last
 
 

@@ -181,7 +181,7 @@ print(retriever.retrieve([Question("q", "capital ships and mountain flowers")], 
         ({"stopwords": "klingon"}, "klingon not recognized"),
         ({"method": "tfidf"}, "method"),
         ({"k1": "inf"}, "k1"),
-        ({"token_pattern": "[a-z"}, r"'\[a-z' is no regular expression: unterminated"),
+        ({"token_pattern": "[a-z"}, r"'\[a-z' is not a regular expression: unterminated"),
         ({"token_pattern": r"(\w)+"}, "has groups"),
     ],
 )

@@ -230,7 +230,7 @@ def test_a_hub_that_cannot_be_reached_is_a_clear_error_at_once(
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
     start = time.monotonic()
-    with pytest.raises(BackendError, match="'nobody/nothing' is no folder, not in the Hugging Face cache"):
+    with pytest.raises(BackendError, match="'nobody/nothing' is not a folder, not in the Hugging Face cache"):
         _stats(corpus, replace(options, model="nobody/nothing"))
     assert time.monotonic() - start < 5
 

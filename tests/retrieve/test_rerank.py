@@ -103,7 +103,7 @@ def test_where_the_first_retriever_finds_nothing_nothing_is_ranked(corpus: Corpu
 def test_an_encoder_without_a_trained_head_is_refused(
     corpus: Corpus, options: Rerank.Options, encoder_folder: Path
 ) -> None:
-    with pytest.raises(BackendError, match=r"is no cross-encoder that gives one score: its architecture is \['BertM"):
+    with pytest.raises(BackendError, match=r"is not a cross-encoder with one score: its architecture is \['BertM"):
         _indexed(corpus, replace(options, model=str(encoder_folder)))
 
 

@@ -107,7 +107,7 @@ def test_where_nothing_is_found_the_question_is_read_alone(
     [
         ("[[Ranked('a', 1.0), Ranked('a', 0.5)]]", "ranks passage 'a' twice"),
         ("[[Ranked('a', 1.0), Ranked('b', 2.0)]]", "ranks passage 'b' with score 2.0 behind 'a' with 1.0"),
-        ("[[Ranked('z', 1.0)]]", "ranks passage 'z', which is no passage of the corpus"),
+        ("[[Ranked('z', 1.0)]]", "ranks passage 'z', which is not in the corpus"),
         ("[['a', 'b']]", "ranks 'a', expected a passage id and a finite score"),
         ("[[Ranked('a', float('nan'))]]", r"ranks Ranked\(passage_id='a', score=nan\), expected"),
         ("['ab']", "returned a ranking of type str"),

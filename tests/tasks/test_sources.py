@@ -129,9 +129,9 @@ def test_the_data_hash_changes_with_any_truth_and_the_corpus_hash_with_any_passa
         ("hotpotqa", {"data": str(HOTPOT), "aliases": "x.jsonl"}, ConfigError, "alias table"),
         ("hotpotqa", {"data": str(HOTPOT), "world": {"seed": "1"}}, ConfigError, "--world sets options"),
         ("hotpotqa", {"data": str(HOTPOT), "revision": "main"}, ConfigError, "--revision is a revision"),
-        ("hotpotqa", {"corpus": "x.jsonl"}, ConfigError, "brings its own corpus"),
+        ("hotpotqa", {"corpus": "x.jsonl"}, ConfigError, "has its own corpus"),
         ("hotpotqa", {"data": "hub", "split": "dve"}, UnknownName, "Did you mean 'dev'"),
-        ("musique", {"data": str(HOTPOT)}, DataError, "not a form of musique that is known"),
+        ("musique", {"data": str(HOTPOT)}, DataError, "not a known format of musique"),
     ],
 )
 def test_a_source_that_cannot_be_is_refused(
@@ -168,7 +168,7 @@ def test_a_custom_task_may_have_a_corpus(capitals: Path) -> None:
 
 def test_a_custom_task_without_worlds_or_data_says_so(capitals: Path) -> None:
     capitals.write_text(capitals.read_text().replace('data = "capitals.jsonl"', ""))
-    with pytest.raises(ConfigError, match="has no made-up worlds"):
+    with pytest.raises(ConfigError, match="has no synthetic worlds"):
         load(str(capitals))
     with pytest.raises(ConfigError, match="names no hub data set"):
         load(str(capitals), data="hub")

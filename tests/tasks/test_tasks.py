@@ -90,7 +90,7 @@ def test_a_mistake_in_a_task_file_is_named(change: str, message: str) -> None:
         ("schema = 1", "schema = 2", "schema 2 is not known"),
         ("schema = 1", "", "object missing required field schema"),
         ('"generic"', '"squad"', "unknown reader 'squad'"),
-        ('"mine"', '"../mine"', "must be letters, digits"),
+        ('"mine"', '"../mine"', "must consist of letters, digits"),
         ('data = "mine.jsonl"', 'sha256 = "0"', "sha256 is the checksum of 'data'"),
     ],
 )

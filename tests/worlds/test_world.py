@@ -111,7 +111,7 @@ def test_the_number_of_candidates_is_a_dial(candidates: int) -> None:
 
 def test_a_world_that_is_used_up_says_how_much_it_carries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clara_bench.worlds.world.ATTEMPTS", 0)
-    with pytest.raises(ConfigError, match="200 passages carry no more than 0 questions of kind single: ask for fewer"):
+    with pytest.raises(ConfigError, match="200 passages allow only 0 questions of kind single: ask for fewer"):
         generate("nq", WorldConfig(questions=5, passages=200))
 
 

@@ -1,6 +1,6 @@
-"""How much may be kept, and what is kept of it: best first, until the budget is spent.
+"""Budgets: how much may be kept, and selection of the best units until the budget is used up.
 
-`rate` is asked as a ratio: at rate 4 a quarter of the units stay.
+`rate` is a ratio: at rate 4 a quarter of the units are kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Loading what compressors run besides causal language models: token classifiers and models that rewrite text."""
+"""Loading of token classifiers and sequence-to-sequence models for compressors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LLMLingua's iterative pruning: token by token, segment by segment, each judged after what was kept before it.
+"""LLMLingua's iterative pruning: token by token in segments, each scored after what was kept before it.
 
 Jiang et al. 2023, "LLMLingua", arXiv:2310.05736, Algorithm 2; the contrast with the question is that of Jiang et al.
 2024, "LongLLMLingua", arXiv:2310.06839.
@@ -21,7 +21,7 @@ def prune(
     segment: int,
     question: Sequence[int] = (),
 ) -> list[list[Span]]:
-    """What is kept of each passage.
+    """The kept part of each passage.
 
     Args:
         lm: judges the tokens.
@@ -65,7 +65,7 @@ def _segments(pieces: Sequence[Piece], tokens: int) -> Iterator[list[Piece]]:
 
 
 def _worth(prefixes: Sequence[Prefix], part: Sequence[Piece], ids: Sequence[int]) -> list[float]:
-    """Surprisal of each piece after what was kept before, less that after the question too where there is one."""
+    """Surprisal of each piece given the kept prefix, minus that given the question too if there is one."""
     blind, *asked = (prefix.nats(ids) for prefix in prefixes)
     return means(part, [one - sum(given) for one, *given in zip(blind, *asked, strict=True)])
 

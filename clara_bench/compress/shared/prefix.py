@@ -1,4 +1,4 @@
-"""Tokens that a language model has read, so that what may follow them is judged without reading them again.
+"""A prefix that a language model has read, so that continuations are scored without reading it again.
 
 Shapes: T tokens to judge, V the vocabulary.
 """
@@ -21,7 +21,7 @@ from clara_bench.compress.shared.surprisal import LanguageModel
 
 
 class Prefix:
-    """What comes before the tokens to judge: the start, what is given, and what was kept since.
+    """The context of the tokens to score: start token, given prefix, and pieces kept since.
 
     Where all that would overflow the model's window, the older part of what was kept is forgotten: half of the room
     stays filled.

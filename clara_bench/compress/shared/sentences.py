@@ -1,4 +1,4 @@
-"""Passages cut into sentences, by rules alone: no model, any script, and text without punctuation too."""
+"""Sentence splitting by rules: no model, any script, and also text without punctuation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pieces of a text by their places in it, and the text that is left when only some of them are kept.
+"""Spans of a text, and the text that remains when only some of them are kept.
 
-Compressors that delete work on places, not on strings: what comes out is then made of the input's own
-characters in the input's own order, whatever the language.
+Compressors that delete work on positions, not on strings: the output then consists of the input's characters in the
+input's order, in any language.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def passage_text(passage: Passage) -> str:
 
 
 def words(text: str, start: int = 0, end: int | None = None) -> list[Span]:
-    """What lies between blanks; letters that no blanks part are words each: Chinese, kana, Thai, Lao, Burmese, Khmer.
+    """Words between blanks; in scripts without blanks each letter is a word: Chinese, kana, Thai, Lao, Burmese, Khmer.
 
     >>> [span.end for span in words("Oslo, 1814: 奥斯陆")]
     [5, 11, 13, 14, 15]
@@ -52,7 +52,7 @@ def count_words(text: str) -> int:
 
 
 def kept_text(text: str, spans: Iterable[Span]) -> str:
-    r"""The text without what no span covers; one blank or line break stands for a gap that had one.
+    r"""The text of the spans; a gap that contained a blank or line break becomes one.
 
     >>> kept_text("Oslo\nThe capital of Norway.", [Span(0, 4), Span(9, 16), Span(20, 27)])
     'Oslo\ncapital Norway.'

@@ -1,4 +1,4 @@
-"""How surprising each token of a text is to a causal language model: what selective compressors weigh.
+"""Surprisal of each token of a text under a causal language model, as used by selective compressors.
 
 Texts are cut into pieces, the smallest parts that can be deleted and leave valid text: tokens, but tokens that share
 a character (an emoji, a rare Chinese character) are one piece. A surprisal is -log p(token | tokens before), in nats.
@@ -64,7 +64,7 @@ class LanguageModel:
         self._dtype = number_format(dtype, self._device)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return {
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,
@@ -105,7 +105,7 @@ class LanguageModel:
         raise BackendError(f"model '{self.model.name}' has no token that begins or ends a text. Use another")
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """Tokens of the text, with nothing added and nothing taken for a control token."""
+        """Tokens of the text, without added or control tokens."""
         return tuple(text_ids(self.tokenizer, [text])[0])
 
     def pieces(self, text: str) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""How likely a token classifier is to keep each token of a text: what trained extractive compressors are.
+"""Probability that a token classifier keeps each token of a text, as used by trained extractive compressors.
 
 Shapes: B chunks, T tokens of the longest chunk, L labels.
 """
@@ -53,7 +53,7 @@ class TokenClassifier:
         self._label, self._code, self._device = label, remote_code, device(device_name)
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the model in use."""
+        """Description of the model for the manifest."""
         return {"model": self.model.name, "fingerprint": self.model.fingerprint, **computing(self._device)}
 
     def prepare(self) -> None:
@@ -120,7 +120,7 @@ class TokenClassifier:
         return question[: places[-1][1]] if places else question
 
     def _keep(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Probabilities (B, T) of the label that stands for keeping."""
+        """Probabilities (B, T) of the label that means "keep"."""
         known = {key: value.to(self._device) for key, value in inputs.items() if key in self._inputs}
         out = self.weights(**known)
         logits_BTL = check_finite((out.compression_logits if self._code else out.logits).float(), self.model)

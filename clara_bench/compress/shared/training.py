@@ -1,4 +1,4 @@
-"""Training a token classifier on labelled words: what `llmlingua2-style` runs, for want of published weights.
+"""Training of a token classifier on labelled words, for `llmlingua2-style`.
 
 OUT/config.json, model.safetensors, tokenizer files    as transformers saves them
 OUT/training.json                                      settings, data, labels, and how it does on held-out passages
@@ -46,10 +46,10 @@ class Settings:
     """Folder or hub id of an encoder with safetensors weights."""
     epochs: int = 3
     batch: int = 16
-    """Passages a step."""
+    """Passages per step."""
     learning_rate: float = 5e-5
     longest: int = 256
-    """Tokens of a passage, or as many as the body reads; what is behind them is not learned from."""
+    """Maximum tokens of a passage; the rest is not used for training."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ def _loaded(body: Model) -> tuple[Any, Any]:
 
 
 def _batches(rows: Sequence[Labelled], settings: Settings) -> Iterator[Sequence[Labelled]]:
-    """Every row once an epoch, in an order of its own; rows of like length together, of each so many."""
+    """Batches of one epoch in random order; rows of similar length are batched together."""
     dice = random.Random(settings.seed)
     for _ in range(settings.epochs):
         order, batches = dice.sample(rows, len(rows)), []
@@ -155,7 +155,7 @@ def counts(rows: Split) -> dict[str, float]:
 
 
 def judge(rows: Sequence[Labelled], folder: Path) -> dict[str, float]:
-    """Of the words that should stay, the share that does at each rate: by the classifier, by cutting off, by chance."""
+    """The share of labelled words kept at each rate: by the classifier, by truncation, at random."""
     judged = TokenClassifier(str(folder), "keep", False, "cpu").judge([row.text for row in rows])
     scores = [mean_keep(tokens, words(row.text)) for row, tokens in zip(rows, judged, strict=True)]
     places = [[-float(place) for place in range(len(row.kept))] for row in rows]

@@ -1,8 +1,8 @@
-"""Which words of a passage should stay, learned from questions that need it: labels for a token classifier.
+"""Word labels for a token classifier, derived from questions that need the passage.
 
-LLMLingua-2 learns from what GPT-4 left of a text (Pan et al. 2024, arXiv:2403.12968, section 3). Labels from questions
-need no such model, and are another thing: a word is kept where it, or another form of it, stands in an accepted answer
-or in a question that the passage is needed for. So they know what people ask about, not how to write tersely.
+LLMLingua-2 learns from GPT-4's compressions (Pan et al. 2024, arXiv:2403.12968, section 3). Labels from questions need
+no such model, and differ in kind: a word is kept if it, or another form of it, occurs in an accepted answer or in a
+question that needs the passage. They encode what people ask about, not how to write concisely.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def content(text: str) -> set[str]:
 
 @cache
 def _english() -> tuple[Callable[[str], str], frozenset[str]]:
-    """What stems a word, and words that say nothing of what is asked: the library's, and what questions open with."""
+    """The stemmer, and stop words: the library's and common question openings."""
     from bm25s.stopwords import STOPWORDS_EN
     from Stemmer import Stemmer
 

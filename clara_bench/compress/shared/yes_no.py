@@ -1,6 +1,6 @@
-"""A yes-or-no question put to a causal language model, many times over one and the same text.
+"""Yes-or-no questions to a causal language model, many of them about the same text.
 
-The tokens that all prompts begin with are read once. Shapes: B prompts, S tokens of the longest rest.
+The common prefix of the prompts is read once. Shapes: B prompts, S tokens of the longest remainder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random choices that come out the same on every machine and Python version."""
+"""Random choices that are the same on every machine and Python version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Draw:
         """The next number in [0, 1)."""
 
     def reseed(self, number: int) -> None:
-        """Start the stream anew at a number; far cheaper than a new Draw."""
+        """Restart the stream at a number; far cheaper than a new Draw."""
         self._generator.seed(number)
 
     def below(self, bound: int) -> int:

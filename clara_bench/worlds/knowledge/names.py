@@ -1,4 +1,4 @@
-"""Invented names, made of pieces that many entities of a type share.
+"""Synthetic names, composed of parts that many entities of a type share.
 
 A name is a combination of two pieces (of three in big worlds) from fixed, ordered pools; a world uses
 the first so many of each pool, so that a small world has few pieces, each in many names, and every

@@ -1,4 +1,4 @@
-"""How the facts of an entity become its passage.
+"""Passages: the facts of an entity, put into words.
 
 In: facts. Out: sentences, and which of them states what.
 """

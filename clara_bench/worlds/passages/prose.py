@@ -1,4 +1,4 @@
-"""Turns the facts of an entity into its passage, and remembers which sentence says what."""
+"""Writes the passage of an entity from its facts, and records which sentence states which fact."""
 
 from __future__ import annotations
 

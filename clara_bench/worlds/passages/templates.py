@@ -1,4 +1,4 @@
-"""How passages are worded: data only.
+"""Templates of passages: data only.
 
 Slots: {N} the name, {S} the name or a pronoun at the start of a sentence, {P} their possessive,
 {p} the possessive pronoun, {s} the pronoun inside a sentence, {o} the value, {be} is or was;

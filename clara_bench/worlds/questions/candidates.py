@@ -1,4 +1,4 @@
-"""The passages offered with a question: gold ones, hard ones, and chance ones."""
+"""Candidates of a question: gold passages, hard distractors and random ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question before it has words: hops over entities, found by trying at random and kept only if sound."""
+"""A question before it is worded: hops over entities, sampled at random and kept only if valid."""
 
 from __future__ import annotations
 

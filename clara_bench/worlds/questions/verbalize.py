@@ -1,4 +1,4 @@
-"""Puts a plan into words."""
+"""Words a planned question."""
 
 from __future__ import annotations
 

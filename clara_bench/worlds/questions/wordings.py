@@ -1,4 +1,4 @@
-"""How questions are worded: data only.
+"""Templates of questions: data only.
 
 {x} is what the question is about: a named entity, or a description of one. A description may end in a verb
 ("the city where {x} was born") only where nothing follows it; the asker takes care of that.

@@ -1,4 +1,4 @@
-"""Scenes: passages that are read together and questions over all of them, without end, to train on.
+"""Scenes: passages that are read together and questions about all of them, as an endless stream for training.
 
 In: a config. Out: scenes by number.
 """

@@ -1,4 +1,4 @@
-"""Makes scenes, fast and without end: material to train readers, compressors and retrievers on.
+"""Generates scenes as an endless stream: training material for readers, compressors and retrievers.
 
 A scene starts from one question, drafted as those of the data sets are. Its gold passages are joined by others
 that make it hard to read (the same relation of another entity, a name that shares a piece), and further
@@ -114,7 +114,7 @@ class Scenes:
             if plan is not None and (plan.options or plan.answer.lower() not in question.lower()):
                 return plan, question
         passages = self._press.world.config.passages
-        raise ConfigError(f"scene: no question of kind {kind} is found in a world of {passages} passages: ask for more")
+        raise ConfigError(f"scene: a world of {passages} passages has no question of kind {kind}: use more passages")
 
     def _around(self, plan: Plan, count: int) -> list[int]:
         """The passages needed and others, `count` in all."""

@@ -1,4 +1,4 @@
-"""Further questions over the passages of a scene, whatever they are."""
+"""Additional questions about the passages of a scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRIES = 12
 
 
 class Clerk:
-    """What the questions of one world are made with."""
+    """Shared state for the questions of one world."""
 
     def __init__(self, world: Encyclopaedia, draw: Draw) -> None:
         self.world = world

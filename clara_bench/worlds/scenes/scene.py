@@ -1,4 +1,4 @@
-"""What a scene is: passages to be read together and questions over all of them, and the weights it is made by."""
+"""A scene: passages to be read together and questions about all of them, and the weights of its kinds."""
 
 from __future__ import annotations
 

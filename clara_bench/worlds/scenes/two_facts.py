@@ -1,4 +1,4 @@
-"""Questions that need two facts of one passage: both of them asked for, or one found by the other.
+"""Questions that need two facts of one passage: both are asked for, or one identifies the other.
 
 With `lessons` and `chains` these are the complex questions that CLaRa pretrains its compressor on. Here the
 entity of a described question ("the film directed by ...") is certain only among the passages at hand.
