@@ -114,7 +114,6 @@ def differences(
 
 
 def _difference(before: Column, after: Column, ids: Sequence[str]) -> Difference:
-    import numpy as np
 
     both = (before.weights > 0) & (after.weights > 0)
     if not both.any():
@@ -274,9 +273,7 @@ def _batches(records: Sequence[Record | None]) -> list[Hashable]:
     ]
 
 
-def _column(
-    metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None], batches: list[Hashable]
-) -> Column:
+def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None], batches: list[Hashable]) -> Column:
     measure, of_failure = metric.measure, metric.of_failure  # looked up once: this loop is most of scoring
     values = [
         (of_failure if case is None else measure(case)) if counts else None

@@ -7,12 +7,15 @@ interval, unlike when two intervals of a leaderboard are compared.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, differences
 from clara_bench.records.results import Run
 from clara_bench.reporting.scoring import applicable, contrasts
+from clara_bench.statistics.significance import LEVEL, benjamini_hochberg, holm
 
 COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
 """Compared when the user names none; those that one of the runs cannot have are left out."""
@@ -42,6 +45,38 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Dif
     theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
     before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
     return differences(chosen, golds, before, after, contrasts(run.examples), ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is left of a difference among all that are shown with it."""
+
+    p_holm: float | None
+    """With it, one false claim among the family has a chance of 5 %."""
+    p_bh: float | None
+    """Benjamini-Hochberg: with it, 5 % of the claims are false on average."""
+    family: int
+    """How many tests were made."""
+    verdict: Literal["higher", "lower", "undecided"]
+    """Than the baseline, where p_holm is below 0.05."""
+
+
+def verdicts(found: Sequence[Difference]) -> list[Verdict]:
+    """A verdict on each difference of one family; those that cannot be tested are undecided, and no part of it."""
+    tests = [one.p for one in found if one.p is not None]
+    by_holm, by_bh = iter(holm(tests)), iter(benjamini_hochberg(tests))
+    return [
+        Verdict(None, None, len(tests), "undecided")
+        if one.p is None
+        else _verdict(one, next(by_holm), next(by_bh), len(tests))
+        for one in found
+    ]
+
+
+def _verdict(less: Difference, p_holm: float, p_bh: float, family: int) -> Verdict:
+    if p_holm >= LEVEL or not less.mean:
+        return Verdict(p_holm, p_bh, family, "undecided")
+    return Verdict(p_holm, p_bh, family, "higher" if less.mean > 0 else "lower")
 
 
 def require_same_questions(baseline: Run, run: Run) -> None:

@@ -22,7 +22,6 @@ from clara_bench.tasks.definitions import Task
 from clara_bench.text import contains_answer
 from clara_bench.types import FAILURES, Answer, Example, Gold, Passage, Record
 
-
 SCHEMA = 2
 """Of scores.json. Files of schema 1 have bootstrap intervals, and the seed of those; all else is the same."""
 

@@ -84,7 +84,7 @@ def _quantiles(held: Vector, weights: Vector) -> Interval:
     ends = []
     for sign, edge in ((-1.0, 1 / offsets[0]), (1.0, 1 / offsets[-1])):
         near, far = 0.0, edge
-        for _ in range(60):
+        for _ in range(45):
             tilt = (near + far) / 2
             place, score = _tilted(tilt, offsets, weights)
             near, far = (tilt, far) if abs(score) < Z95 and score * sign >= 0 else (near, tilt)
@@ -161,4 +161,4 @@ def by_cluster(values: Vector, clusters: Sequence[object]) -> Vector:
 
     numbers: dict[object, int] = {}
     places = [numbers.setdefault(label, len(numbers)) for label in clusters]
-    return np.bincount(places, weights=values)
+    return np.bincount(places, weights=values).astype(np.float64)

@@ -26,8 +26,8 @@ LARGEST_DENOMINATOR = 60
 def sign_flip(differences: Vector) -> float:
     """Two-sided p-value of the paired permutation test: how often random signs give as large a sum.
 
-    Of differences that are all as large (0/1 metrics) it is the exact McNemar test; of up to 16 that are not 0 all signs
-    are tried; of more it is Robinson's saddlepoint formula (Journal of the Royal Statistical Society B 1982).
+    For differences of one size (0/1 metrics) it is the exact McNemar test; for up to 16 that are not 0 all signs are
+    tried; for more it is Robinson's saddlepoint formula (Journal of the Royal Statistical Society B 1982).
 
     >>> import numpy
     >>> sign_flip(numpy.array([1.0, 1, 1, 1, 1, 1, 0, 0])), sign_flip(numpy.zeros(9))
