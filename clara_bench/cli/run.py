@@ -145,13 +145,15 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:
     from clara_bench.records.manifest import read_manifest
+    from clara_bench.records.packs import located
     from clara_bench.running.run_config import as_request
     from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
     refuse_others(
         ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run"}, "--manifest"
     )
-    found = read_manifest(path / "manifest.json" if path.is_dir() else path)
+    place = located(path)
+    found = read_manifest(place / "manifest.json" if place.is_dir() else place)
     request = as_request(found, str(path))
     places = {key: given[key] for key in ("data", "corpus", "aliases") if key in changed(ctx)}
     request = replace(request, source=replace(request.source, **places))

@@ -76,14 +76,16 @@ def score(
 
 
 def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals]:
+    from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
     from clara_bench.reporting.scoring import score_run, totals, write_scores
 
-    if not path.exists():
+    if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
     scores = score_run(run, names)
-    if not names:
+    published = not path.exists()
+    if not names and not published:
         write_scores(run, scores)
     return scores, totals(run.records())
 
@@ -146,7 +148,7 @@ def _print_table(scores: Scores, total: Totals) -> None:
 @click.option("--to", "root", default="results", show_default=True, type=click.Path(path_type=Path),
               help="Folder of published results.")  # fmt: skip
 def publish(runs: tuple[Path, ...], root: Path) -> None:
-    """Copy finished RUNS, or all below a folder, to the results folder, large files gzipped.
+    """Put copies of finished RUNS, or of all below a folder, into the results folder: one packed file for each task.
 
     \b
     Example:
@@ -156,7 +158,8 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
     from clara_bench.records.results import publish as copy
     from clara_bench.reporting.scoring import score_run, write_scores
 
-    for folder in runs:
-        for run in find_runs(folder):
-            write_scores(run, score_run(run))
-            say(copy(run, root))
+    found = [run for folder in runs for run in find_runs(folder)]
+    for run in found:
+        write_scores(run, score_run(run))
+    for path in copy(found, root):
+        say(path)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua import until
 from clara_bench.compress.shared.budget import budget, check_fraction, check_positive, check_rate, shares
@@ -90,7 +91,10 @@ class LongLLMLingua:
         chosen = until(order, sizes, self.options.coarse * allowed)
         share = dict(zip(chosen, _allowed([sizes[p] for p in chosen], allowed, self.options.spread), strict=True))
         read = chosen if self.options.reorder else sorted(chosen)
-        asked = self._lm.ids(question.text)[: self._lm.window // 4] + self._lm.ids(SEPARATOR)
+        asked, room = self._lm.ids(question.text), self._lm.window // 4
+        if len(asked) > room:
+            cuts.tell(question.id)
+        asked = asked[:room] + self._lm.ids(SEPARATOR)
         kept = prune(self._lm, [found[p] for p in read], [share[p] for p in read], self.options.segment, asked)
         return left(kept_text(texts[place], spans) for place, spans in zip(read, kept, strict=True))
 

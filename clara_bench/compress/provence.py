@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.shared.budget import check_fraction
 from clara_bench.compress.shared.sentences import chosen, documents
@@ -71,6 +72,8 @@ class Provence:
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
         """The sentences that stay, whole."""
         found = documents(passages)
+        if self._classifier.cuts(question.text):
+            cuts.tell(question.id)
         judged = self._classifier.judge([document.text for document in found], question.text)
         means = [
             mean

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.identity import computing
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.shared.budget import check_positive
@@ -105,11 +106,17 @@ class RecompAbstractive:
         if not text:
             return ()
         write = self._rewritten if self._seq2seq else self._continued
-        summary = self._tokenizer.decode(write(question.text, text), skip_special_tokens=True).strip()
+        written = write(question, text)
+        if sum(token not in self._special for token in written) >= self.options.max_new_tokens:
+            cuts.tell(question.id)
+        summary = self._tokenizer.decode(written, skip_special_tokens=True).strip()
         return left([kept_text(summary, words(summary)[: count_words(text)])])
 
-    def _rewritten(self, question: str, text: str) -> Sequence[int]:
-        prompt = TRAINED.format(question=question, context=self._fitted(question, text))
+    def _rewritten(self, question: Question, text: str) -> Sequence[int]:
+        fitted = self._fitted(question.text, text)
+        if len(fitted) < len(text):
+            cuts.tell(question.id)
+        prompt = TRAINED.format(question=question.text, context=fitted)
         tokenizer = for_texts(self._tokenizer, prompt)
         ids = tokenizer(prompt, return_tensors="pt", verbose=False).input_ids.to(self._device)
         settings = {"do_sample": False, "num_beams": 1, "max_new_tokens": self.options.max_new_tokens}
@@ -130,9 +137,11 @@ class RecompAbstractive:
             )
         return self.options.max_input_tokens - frame
 
-    def _continued(self, question: str, text: str) -> Sequence[int]:
+    def _continued(self, question: Question, text: str) -> Sequence[int]:
         limit = min(self.options.max_input_tokens, (self._positions or 1 << 30) - self.options.max_new_tokens)
-        prompt = render(self._tokenizer, PROMPT, question, (text,), limit)
+        prompt = render(self._tokenizer, PROMPT, question.text, (text,), limit)
+        if prompt.truncated:
+            cuts.tell(question.id)
         self._room(len(prompt.ids) - prompt.context_positions)
         [written] = generate(self._weights, [prompt.ids], self._stop, self.options.max_new_tokens)
         return written.ids
@@ -163,6 +172,10 @@ class RecompAbstractive:
         else:
             weights = load_weights(self.model, self._dtype)
         return weights.to(self._device)
+
+    @cached_property
+    def _special(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.all_special_ids)
 
     @cached_property
     def _stop(self) -> frozenset[int]:

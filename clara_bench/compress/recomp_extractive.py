@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.shared.budget import budget, check_positive, check_rate
 from clara_bench.compress.shared.sentences import best, chosen, documents, total_words
@@ -76,6 +77,8 @@ class RecompExtractive:
         texts = [sentence.text for document in found for sentence in document.sentences]
         if not texts:
             return ()
+        if self._encoder.cuts_question(question.text) or any(self._encoder.cuts_passages(texts)):
+            cuts.tell(question.id)
         vectors = self._encoder.passages(texts)  # (sentences, dimension)
         cosines = (vectors @ self._encoder.questions([question.text])[0]).round(DECIMALS).tolist()
         if self.rate is not None:

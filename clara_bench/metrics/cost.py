@@ -42,6 +42,13 @@ def _ratio(case: Case) -> float | None:
     return usage.context_text_tokens / usage.context_positions if usage.context_positions else None
 
 
+def _truncated(case: Case) -> float | None:
+    answer = case.record.answer
+    if answer.status == "truncated":
+        return 1.0
+    return 0.0 if _counted(answer.usage) else None
+
+
 def _dollars(case: Case) -> float | None:
     usd = case.record.answer.usage.usd
     return None if usd is None else 1000 * usd
@@ -106,6 +113,12 @@ def metrics() -> Iterable[Metric]:
         "ratio",
         _ratio,
         higher_is_better=True,
+    )
+    yield cost_metric(
+        "truncated",
+        "1 if evidence, question or answer was cut to fit, by whichever part of the system.",
+        "fraction",
+        _truncated,
     )
     yield cost_metric(
         "usd_per_1000",

@@ -30,6 +30,12 @@ A metric has one name in task files, on the command line, in `scores.json` and i
 - **The gold set is the denominator.** A question without an answer, or with a failed one (error,
   out of memory, timeout), counts 0 in answer, retrieval and support metrics, and is counted as `failed`. Costs are
   means over the questions with an answer; the others are `unscored`.
+- **Truncated** (a status, and the metric `truncated`): something was cut to fit while the question was processed. It
+  can be the question or a passage, cut by an encoder, a cross-encoder, a compressor or the reader; a reasoning step or
+  a summary; or the answer, which reached its maximum length. What a compressor drops by design is not truncation.
+  Truncated answers are scored like any other; an empty one is `truncated`, not `empty`. Passages that a dense index
+  holds in part are counted in the manifest (`cut_passages` in `index` of a session). Older runs keep their statuses:
+  there, `hf` and `openai` report `ok` for answers of maximum length, and only cuts by the reader count.
 - **Whether a metric applies is decided from the gold alone.** Answer metrics leave out unanswerable questions
   and those whose every reference normalises to nothing (such as `)` or `---`, with a warning); retrieval
   metrics need gold passages, support metrics gold sentences or passages of an answerable question, evidence

@@ -184,7 +184,8 @@ class HFReader:
             len(generated.ids),
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
-        return Reading(text, usage, "truncated" if prompt.truncated else "ok" if text else "empty")
+        cut = prompt.truncated or len(generated.ids) >= self.options.max_new_tokens
+        return Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

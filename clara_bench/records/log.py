@@ -15,6 +15,7 @@ import msgspec
 from clara_bench.errors import BackendError
 from clara_bench.io.cache import disk_errors, lock
 from clara_bench.records.answer_check import check_record
+from clara_bench.records.packs import is_published
 from clara_bench.records.results import packed
 from clara_bench.types import Record
 
@@ -31,7 +32,7 @@ class RecordLog:
             BackendError: a published run; another process writes to it; a symbolic link; the disk cannot be written to.
         """
         self.path = folder / "records.jsonl"
-        if packed(self.path).exists():
+        if packed(self.path).exists() or is_published(folder):
             raise BackendError(f"{folder} is a published run and cannot be extended. Choose another --out")
         if self.path.is_symlink():
             raise BackendError(f"{self.path} is a symbolic link and is not written to. Choose another --out")

@@ -6,12 +6,12 @@
         records.jsonl     one answer a line, appended and synced batch by batch
         scores.json       computed from the two files above, never edited
 
-Published runs (under results/) hold the same files, the two large ones gzipped.
+Published runs (under results/) hold the same files, and lie together in packs (packs.py); before that, the two large
+ones were gzipped. Paths name runs in packs as if these were folders.
 """
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +27,8 @@ from clara_bench.io.parsing import decode_lines
 from clara_bench.io.redaction import redacted
 from clara_bench.records.answer_check import check_answer, check_record
 from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
+from clara_bench.records.packs import FILES, located, pack_of, read_pack, unpacked, write_pack
+from clara_bench.records.packs import folders as packed_folders
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -89,9 +91,10 @@ def open_run(path: Path) -> Run:
     Raises:
         DataError: see `read_manifest`.
     """
-    if not (path / "manifest.json").is_file():
+    file = located(path) / "manifest.json"
+    if not file.is_file():
         raise DataError(f"{path} is not a run: it has no manifest.json. Runs lie at <task>/<system>/<run>")
-    return Run(path, read_manifest(path / "manifest.json"))
+    return Run(path, read_manifest(file))
 
 
 def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) -> list[Run]:
@@ -104,21 +107,20 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
     Raises:
         DataError: the folder is not there or holds no run, or a manifest cannot be read.
     """
-    if not root.exists():
-        raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
-    files = [file for file in sorted(root.rglob("manifest.json")) if _asks(file.parent)]
-    if not files:
+    found = _folders(root)
+    folders = [folder for folder in found if _asks(folder)]
+    if not folders:
         raise DataError(f"{root} holds no runs (no manifest.json with questions beside it). Make some: clara-bench run")
-    others = [file.parent for file in root.rglob("manifest.json") if not _asks(file.parent)]
+    others = [folder for folder in found if folder not in set(folders)]
     if others:
         said = (
             f"{len(others)} folders with a manifest.json and no questions are no runs, such as {min(others)}: left out"
         )
         warnings.warn(said, stacklevel=2)
     readable = []
-    for file in files:
+    for folder in folders:
         try:
-            readable.append(open_run(file.parent))
+            readable.append(open_run(folder))
         except BenchError as error:
             if left_out is None:
                 raise
@@ -128,7 +130,7 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
 
 def _asks(folder: Path) -> bool:
     """Whether a folder is a run's: those of checkpoints and indexes have a manifest.json too."""
-    file = folder / "questions.jsonl"
+    file = located(folder) / "questions.jsonl"
     return file.exists() or packed(file).exists()
 
 
@@ -183,26 +185,51 @@ def read_records(path: Path) -> list[Record]:
     return list(latest.values())
 
 
-def publish(run: Run, root: Path) -> Path:
-    """Copy a run to results/, large files gzipped (without a time stamp, so the bytes are stable).
+def publish(runs: Iterable[Run], root: Path) -> list[Path]:
+    """Put copies of runs into the packs below results/, one for each task; returns the paths that name them there.
 
     Raises:
-        DataError: the run is not finished, or it lies where its copy would.
+        DataError: a run is not finished, a pack is damaged, or a folder lies where the pack of a task would.
+        BackendError: the disk is full or cannot be written to.
     """
+    packs: dict[Path, dict[str, bytes]] = {}
+    published = []
+    for run in runs:
+        folder = root / str(run.manifest["task"]["name"])
+        if folder.exists():
+            raise DataError(f"{folder} holds runs that are not published. Choose another folder with --to")
+        pack, name = pack_of(folder), f"{run.manifest['system']['label']}/{run.path.name}"
+        files = packs.setdefault(pack, read_pack(pack) if pack not in packs else {})
+        files |= {f"{name}/{file}": held for file, held in _to_publish(run).items()}
+        published.append(folder / name)
+    for pack, files in packs.items():
+        write_pack(pack, files)
+    return published
+
+
+def _to_publish(run: Run) -> dict[str, bytes]:
     asked, answered = len(run.examples), len(run.records())
     if answered < asked:
         raise DataError(f"{run.path}: {answered} of {asked} questions are answered. Finish the run first")
-    target = root / str(run.manifest["task"]["name"]) / str(run.manifest["system"]["label"]) / run.path.name
-    if (target / "records.jsonl").exists():
-        raise DataError(f"{target} holds a run that is not published. Choose another folder with --to")
-    for name in ("questions.jsonl", "records.jsonl"):
-        write_atomic(target / f"{name}.gz", gzip.compress(content(run.path / name), mtime=0))
-    write_atomic(target / "scores.json", (run.path / "scores.json").read_bytes())
-    told = (run.path / "manifest.json").read_bytes()
+    files = {name: content(run.path / name) for name in FILES}
     if run.manifest["schema"] == 1:  # which was written with whatever was given
-        told = json_bytes(redacted(run.manifest))
-    write_atomic(target / "manifest.json", told)  # last: it makes the folder a run
-    return target
+        files["manifest.json"] = json_bytes(redacted(run.manifest))
+    return files
+
+
+def _folders(root: Path) -> list[Path]:
+    """Every folder with a manifest.json below a root, in packs too.
+
+    Raises:
+        DataError: there is no such root.
+    """
+    top = located(root)
+    if not top.exists():
+        raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
+    roots = {root: top} | {folder: unpacked(pack_of(folder)) for folder in packed_folders(root)}
+    return sorted(
+        shown / file.parent.relative_to(real) for shown, real in roots.items() for file in real.rglob("manifest.json")
+    )
 
 
 def content(path: Path) -> bytes:
@@ -211,6 +238,7 @@ def content(path: Path) -> bytes:
     Raises:
         DataError: both are there, or the file cannot be read.
     """
+    path = located(path.parent) / path.name
     twin = packed(path)
     if path.exists() and twin.exists():
         raise DataError(f"both {path} and {twin.name} exist. Remove one of them")

@@ -23,7 +23,7 @@ from clara_bench.types import SETTINGS
 
 COLUMNS = (
     "em", "f1", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
-    "context_positions", "effective_ratio_micro", "seconds",
+    "context_positions", "effective_ratio_micro", "seconds", "truncated",
 )  # fmt: skip
 """Scored when the user names none; those that no row has are left out."""
 

@@ -16,6 +16,7 @@ from clara_bench.errors import ConfigError, DataError, UnknownName
 from clara_bench.io.escaping import for_csv
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Difference
+from clara_bench.records.packs import located
 from clara_bench.records.results import Run, find_runs, open_run
 from clara_bench.reporting import captions, comparison
 from clara_bench.reporting.comparison import Verdict
@@ -62,11 +63,12 @@ def find(what: str, root: Path) -> list[Run]:
         DataError: a folder holds no runs, or one cannot be read.
     """
     path = Path(what)
-    if (path / "manifest.json").is_file():
+    place = located(path)
+    if (place / "manifest.json").is_file():
         return [open_run(path)]
-    if path.is_dir():
+    if place.is_dir():
         return find_runs(path)
-    if not root.is_dir():
+    if not located(root).is_dir():
         raise DataError(f"'{what}' is no folder, and {root} to look labels up in is not there. Give --root FOLDER")
     runs = find_runs(root)
     found = [run for run in runs if run.manifest["system"]["label"] == what]

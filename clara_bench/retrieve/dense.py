@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from clara_bench.components import cuts
 from clara_bench.components.codebase import of_component
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.io.cache import cache_dir, digest
@@ -94,7 +95,7 @@ class Dense:
         cached = not embedded.encoded and found.cached
         seconds = time.perf_counter() - start + (0.0 if cached else embedded.earlier_seconds)
         size = self._vectors.nbytes + found.bytes
-        return IndexStats(len(corpus), seconds, size, encoded_tokens=embedded.tokens, cached=cached)
+        return IndexStats(len(corpus), seconds, size, embedded.tokens, cached, embedded.cut)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
         """The k passages with the highest cosines.
@@ -108,6 +109,9 @@ class Dense:
         if not questions or not len(self._rows):
             return [[] for _ in questions]
         vectors = self._encoder.questions([composed(question.text) for question in questions])
+        for question in questions:
+            if self._encoder.cuts_question(composed(question.text)):
+                cuts.tell(question.id)
         free = [number for number, rows in enumerate(allowed) if rows is None]
         near = dict(zip(free, self._search(vectors[free], k + MARGIN), strict=True)) if free else {}
         return [

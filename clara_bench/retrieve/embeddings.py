@@ -40,6 +40,10 @@ class PassageEncoder(Protocol):
         """Vectors (len(texts), dimension) float32."""
         ...
 
+    def cuts_passages(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is longer than what is read of it."""
+        ...
+
     def passage_tokens(self, texts: Sequence[str]) -> Array:
         """Tokens read of each text, (len(texts),)."""
         ...
@@ -56,6 +60,8 @@ class Embedded(NamedTuple):
     """Encoding seconds of the cached vectors."""
     encoded: int
     """Texts that had to be encoded now."""
+    cut: int
+    """Texts whose end was not read."""
 
 
 class _Place(NamedTuple):
@@ -84,7 +90,14 @@ def embed(texts: Sequence[str], encoder: PassageEncoder, folder: Path) -> Embedd
         tokens=int(found.tokens[once].sum()),
         earlier_seconds=float(found.seconds[earlier].sum()),
         encoded=len(missing),
+        cut=_cut(texts, found.tokens, encoder),
     )
+
+
+def _cut(texts: Sequence[str], tokens: Array, encoder: PassageEncoder) -> int:
+    """How many texts are cut: those of which as much is read as of any may be."""
+    most = max(tokens.tolist(), default=0)
+    return sum(encoder.cuts_passages([text for text, read in zip(texts, tokens, strict=True) if read == most]))
 
 
 def _key(text: str) -> bytes:

@@ -89,6 +89,17 @@ class Encoder:
         encode, prompt = self.model.encode_document, self._passage_prefix
         return self._vectors(encode(list(texts), prompt=prompt, **self._how))
 
+    def cuts_question(self, text: str) -> bool:
+        """Whether the end of a question is not read."""
+        return self._cuts([self._query_prompt + text])[0]
+
+    def cuts_passages(self, texts: Sequence[str]) -> list[bool]:
+        """Whether the end of a passage is not read, one each."""
+        return self._cuts([self._passage_prefix + text for text in texts])
+
+    def _cuts(self, texts: Sequence[str]) -> list[bool]:
+        return longer(self.model, texts)
+
     def passage_tokens(self, texts: Sequence[str]) -> Array:
         """Tokens (len(texts),) that the encoder reads of each passage, cut and with special tokens."""
         features = self.model.preprocess(list(texts), prompt=self._passage_prefix)
@@ -187,6 +198,14 @@ def model_fingerprint(model: Any) -> str:
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         state.update(memoryview(flat.view(torch.uint8).numpy()))
     return digest([state.hexdigest(), repr(model), _tokenizer_state(model), str(model.max_seq_length)])
+
+
+def longer(model: Any, texts: Sequence[Any]) -> list[bool]:
+    """Whether a text, or a pair of texts, has more tokens than a sentence-transformers model reads; one each."""
+    tokenizer, limit = model.tokenizer, model.max_seq_length
+    if not texts or limit is None or not getattr(tokenizer, "is_fast", False):  # models that look words up read all
+        return [False] * len(texts)
+    return [len(ids) > limit for ids in tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
 
 
 def limit_length(model: Any, max_seq: int, name: str) -> None:

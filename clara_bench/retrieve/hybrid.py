@@ -85,4 +85,5 @@ def add_stats(parts: Sequence[IndexStats]) -> IndexStats:
         bytes=sum(part.bytes for part in parts),
         encoded_tokens=sum(part.encoded_tokens for part in parts),
         cached=all(part.cached for part in parts),
+        cut_passages=max(part.cut_passages for part in parts),
     )

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from clara_bench.components import checks
+from clara_bench.components import checks, cuts
 from clara_bench.components.identity import computing
 from clara_bench.components.registry import OPERATIONAL, Component, create
 from clara_bench.errors import BackendError
-from clara_bench.retrieve.encoder import limit_length, load_model, model_fingerprint
+from clara_bench.retrieve.encoder import limit_length, load_model, longer, model_fingerprint
 from clara_bench.retrieve.index import Array, best, check_k, searchable_text
 from clara_bench.text import composed
 from clara_bench.types import IndexStats, Passage, Question, Ranked, Retriever
@@ -103,14 +103,19 @@ class Rerank:
         ids = sorted(ranked.passage_id for ranked in found)
         if not ids:
             return []
-        scores = self._scores(question.text, [self._corpus[passage_id] for passage_id in ids])
+        pairs = self._pairs(question.text, [self._corpus[passage_id] for passage_id in ids])
+        scores = self._scores(pairs)
+        if any(longer(self._model, pairs)):
+            cuts.tell(question.id)
         return [Ranked(ids[position], float(scores[position])) for position in best(scores, len(ids))]
 
-    def _scores(self, text: str, passages: Sequence[Passage]) -> Array:
-        """Scores (len(passages),) float64 of passages for a question's text."""
+    def _pairs(self, text: str, passages: Sequence[Passage]) -> list[tuple[str, str]]:
+        return [(composed(text), searchable_text(passage, self.options.title)) for passage in passages]
+
+    def _scores(self, pairs: Sequence[tuple[str, str]]) -> Array:
+        """Scores (len(pairs),) float64 of questions and passages."""
         import torch
 
-        pairs = [(composed(text), searchable_text(passage, self.options.title)) for passage in passages]
         identity = torch.nn.Identity()  # a sigmoid would make all good passages alike
         batch_size = self.options.batch_size
         logits: Array = self._model.predict(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from clara_bench.components import checks
+from clara_bench.components import checks, cuts
 from clara_bench.components.identity import number
 from clara_bench.components.registry import reason
 from clara_bench.errors import BenchError, ConfigError
@@ -40,9 +41,11 @@ def answers(system: System, questions: Sequence[Question]) -> Iterator[list[tupl
         BenchError: from the system, or because it returned something other than one Answer a question.
     """
     waiting, handed = dict(enumerate(questions)), _handed(system, questions)
+    cut: set[str] = set()
     while waiting:
         try:
-            pairs = next(handed)
+            with cuts.heard() as told:
+                pairs = next(handed)
         except (BenchError, KeyboardInterrupt):
             raise
         except BaseException as error:  # sys.exit included; recorded below, never dropped
@@ -50,13 +53,18 @@ def answers(system: System, questions: Sequence[Question]) -> Iterator[list[tupl
             break
         for place, _ in pairs:
             del waiting[place]
-        yield pairs
+        cut |= told
+        yield [(place, _marked(answer, questions[place].id in cut)) for place, answer in pairs]
     if len(questions) == 1 and waiting:
         yield [(0, Answer("", status=_failure(failure), error=reason(failure)))]
         return
     for place, question in waiting.items():
         for [(_, answer)] in answers(system, [question]):
             yield [(place, answer)]
+
+
+def _marked(answer: Answer, cut: bool) -> Answer:
+    return replace(answer, status="truncated") if cut and answer.status in ("ok", "empty") else answer
 
 
 def _handed(system: System, questions: Sequence[Question]) -> Iterator[list[tuple[int, Answer]]]:

@@ -79,7 +79,8 @@ class Iterative:
         """All rounds for all questions together; a round's seconds are shared among them.
 
         The tokens that the steps cost are in `prompt_tokens` and `generated_tokens`, and their seconds in `prefill`
-        and `decode`; `context_positions` are those of the last reading alone. Where a step failed, so does the answer.
+        and `decode`; `context_positions` are those of the last reading alone. Where a step failed, so does
+        the answer; where one was cut, the question counts as truncated.
         """
         first, seconds = self._retrieve(questions, max(self.options.k, self.options.depth))
         shares = _shares(self.options.k, self.options.rounds)
@@ -126,7 +127,10 @@ def _answer(last: Reading, steps: Sequence[Reading], ranking: tuple[Ranked, ...]
         context_text_tokens=last.usage.context_text_tokens,
         seconds={**total.seconds, "retrieve": retrieving},
     )
-    return Answer(last.text if failed is last else "", ranking, usage, failed.status, failed.error)
+    cut = failed is last and last.status not in FAILURES and any(step.status == "truncated" for step in steps)
+    return Answer(
+        last.text if failed is last else "", ranking, usage, "truncated" if cut else failed.status, failed.error
+    )
 
 
 def _shares(k: int, rounds: int) -> list[int]:

@@ -71,6 +71,10 @@ class Encoder:
             raise BackendError(f"encoder '{self.model.name}': has no weights for {min(report['missing_keys'])}")
         return weights.eval().to(self._device)
 
+    def cuts(self, text: str) -> bool:
+        """Whether the end of a text is not read."""
+        return len(self.tokenizer(text, verbose=False)["input_ids"]) > DOCUMENT_TOKENS
+
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
         """The vector (D,) of each text: the final state at its last token."""

@@ -115,7 +115,7 @@ def _answer(
 ) -> Answer:
     text = kept(said.text).strip()
     cut = reading.cut or said.truncated
-    status: Literal["ok", "empty", "truncated"] = "empty" if not text else "truncated" if cut else "ok"
+    status: Literal["ok", "empty", "truncated"] = "truncated" if cut else "ok" if text else "empty"
     usage = Usage(
         reading.context_positions,
         reading.context_text_tokens,

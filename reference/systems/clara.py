@@ -151,6 +151,7 @@ class ClaraSystem:
             bytes=ranking.bytes + size,
             encoded_tokens=ranking.encoded_tokens + encoded,
             cached=ranking.cached and cached,
+            cut_passages=ranking.cut_passages,
         )
 
     def _opened(self) -> Store:

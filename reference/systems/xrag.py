@@ -132,13 +132,14 @@ class Xrag:
             return Answer("", ranking, Usage(len(texts), tokens), "error", error)
         [said] = self._reader.answer([ids], [[self._vectors[text] for text in texts]], self.options.max_new_tokens)
         seconds = {**shares, "prefill": said.prefill_seconds, "decode": said.decode_seconds}
-        return self._given(said, ranking, Usage(len(texts), tokens, len(ids), len(said.ids), seconds))
+        usage = Usage(len(texts), tokens, len(ids), len(said.ids), seconds)
+        return self._given(said, ranking, usage, any(map(self._encoder.cuts, texts)))
 
-    def _given(self, said: Span, ranking: tuple[Ranked, ...], usage: Usage) -> Answer:
+    def _given(self, said: Span, ranking: tuple[Ranked, ...], usage: Usage, read_in_part: bool) -> Answer:
         """The first line of what was said; the weights go on after it."""
-        text = self._reader.tokenizer.decode(said.ids, skip_special_tokens=True).strip().split("\n")[0].strip()
-        status: Literal["ok", "empty", "truncated"] = "truncated" if said.truncated else "ok"
-        return Answer(text, ranking, usage, status if text else "empty")
+        text, more, _ = self._reader.tokenizer.decode(said.ids, skip_special_tokens=True).strip().partition("\n")
+        cut = read_in_part or (said.truncated and not more)
+        return Answer(text.strip(), ranking, usage, "truncated" if cut else "ok" if text else "empty")
 
     def _prompt(self, question: str, documents: int) -> list[int]:
         """Token ids, bos first as the tokenizer puts it; a question cannot bring in a token of a document."""

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clara_bench import BackendError, Component, ConfigError, Passage, Question, create
+from clara_bench.components import cuts
 from clara_bench.compress.exit import PROMPT, Exit
 from clara_bench.compress.recomp_abstractive import RecompAbstractive
 from clara_bench.compress.shared.sentences import documents
@@ -110,7 +111,9 @@ def test_what_does_not_fit_into_the_input_is_not_read(writer: Path, causal: Path
     for folder in (writer, causal):
         narrow = RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_input_tokens=150))
         wide = RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_input_tokens=2000))
-        assert whole(narrow.compress(QUESTION, more)) == whole(narrow.compress(QUESTION, other))
+        with cuts.heard() as told:
+            assert whole(narrow.compress(QUESTION, more)) == whole(narrow.compress(QUESTION, other))
+        assert told == {"q"}
         assert whole(wide.compress(QUESTION, more)) != whole(wide.compress(QUESTION, other))
         with pytest.raises(ValueError, match=r"the question alone takes \d+ tokens. Raise max_input_tokens \(150\)"):
             whole(narrow.compress(Question("q", "Why? " * 300), PASSAGES))
@@ -133,6 +136,15 @@ def test_a_summary_that_would_fill_the_model_is_refused_before_any_question(tmp_
     made = RecompAbstractive(RecompAbstractive.Options(model=str(tmp_path), max_new_tokens=64))
     with pytest.raises(ConfigError, match=r"reads 64 tokens. Lower max_new_tokens \(64\)"):
         made.prepare()
+
+
+def test_a_summary_that_ends_at_its_limit_is_cut_and_one_that_ends_by_itself_is_not(causal: Path, silent: Path) -> None:
+    for folder, expected in ((causal, {"q"}), (silent, set())):
+        with cuts.heard() as told:
+            RecompAbstractive(RecompAbstractive.Options(model=str(folder), max_new_tokens=3)).compress(
+                QUESTION, PASSAGES
+            )
+        assert told == expected
 
 
 def test_an_empty_summary_is_allowed_and_counted_as_no_context(silent: Path, causal: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_model_that_would_judge_with_weights_drawn_by_chance_is_refused(tmp_pa
 def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:
     randomised(BertForMaskedLM(bert_config())).save_pretrained(tmp_path)
     saved_tokenizer(tmp_path)
-    with pytest.raises(BackendError, match="it is an encoder"):
+    with pytest.raises(BackendError, match="is a bidirectional encoder"):
         SelectiveContext(SelectiveContext.Options(model=str(tmp_path))).prepare()
 
 

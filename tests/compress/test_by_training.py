@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from clara_bench import BackendError, Component, ConfigError, Passage, Question, create
+from clara_bench.components import cuts
 from clara_bench.compress.llmlingua2 import LLMLingua2
 from clara_bench.compress.provence import Provence
 from clara_bench.compress.recomp_extractive import RecompExtractive
@@ -141,6 +142,16 @@ def test_recomp_keeps_as_many_sentences_as_asked(encoder: Path) -> None:
         kept = RecompExtractive(RecompExtractive.Options(sentences=number, model=str(encoder)))
         text = whole(kept.compress(QUESTION, [Passage("p", "", "One came. Two went. Three saw. Four won.")]))
         assert text.count(".") == min(number, 4)
+
+
+def test_a_question_that_is_cut_is_told(classifier: Path, encoder: Path) -> None:
+    judge = TokenClassifier(str(classifier), None, False, "cpu")
+    made = RecompExtractive(RecompExtractive.Options(model=str(encoder)))
+    for text, cut in (("Oslo?", False), ("What? " * 500, True)):
+        assert judge.cuts(text) is cut
+        with cuts.heard() as told:
+            made.compress(Question("q", text), PASSAGES)
+        assert told == ({"q"} if cut else set())
 
 
 @pytest.mark.model

@@ -13,6 +13,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+from clara_bench.components import cuts
 from clara_bench.components.registry import Component, create
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.retrieve.dense import Dense
@@ -100,7 +101,16 @@ def test_stats_count_the_tokens_that_were_read(corpus: Corpus, options: Dense.Op
     stats = _stats(corpus, options)
     assert (stats.passages, stats.encoded_tokens, stats.cached) == (13, sum(lengths), False)
     assert stats.bytes == 13 * 32 * 4
-    assert _stats(corpus, replace(options, max_seq=10)).encoded_tokens == sum(min(length, 10) for length in lengths)
+    short = _stats(corpus, replace(options, max_seq=10))
+    assert short.encoded_tokens == sum(min(length, 10) for length in lengths)
+    assert short.cut_passages == sum(length > 10 for length in lengths) > 0 == stats.cut_passages
+
+
+def test_a_question_that_is_cut_is_told_and_no_other(corpus: Corpus, options: Dense.Options) -> None:
+    retriever = _indexed(corpus, replace(options, max_seq=10))
+    with cuts.heard() as told:
+        retriever.retrieve([Question("short", "Oslo?"), Question("long", "the capital of Norway " * 9)], 3)
+    assert told == {"long"}
 
 
 def test_a_model_that_only_looks_words_up_is_a_model_too(corpus: Corpus, encoder_folder: Path, tmp_path: Path) -> None:

@@ -33,8 +33,11 @@ class LetterEncoder:
         self.encoded += len(texts)
         return np.array([[text.count(letter) for letter in "etaoin"] for text in texts], dtype=np.float32)
 
+    def cuts_passages(self, texts: Sequence[str]) -> list[bool]:
+        return [len(text) > 32 for text in texts]
+
     def passage_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.array([len(text) for text in texts])
+        return np.array([min(32, len(text)) for text in texts])
 
 
 TEXTS = [f"{'neat' * (number % 7)} notion {number}" for number in range(30)]
@@ -53,7 +56,8 @@ def test_vectors_come_back_in_the_order_of_the_texts(tmp_path: Path) -> None:
     assert again.vectors.tolist() == first.vectors[::-1].tolist()
     assert (first.encoded, again.encoded) == (30, 0)
     assert first.vectors.dtype == np.float32
-    assert first.tokens == again.tokens == sum(map(len, TEXTS))
+    assert first.tokens == again.tokens == sum(min(32, len(text)) for text in TEXTS)
+    assert first.cut == again.cut == sum(len(text) > 32 for text in TEXTS) > 0
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -81,7 +85,7 @@ embeddings.embed(here["TEXTS"], here["LetterEncoder"](killed_after=20), pathlib.
     result = embed(TEXTS, resumed, tmp_path)
     assert resumed.encoded == result.encoded == 14
     assert result.vectors.tolist() == LetterEncoder().passages(TEXTS).tolist()
-    assert result.tokens == sum(map(len, TEXTS))
+    assert result.tokens == sum(min(32, len(text)) for text in TEXTS)
 
 
 def test_the_cost_of_what_was_encoded_earlier_is_known(tmp_path: Path) -> None:

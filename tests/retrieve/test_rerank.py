@@ -7,6 +7,7 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder
 
+from clara_bench.components import cuts
 from clara_bench.components.identity import models
 from clara_bench.components.registry import Component, build, create, effective_options
 from clara_bench.errors import BackendError, ConfigError
@@ -92,7 +93,15 @@ def test_long_pairs_are_cut_not_refused(corpus: Corpus, options: Rerank.Options,
     long = {"long": Passage("long", "", "the seven mountains of Norway " * 200), **corpus}
     whole = _indexed(long, replace(options, first=everything)).retrieve([QUESTION], 14)
     assert len(whole[0]) == 14
-    assert _indexed(long, replace(options, first=everything, max_seq=8)).retrieve([QUESTION], 14) != whole
+    with cuts.heard() as told:
+        assert _indexed(long, replace(options, first=everything, max_seq=8)).retrieve([QUESTION], 14) != whole
+    assert told == {"q"}
+
+
+def test_pairs_that_fit_are_not_said_to_be_cut(corpus: Corpus, options: Rerank.Options) -> None:
+    with cuts.heard() as told:
+        assert _indexed(corpus, options).retrieve([QUESTION], 13)[0]
+    assert not told
 
 
 @pytest.mark.filterwarnings("ignore:retriever 'bm25'")

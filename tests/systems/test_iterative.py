@@ -42,6 +42,11 @@ class Lost(Quoter):
         return [Reading("", Usage(), "transport", "the server is gone") for _ in questions]
 
 
+class Short(Thinker):
+    def read(self, questions, contexts):
+        return [Reading(one.text, one.usage, "truncated") for one in super().read(questions, contexts)]
+
+
 class Silent(Quoter):
     def read(self, questions, contexts):
         return [Reading("", Usage()) for _ in questions]
@@ -137,3 +142,8 @@ def test_rounds_that_cannot_be_made_are_refused(parts: str, options: dict[str, s
 def test_a_step_that_failed_fails_the_question(parts: str) -> None:
     [answer] = iterative(parts, thinker="Lost").answer([ASKED])
     assert (answer.text, answer.status, answer.error) == ("", "transport", "the server is gone")
+
+
+def test_a_step_that_was_cut_makes_the_question_truncated(parts: str) -> None:
+    whole, cut = (iterative(parts, thinker=thinker).answer([ASKED])[0] for thinker in ("Thinker", "Short"))
+    assert (whole.status, cut.status, cut.text) == ("ok", "truncated", whole.text)

@@ -87,7 +87,7 @@ def test_a_mistake_in_a_task_file_is_named(change: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("schema = 1", "schema = 2", "schema 2 is not known"),
+        ("schema = 1", "schema = 2", "schema 2 is unknown"),
         ("schema = 1", "", "object missing required field schema"),
         ('"generic"', '"squad"', "unknown reader 'squad'"),
         ('"mine"', '"../mine"', "must consist of letters, digits"),

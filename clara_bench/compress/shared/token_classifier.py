@@ -115,8 +115,15 @@ class TokenClassifier:
         tokenizer = for_texts(self.tokenizer, question, *texts)
         return tokenizer([self._cut(question)] * len(texts), list(texts), **how)
 
+    def cuts(self, question: str) -> bool:
+        """Whether the end of a question is not read."""
+        return self._cut(question) != question
+
     def _cut(self, question: str) -> str:
-        places = encode(self.tokenizer, [Part(question)]).places[: self._window // 4]
+        places = encode(self.tokenizer, [Part(question)]).places
+        if len(places) <= self._window // 4:
+            return question
+        places = places[: self._window // 4]
         return question[: places[-1][1]] if places else question
 
     def _keep(self, inputs: Mapping[str, Any]) -> torch.Tensor:
