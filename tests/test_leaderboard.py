@@ -322,3 +322,10 @@ def test_the_pareto_front_is_what_no_other_row_beats_on_both() -> None:
     found = views.tables([of], View(columns=("em", "context_positions")))
     assert [row[2].text for row in found[0].groups[0].rows] == ["300 *", "100 *", "200"]
     assert any(note.startswith("*: Pareto") for note in views.notes(found))
+
+
+def test_one_metric_on_several_tasks_has_a_mean_over_them_with_a_stratified_interval() -> None:
+    [table] = by_task([board(**MANY), board("musique", **MANY)])
+    assert table.head == ("system", "nq em", "musique em", "mean", "recall@5", "context tokens", "ratio", "seconds")
+    # two intervals of +-4.0: 4 / sqrt(2)
+    assert table.groups[0].rows[0][3].text == "50.0 ±2.8"

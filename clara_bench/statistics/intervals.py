@@ -155,6 +155,20 @@ def _unskewed(value: float, skew: float) -> float:
     return 3 / skew * (math.cbrt(1 + skew * (value - skew / 6)) - 1)
 
 
+def of_mean(means: Sequence[float], found: Sequence[Interval]) -> Interval:
+    """Interval of the mean of means over independent samples, such as tasks, each of which counts the same.
+
+    The squares of each side are added, so that lopsided intervals stay so (Zou & Donner, Statistics in Medicine 2008).
+
+    >>> of_mean([0.5, 0.3], [(0.4, 0.6), (0.3, 0.5)])
+    (0.35, 0.511803398875)
+    """
+    mean = math.fsum(means) / len(means)
+    below = math.hypot(*(one - low for one, (low, _) in zip(means, found, strict=True))) / len(means)
+    above = math.hypot(*(high - one for one, (_, high) in zip(means, found, strict=True))) / len(means)
+    return round(mean - below, DIGITS), round(mean + above, DIGITS)
+
+
 def by_cluster(values: Vector, clusters: Sequence[object]) -> Vector:
     """Sums over each cluster."""
     import numpy as np
