@@ -19,6 +19,7 @@ from clara_bench.cli import main
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records import results
+from clara_bench.records.packs import located
 from clara_bench.reporting import formats, leaderboard, tables, views
 from clara_bench.reporting.leaderboard import Board, Row, Section
 from clara_bench.reporting.task_columns import by_task
@@ -86,9 +87,9 @@ def test_published_runs_score_to_the_last_digit(runs: Path, tmp_path: Path) -> N
     published = tmp_path / "published"
     assert CliRunner().invoke(main, ["publish", str(runs), "--to", str(published)]).exit_code == 0
     for run in results.find_runs(published):
-        before = (run.path / "scores.json").read_bytes()
+        before = (located(run.path) / "scores.json").read_bytes()
         assert CliRunner().invoke(main, ["score", str(run.path)]).exit_code == 0
-        assert (run.path / "scores.json").read_bytes() == before
+        assert (located(run.path) / "scores.json").read_bytes() == before
         assert not (run.path / "records.jsonl").exists()
 
 
@@ -249,6 +250,7 @@ def test_the_best_is_bold_and_rows_that_a_paired_test_does_not_separate_are_mark
     assert r"gold-recomp-abstractive-16 & \textbf{50.0 $\pm$4.0} & 0.0199 \\" in text
     assert r"clara-8x & 48.0 $\pm$4.0$^{\approx}$ & 0.0199 \\" in text
     assert r"columns & 20.0 $\pm$4.0 & 0.0199 \\" in text
+    assert "| clara-8x | 48.0 ±4.0 ≈ |" in tables.markdown(views.tables([board()], View(columns=("em",))))
     for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrr}"):
         assert rule in text
     assert r"\multicolumn{3}{l}{\emph{distractor: five of the question's own 20 passages}} \\" in text
