@@ -162,6 +162,8 @@ class Answer:
     evidences: tuple[Triple, ...] | None = None
     answerable: bool | None = field(default=None, metadata={"later": True})
     """Predicted: whether the passages suffice for an answer (MuSiQue-Full); None if the system does not predict it."""
+    thinking: str = field(default="", metadata={"later": True})
+    """What a reasoning model wrote before the answer and a reader took out of it; never scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class Reading:
     usage: Usage
     status: Status = "ok"
     error: str | None = None
+    thinking: str = ""
+    """What a reasoning model wrote before the answer, where it is no part of `text`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
 from clara_bench.read.prompts import get_prompt
 from clara_bench.read.render import Rendered, evidence_tokens, render
+from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import Question, Reading, Usage
 
 
@@ -47,6 +48,8 @@ class HFReader:
         """A name in prompts.py."""
         max_new_tokens: int = 32
         """Longest answer, in tokens."""
+        thinking: Thinking = "keep"
+        """Thoughts of a reasoning model, <think>...</think>: `strip` takes them out of the answer and records them."""
         max_prompt_tokens: int | None = None
         """Longest prompt, in tokens; the model's own window by default. Evidence beyond it is cut and counted."""
         batch_size: int = field(default=16, metadata={"batch": _is_exact})
@@ -185,7 +188,8 @@ class HFReader:
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
         cut = prompt.truncated or len(generated.ids) >= self.options.max_new_tokens
-        return Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
+        reading = Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
+        return without_thinking(reading, self.options.thinking)
 
 
 def _too_long(prompt: Rendered, limit: int) -> Reading:

@@ -18,6 +18,7 @@ from clara_bench.io.parsing import decode
 from clara_bench.read.counting import counter
 from clara_bench.read.prompts import fill, get_prompt
 from clara_bench.read.server import Failure, Reply, Said, Server
+from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import FAILURES, Question, Reading, Usage
 
 
@@ -60,6 +61,8 @@ class OpenAIReader:
         """A name in prompts.py."""
         max_new_tokens: int = 32
         """Longest answer, in tokens."""
+        thinking: Thinking = "keep"
+        """Thoughts of a reasoning model, <think>...</think>: `strip` takes them out of the answer and records them."""
         max_prompt_tokens: int | None = None
         """Longest prompt, in tokens of the tokenizer; evidence beyond it is cut and counted. No limit by default."""
         concurrency: int = field(default=8, metadata=OPERATIONAL)
@@ -175,7 +178,8 @@ class OpenAIReader:
             return Reading("", request.usage, said.status, said.reason)
         usage = self._usage(request, said)
         cut = said.cut or usage.context_positions < usage.context_text_tokens
-        return Reading(said.text, usage, "truncated" if cut else "ok" if said.text else "empty")
+        reading = Reading(said.text, usage, "truncated" if cut else "ok" if said.text else "empty")
+        return without_thinking(reading, self.options.thinking)
 
     def _usage(self, request: _Request, said: Said) -> Usage:
         """The server's counts; what it does not count is counted here."""

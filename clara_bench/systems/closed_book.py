@@ -46,4 +46,4 @@ class ClosedBook:
     def _answer_each(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         who = f"reader '{self.options.reader.name}'"
         for place, read in checks.readings_each(self.reader, questions, [()] * len(questions), who):
-            yield place, Answer(read.text, usage=read.usage, status=read.status, error=read.error)
+            yield place, Answer(read.text, None, read.usage, read.status, read.error, thinking=read.thinking)

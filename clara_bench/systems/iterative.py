@@ -128,9 +128,8 @@ def _answer(last: Reading, steps: Sequence[Reading], ranking: tuple[Ranked, ...]
         seconds={**total.seconds, "retrieve": retrieving},
     )
     cut = failed is last and last.status not in FAILURES and any(step.status == "truncated" for step in steps)
-    return Answer(
-        last.text if failed is last else "", ranking, usage, "truncated" if cut else failed.status, failed.error
-    )
+    text, status = last.text if failed is last else "", "truncated" if cut else failed.status
+    return Answer(text, ranking, usage, status, failed.error, thinking=last.thinking)
 
 
 def _shares(k: int, rounds: int) -> list[int]:

@@ -130,4 +130,4 @@ def _answer(
     usage = replace(reading.usage, seconds={**reading.usage.seconds, **seconds})
     if original_tokens is not None:
         usage = replace(usage, context_text_tokens=original_tokens)
-    return Answer(reading.text, ranking, usage, reading.status, reading.error)
+    return Answer(reading.text, ranking, usage, reading.status, reading.error, thinking=reading.thinking)
