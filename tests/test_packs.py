@@ -84,6 +84,25 @@ def test_a_published_run_is_not_continued(results: Path, capitals: Path, oracle:
     assert "published run" in done.output
 
 
+def test_a_published_run_is_published_elsewhere_and_stays_as_it_was(results: Path, tmp_path: Path) -> None:
+    first, _ = (run.path for run in find_runs(results))
+    assert invoke("publish", str(first), "--to", str(tmp_path / "elsewhere")).strip().endswith(f"/lame/{first.name}")
+    assert [path.name for path in results.iterdir()] == [f"capitals{SUFFIX}"]
+    assert len(find_runs(results / "capitals")) == 2
+
+
+def test_a_folder_of_the_same_name_hides_no_pack(results: Path, capitals: Path, oracle: str) -> None:
+    invoke("run", "-t", str(capitals), "-s", oracle, "--out", str(results), "--label", "third")
+    for root in (results, results / "capitals"):
+        assert [run.path.parent.name for run in find_runs(root)] == ["lame", "third", "whole"]
+
+
+def test_a_folder_of_runs_that_is_taken_for_a_run_names_its_runs(results: Path) -> None:
+    first, _ = (run.path for run in find_runs(results))
+    with pytest.raises(DataError, match=f"Choose one of its runs: .*{first.name}"):
+        open_run(first.parent)
+
+
 @pytest.mark.parametrize(
     "name", ["../../x/manifest.json", "/one/two/manifest.json", "one/two/run.py", "one/two/three/four/manifest.json"]
 )

@@ -71,7 +71,7 @@ def run(
       clara-bench run --suite quick --dry-run
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
-      clara-bench run --manifest results/nq/rag-bm25/RUN/manifest.json --data data/nq --trust
+      clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
     expected = None
     if manifest is not None:

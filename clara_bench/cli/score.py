@@ -84,8 +84,7 @@ def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals]:
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
     scores = score_run(run, names)
-    published = not path.exists()
-    if not names and not published:
+    if not names:
         write_scores(run, scores)
     return scores, totals(run.records())
 

@@ -33,13 +33,14 @@ def _positions(case: Case) -> float:
 def _evidence_tokens(case: Case) -> float | None:
     """The numerator of the ratio of sums; None where there was nothing to compress and nothing was given."""
     usage = case.record.answer.usage
-    return float(usage.context_text_tokens) if usage.context_text_tokens or usage.context_positions else None
+    return float(usage.context_text_tokens) if usage.context_text_tokens else None
 
 
 def _ratio(case: Case) -> float | None:
-    """Text tokens per position for one question; None where the reader was given nothing."""
+    """Text tokens per position for one question; None where the reader was given nothing or the tokens are not told."""
     usage = case.record.answer.usage
-    return usage.context_text_tokens / usage.context_positions if usage.context_positions else None
+    known = usage.context_text_tokens and usage.context_positions
+    return usage.context_text_tokens / usage.context_positions if known else None
 
 
 def _truncated(case: Case) -> float | None:

@@ -92,6 +92,10 @@ class HFReader:
             **computing(self._device),
         }
 
+    def prepare(self) -> None:
+        """Load model and tokenizer now."""
+        _ = self.tokenizer, self.weights
+
     @cached_property
     def tokenizer(self) -> Any:
         """The model's tokenizer, loaded when first needed."""

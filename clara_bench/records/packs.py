@@ -32,13 +32,27 @@ def located(path: Path) -> Path:
         DataError: there is a pack for it that is damaged, too large, or holds what no run holds.
         BackendError: the cache cannot be written to.
     """
-    if path.exists():
-        return path
+    return path if path.is_file() or (path / "manifest.json").is_file() else (_packed(path) or path)
+
+
+def places(root: Path) -> list[tuple[Path, Path]]:
+    """Where the runs below a root lie: the root itself, the pack that holds it, and each pack below; shown and real.
+
+    Raises:
+        DataError, BackendError: see `located`.
+    """
+    packed = _packed(root)
+    below = ((folder, unpacked(pack_of(folder))) for folder in folders(root))
+    return [*([(root, packed)] if packed else []), *([(root, root)] if root.exists() else []), *below]
+
+
+def _packed(path: Path) -> Path | None:
+    """The place of a path in a pack; None if no pack holds it."""
     for folder in (path, *path.parents):
-        pack = pack_of(folder)
-        if folder.name and pack.is_file():
-            return unpacked(pack) / path.relative_to(folder)
-    return path
+        if folder.name and pack_of(folder).is_file():
+            place = unpacked(pack_of(folder)) / path.relative_to(folder)
+            return place if place.exists() else None
+    return None
 
 
 def is_published(folder: Path) -> bool:
@@ -47,8 +61,7 @@ def is_published(folder: Path) -> bool:
     Raises:
         DataError, BackendError: see `located`.
     """
-    above = [(pack_of(parent), folder.relative_to(parent)) for parent in folder.parents if parent.name]
-    return any(pack.is_file() and (unpacked(pack) / rest).is_dir() for pack, rest in above)
+    return _packed(folder) is not None
 
 
 def pack_of(folder: Path) -> Path:

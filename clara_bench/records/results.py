@@ -27,8 +27,7 @@ from clara_bench.io.parsing import decode_lines
 from clara_bench.io.redaction import redacted
 from clara_bench.records.answer_check import check_answer, check_record
 from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
-from clara_bench.records.packs import FILES, located, pack_of, read_pack, unpacked, write_pack
-from clara_bench.records.packs import folders as packed_folders
+from clara_bench.records.packs import FILES, located, pack_of, places, read_pack, write_pack
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -93,7 +92,11 @@ def open_run(path: Path) -> Run:
     """
     file = located(path) / "manifest.json"
     if not file.is_file():
-        raise DataError(f"{path} is not a run: it has no manifest.json. Runs lie at <task>/<system>/<run>")
+        runs = [
+            str(path / found.parent.relative_to(file.parent)) for found in sorted(file.parent.glob("*/manifest.json"))
+        ]
+        said = f"Choose one of its runs: {', '.join(runs)}" if runs else "Runs lie at <task>/<system>/<run>"
+        raise DataError(f"{path} is not a run: it has no manifest.json. {said}")
     return Run(path, read_manifest(file))
 
 
@@ -223,12 +226,11 @@ def _folders(root: Path) -> list[Path]:
     Raises:
         DataError: there is no such root.
     """
-    top = located(root)
-    if not top.exists():
+    found = places(root)
+    if not found:
         raise DataError(f"no such folder: {root}. Make runs with: clara-bench run")
-    roots = {root: top} | {folder: unpacked(pack_of(folder)) for folder in packed_folders(root)}
     return sorted(
-        shown / file.parent.relative_to(real) for shown, real in roots.items() for file in real.rglob("manifest.json")
+        {shown / file.parent.relative_to(real) for shown, real in found for file in real.rglob("manifest.json")}
     )
 
 

@@ -16,6 +16,7 @@ from clara_bench.metrics import Metric
 from clara_bench.metrics.metric import Part
 from clara_bench.metrics.statistics import Summary, summarise
 from clara_bench.records.manifest import json_bytes
+from clara_bench.records.packs import is_published
 from clara_bench.records.results import Run
 from clara_bench.tasks import definitions
 from clara_bench.tasks.definitions import Task
@@ -79,7 +80,12 @@ def refuse_other_scorer(run: Run, find_task: Callable[[str], Task | None] = inst
 
 
 def write_scores(run: Run, scores: Scores) -> None:
-    """Write scores.json; the same records always give the same bytes, and a file that has them is left alone."""
+    """Write scores.json; the same records always give the same bytes, and a file that has them is left alone.
+
+    Nothing is written for a run in a pack, which stays as it was published.
+    """
+    if is_published(run.path):
+        return
     file, content = run.path / "scores.json", json_bytes({"schema": SCHEMA, **msgspec.to_builtins(scores)})
     if not file.is_file() or file.read_bytes() != content:
         write_atomic(file, content)

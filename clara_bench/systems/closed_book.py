@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clara_bench.components import checks
 from clara_bench.components.registry import Component, create
-from clara_bench.systems.describe import reading
+from clara_bench.systems.describe import prepare, reading
 from clara_bench.types import Answer, AnswerEach, IndexStats, Passage, Question, Reader, Traits
 
 
@@ -31,7 +31,8 @@ class ClosedBook:
         return reading(self.reader)
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Nothing to prepare."""
+        """The reader loads its model; there is nothing to index."""
+        prepare(self.reader)
         return IndexStats(passages=0, seconds=0.0, bytes=0)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:

@@ -21,3 +21,11 @@ def reading(reader: Reader) -> Traits:
         weights="ours" if tuned else "zero-shot",
         token_counts=getattr(reader, "token_counts", ""),
     )
+
+
+def prepare(*components: object) -> None:
+    """Let each component that can (`prepare()`) load its models now, so that no question pays for it."""
+    for component in components:
+        load = getattr(component, "prepare", None)
+        if load is not None:
+            load()

@@ -15,7 +15,7 @@ from functools import reduce
 from clara_bench.components import checks
 from clara_bench.components.registry import Component, create
 from clara_bench.compress.shared.spans import passage_text
-from clara_bench.systems.describe import reading
+from clara_bench.systems.describe import prepare, reading
 from clara_bench.types import (
     FAILURES,
     Answer,
@@ -71,8 +71,9 @@ class Iterative:
         return reading(self.reader)
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever."""
+        """Index the corpus with the retriever; the readers load their models, which no question pays for."""
         self._corpus = corpus
+        prepare(self.reader, self.thinker)
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from clara_bench.components import checks
 from clara_bench.components.registry import Component, create
 from clara_bench.compress.shared.spans import passage_text
-from clara_bench.systems.describe import reading
+from clara_bench.systems.describe import prepare, reading
 from clara_bench.types import (
     Answer,
     AnswerEach,
@@ -68,11 +68,9 @@ class Rag:
         )
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever; a compressor loads its models, which no question is charged for."""
+        """Index the corpus with the retriever; reader and compressor load their models, which no question pays for."""
         self._corpus = corpus
-        prepare = getattr(self.compressor, "prepare", None)
-        if prepare is not None:
-            prepare()
+        prepare(self.compressor, self.reader)
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:

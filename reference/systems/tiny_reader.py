@@ -52,6 +52,10 @@ class TinyReader:
         self.options = options
         self._weights = Weights(options.checkpoint, ("generator",), options.device)
 
+    def prepare(self) -> None:
+        """Load the weights now."""
+        _ = self._weights.model
+
     def describe(self) -> Mapping[str, Any]:
         """Description of the weights for the manifest."""
         return self._weights.describe()

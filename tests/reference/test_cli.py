@@ -280,11 +280,13 @@ def test_the_training_of_the_shipped_weights_begins_again_as_their_log_says(tmp_
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     shipped = _losses(checkpoint_folder("tiny-text") / "log-text.jsonl")
     deadline = time.monotonic() + 900
-    while max(again := _losses(tmp_path / "log.jsonl"), default=0) < 6 and process.poll() is None:
-        assert time.monotonic() < deadline, "no six steps in a quarter of an hour"
-        time.sleep(0.2)
-    process.kill()
-    process.wait()
+    try:
+        while max(again := _losses(tmp_path / "log.jsonl"), default=0) < 6 and process.poll() is None:
+            assert time.monotonic() < deadline, "no six steps in a quarter of an hour"
+            time.sleep(0.2)
+    finally:
+        process.kill()
+        process.wait()
     assert {step: again[step] for step in (3, 6)} == pytest.approx({step: shipped[step] for step in (3, 6)}, rel=1e-3)
 
 
