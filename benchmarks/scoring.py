@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 from clara_bench.metrics import get, names
 from clara_bench.metrics.metric import Metric
-from clara_bench.metrics.statistics import summarise
+from clara_bench.metrics.statistics import differences, summarise
 from clara_bench.types import Answer, Gold, Ranked, Record
 
 NUM_QUESTIONS = 12_576
@@ -16,15 +17,19 @@ WORDS = "of river King Anna 1887 film-maker Saint “North” Zürich U.S. yes b
 
 
 def measure() -> dict[str, float]:
-    """Seconds to score a run, intervals included: the best of three, for other work on the machine only adds."""
+    """Seconds to score a run and to compare two: the best of three, for other work on the machine only adds."""
     metrics = answer_and_retrieval_metrics()
     golds, records = synthetic_run(NUM_QUESTIONS)
-    return {"scoring_seconds": min(_seconds(metrics, golds, records) for _ in range(3))}
+    others = records[1:] + records[:1]
+    return {
+        "scoring_seconds": min(_seconds(lambda: summarise(metrics, golds, records)) for _ in range(3)),
+        "comparing_seconds": min(_seconds(lambda: differences(metrics, golds, records, others)) for _ in range(3)),
+    }
 
 
-def _seconds(metrics: list[Metric], golds: list[Gold], records: list[Record]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
-    summarise(metrics, golds, records)
+    work()
     return time.perf_counter() - start
 
 

@@ -33,7 +33,9 @@ def answered(capitals: Path, oracle: str, tmp_path: Path):
 def test_a_run_is_as_good_as_itself_and_the_interval_says_so(answered) -> None:
     run = open_run(answered("whole"))
     em = comparison.compare(run, run)["em"]
-    assert (em.mean, em.ci95, em.higher, em.lower, em.n) == (0.0, (0.0, 0.0), 0, 0, 10)
+    assert (em.mean, em.p, em.higher, em.lower, em.n) == (0.0, 1.0, 0, 0, 10)
+    assert em.ci95 is not None
+    assert em.ci95[0] < 0 < em.ci95[1]  # ten questions do not show that no other would differ
 
 
 def test_the_difference_is_the_run_less_its_baseline_with_failures_as_zeros(answered) -> None:
@@ -41,10 +43,10 @@ def test_the_difference_is_the_run_less_its_baseline_with_failures_as_zeros(answ
     em = comparison.compare(whole, lame)["em"]
     assert em.mean == pytest.approx(-0.1)
     assert em.ci95 is not None
-    assert em.ci95[0] < -0.1 < em.ci95[1] <= 0.0
+    assert em.ci95[0] < -0.1 < em.ci95[1]
     assert (em.higher, em.lower, em.n) == (0, 1, 10)
     back = comparison.compare(lame, whole)["em"]
-    assert (back.mean, back.ci95) == (pytest.approx(0.1), (-em.ci95[1], -em.ci95[0]))
+    assert (back.mean, back.ci95) == (pytest.approx(0.1), pytest.approx((-em.ci95[1], -em.ci95[0])))
 
 
 def test_runs_in_other_settings_are_compared_by_what_both_can_have(answered) -> None:
@@ -69,9 +71,21 @@ def test_the_command_prints_a_line_for_each_run_and_metric_and_json_on_demand(an
     table = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "-m", "f1"])
     assert table.exit_code == 0, table.output
     assert re.search(r"^em, %\nwhole \(baseline\) +100\.0 +–", table.output, flags=re.M)
-    assert len(re.findall(r"^lame +90\.0 +-10\.0 +-30\.0 to [+-]0\.0 +0 +1 +10$", table.output, flags=re.M)) == 2
+    assert (
+        len(
+            re.findall(
+                r"^lame +90\.0 +-10\.0 +-[0-9.]+ to \+[0-9.]+ +1\.000 +±[0-9.]+ +0/9/1 ", table.output, flags=re.M
+            )
+        )
+        == 2
+    )
     printed = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "--json"])
     assert json.loads(printed.output)[str(lame)]["em"]["lower"] == 1
+    found = json.loads(printed.output)[str(lame)]["em"]
+    assert (found["broken"], found["rescued"], found["verdict"], found["family"]) == (["q3"], [], "undecided", 1)
+    flips = CliRunner().invoke(main, ["compare", str(whole), str(lame), "-m", "em", "--flips"])
+    assert "lame, em, broken (1): q3." in flips.output
+    assert "over the one test shown here" in " ".join(flips.output.split())
 
 
 def test_what_names_no_run_is_said_with_the_labels_that_there_are(answered, tmp_path: Path) -> None:
@@ -128,7 +142,9 @@ def test_a_comparison_fits_the_screen(answered, width: int) -> None:
     done = CliRunner().invoke(main, ["compare", str(whole), str(lame)], env={"COLUMNS": str(width)})
     assert done.exit_code == 0, done.output
     assert max(map(len, done.output.splitlines())) <= width
-    assert "Not shown" not in done.output
+    assert re.search(r"system +value +change +95 % CI +p +detectable", done.output)
+    whole_table = CliRunner().invoke(main, ["compare", str(whole), str(lame), "--wide"], env={"COLUMNS": str(width)})
+    assert "Not shown" not in whole_table.output
 
 
 @pytest.mark.parametrize(
@@ -136,7 +152,7 @@ def test_a_comparison_fits_the_screen(answered, width: int) -> None:
     [
         ("c.md", "| **-100.0**"),
         ("c.tex", r"\textbf{-100.0}"),
-        ("c.csv", "capitals,none,whole,em,0.0,1.0,-1.0"),
+        ("c.csv", "capitals,none,whole,em,0.0,1.0,-1.0,"),
         ("c.json", '"lower": 10'),
     ],
 )
@@ -155,3 +171,25 @@ def test_a_table_shows_a_difference_in_the_metric_s_own_unit_with_its_paired_int
     assert formats.difference_cell(metrics.get("f1"), Summary(None, None, 0, 100, 0), less) == "–"
     alone = Difference(None, None, 0, 0, 0)
     assert formats.difference_cell(metrics.get("seconds"), Summary(1.234, (1.0, 2.0), 9, 0, 0), alone) == "1.23"
+
+
+def test_the_p_values_of_all_that_is_shown_are_corrected_as_one_family() -> None:
+    told = [Difference(0.1, (0.0, 0.2), 9, 1, 99, p=p) for p in (0.01, 0.04, 0.03)]
+    found = comparison.verdicts([*told, Difference(None, None, 0, 0, 0)])
+    assert [one.p_holm for one in found] == [0.03, 0.06, 0.06, None]
+    assert [one.p_bh for one in found] == [0.03, 0.04, 0.04, None]
+    assert [one.verdict for one in found] == ["higher", "undecided", "undecided", "undecided"]
+    assert {one.family for one in found} == {3}
+
+
+@pytest.mark.parametrize(
+    ("mean", "ends", "shown"),
+    [
+        (0.0, (0.0, 0.037), "0.0 (0.0–3.7)"),
+        (0.05, (0.034, 0.073), "5.0 (3.4–7.3)"),
+        (0.5, (0.456, 0.544), "50.0 ±4.4"),
+        (0.5, (0.4999, 0.5001), "50.0"),
+    ],
+)
+def test_lopsided_intervals_are_written_as_two_ends_and_none_as_plus_or_minus_nothing(mean, ends, shown) -> None:
+    assert formats.cell(metrics.get("em"), Summary(mean, ends, 500, 0, 0)) == shown

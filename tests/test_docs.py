@@ -191,9 +191,17 @@ def published() -> list[Path]:
 def test_published_scores_are_those_of_the_published_records(path: Path) -> None:
     run = open_run(path)
     committed = msgspec.json.decode((located(path) / "scores.json").read_bytes())
-    seed = run.manifest["request"]["seed"]
-    scores = msgspec.json.decode(msgspec.json.encode(score_run(run, seed=seed)))
+    scores = msgspec.json.decode(msgspec.json.encode(score_run(run)))
+    if committed["schema"] == 1:  # its intervals are bootstraps
+        scores, committed = (_without_intervals(found) for found in (scores, committed))
     assert scores == {key: value for key, value in committed.items() if key != "schema"}
+
+
+def _without_intervals(found: Any) -> Any:
+    """Scores without intervals and their seed."""
+    if not isinstance(found, dict):
+        return found
+    return {key: _without_intervals(value) for key, value in found.items() if key not in ("ci95", "seed")}
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")

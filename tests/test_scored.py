@@ -27,38 +27,37 @@ def run(capitals: Path, oracle: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 def times(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often records were scored: one entry each time."""
     found: list[int] = []
-    score = scored.score
-    monkeypatch.setattr(scored, "score", lambda *given, **more: (found.append(1), score(*given, **more))[1])
+    score = scored.columns
+    monkeypatch.setattr(scored, "columns", lambda *given, **more: (found.append(1), score(*given, **more))[1])
     return found
 
 
 def test_a_run_is_scored_once_and_the_kept_scores_are_those_of_its_records(run: Run, times: list[int]) -> None:
-    fresh = Scorer()(run, ["em", "seconds"], 0)
-    assert [CachedScorer()(run, ["em", "seconds"], 0) for _ in range(3)] == [fresh] * 3
+    fresh = Scorer()(run, ["em", "seconds"])
+    assert [CachedScorer()(run, ["em", "seconds"]) for _ in range(3)] == [fresh] * 3
     assert len(times) == 2
     assert fresh.failed == 1
 
 
-def test_other_records_metrics_seeds_and_code_are_scored_anew(
+def test_other_records_metrics_and_code_are_scored_anew(
     run: Run, times: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    CachedScorer()(run, ["em"], 0)
-    CachedScorer()(run, ["f1"], 0)
-    CachedScorer()(run, ["em"], 1)
-    assert len(times) == 3
+    CachedScorer()(run, ["em"])
+    CachedScorer()(run, ["f1"])
+    assert len(times) == 2
     records = run.path / "records.jsonl"
     records.write_text("".join(records.read_text().splitlines(keepends=True)[:-1]))
-    assert CachedScorer()(run, ["em"], 0).metrics["em"].mean == 0.8
+    assert CachedScorer()(run, ["em"]).metrics["em"].mean == 0.8
     monkeypatch.setattr(scored, "code_digest", lambda: "other")
-    CachedScorer()(run, ["em"], 0)
-    assert len(times) == 5
+    CachedScorer()(run, ["em"])
+    assert len(times) == 4
 
 
 def test_a_file_of_the_cache_that_was_cut_short_is_made_again(run: Run, times: list[int]) -> None:
-    fresh = CachedScorer()(run, ["em"], 0)
+    fresh = CachedScorer()(run, ["em"])
     [file] = (run.path.parents[3] / "cache" / "scores").rglob("*.json")
     file.write_bytes(file.read_bytes()[:40])
-    assert CachedScorer()(run, ["em"], 0) == fresh
+    assert CachedScorer()(run, ["em"]) == fresh
     assert json.loads(file.read_text())["failed"] == 1
 
 

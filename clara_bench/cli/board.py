@@ -33,8 +33,6 @@ if TYPE_CHECKING:
               help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of the confidence intervals.")  # fmt: skip
 def leaderboard(
     root: Path,
     columns: tuple[str, ...],
@@ -44,7 +42,6 @@ def leaderboard(
     verbose: bool,
     kind: str | None,
     output: Path | None,
-    seed: int,
 ) -> None:
     """Rank the runs below ROOT. Rows of one section saw the same questions and passages.
 
@@ -62,10 +59,10 @@ def leaderboard(
     view = View(asked, named(sort), wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)
-    show(_scored(root, names, seed), form, output, view, tasks_as_columns)
+    show(_scored(root, names), form, output, view, tasks_as_columns)
 
 
-def _scored(root: Path, names: Sequence[str], seed: int) -> list[Board]:
+def _scored(root: Path, names: Sequence[str]) -> list[Board]:
     """The boards of all runs below a folder; runs that cannot be read are reported on stderr.
 
     Raises:
@@ -76,7 +73,7 @@ def _scored(root: Path, names: Sequence[str], seed: int) -> list[Board]:
 
     runs = find_runs(root, _left_out)
     with progress("scoring", len(runs), "runs") as advance:
-        found = boards(_counted(runs, advance), names, seed, cached_scorer(), _left_out)
+        found = boards(_counted(runs, advance), names, scorer=cached_scorer(), left_out=_left_out)
     if not found:
         raise DataError(f"{root}: none of its runs can be read")
     return found
@@ -130,7 +127,8 @@ def show(
               help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of the intervals.")
+@click.option("--flips", is_flag=True, help="List the questions that became right or wrong.")
+@click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def compare(
     baseline: str,
@@ -139,18 +137,21 @@ def compare(
     root: Path,
     kind: str | None,
     output: Path | None,
-    seed: int,
+    flips: bool,
+    wide: bool,
     as_json: bool,
 ) -> None:
-    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI.
+    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI and corrected tests.
 
     Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
-    answers the same questions. JSON is {run: {metric: {mean, ci95, higher, lower, n}}}.
+    answers the same questions. JSON is {run: {metric: {mean, ci95, p, p_holm, rescued, broken, ...}}}.
+    docs/statistics.md says what each number is.
 
     \b
     Examples:
       clara-bench compare bm25-text clara-8x clara-16x --root results
       clara-bench compare results/nq/bm25-text results/nq -m em -f latex
+      clara-bench compare bm25-text clara-8x --root results -m em --flips
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
     from clara_bench.reporting import pairs
@@ -158,10 +159,11 @@ def compare(
     form = "json" if as_json else kind or format_of(output)
     found = [run for what in runs for run in pairs.find(what, root)]
     scorer = cached_scorer()
-    done = [pairs.compare(*pair, names, seed, scorer) for pair in pairs.pair(pairs.find(baseline, root), found)]
+    matched = pairs.pair(pairs.find(baseline, root), found)
+    done = pairs.judged([pairs.compare(*pair, names, scorer) for pair in matched])
     if form == "json":
-        write(json_text({str(one.run.path): one.differences for each in done for one in each.compared}), output)
+        write(json_text(pairs.to_builtins(done)), output)
     elif form == "csv":
         write(pairs.to_csv(done), output)
     else:
-        write_tables([pairs.table(one) for one in done], pairs.NOTES, form, output)
+        write_tables([pairs.table(one, flips) for one in done], pairs.notes(done), form, output, wide)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="First N questions of a seeded order. A larger N later extends the same run.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample and of the confidence intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
 @click.option("--batch", default=32, show_default=True, help="Questions per call of the system.")
 @click.option("--label", default="", help="Name of the system on the leaderboard.")
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
@@ -85,7 +85,7 @@ def run(
         _estimate(requests, out)
         return
     finished = _run_all(requests, out, retry_failed, expected)
-    _report(finished, given["seed"])
+    _report(finished)
 
 
 def _from_options(given: dict[str, Any]) -> list[Request]:
@@ -268,11 +268,11 @@ def _duration(seconds: float) -> str:
     return f"~{seconds:.0f} s" if minutes < 2 else f"~{minutes:.0f} min" if minutes < 120 else f"~{minutes / 60:.1f} h"
 
 
-def _report(finished: list[Run], seed: int) -> None:
+def _report(finished: list[Run]) -> None:
     from clara_bench.cli.board import cached_scorer, show
     from clara_bench.reporting.leaderboard import boards
 
-    show(boards(finished, seed=seed, scorer=cached_scorer()), "rich", None)
+    show(boards(finished, scorer=cached_scorer()), "rich", None)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())

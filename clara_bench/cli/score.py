@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--setting", metavar="SETTING", help="Setting in which the answers were made. Default: the task's own.")
 @click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
-              help="Seed of the sample and of the confidence intervals.")  # fmt: skip
+              help="Seed of the sample.")  # fmt: skip
 @click.option("--named-by", type=click.Choice(["id", "title", "number"]),
               help="How ANSWERS names passages, if a name is ambiguous.")  # fmt: skip
 @click.option("--variant", metavar="NAME",
@@ -62,8 +62,8 @@ def score(
       clara-bench score 2wikimultihopqa pred.json --data dev.json --aliases id_aliases.json
     """
     if answers is None:
-        refuse_others(ctx, {"what", "names", "seed", "as_json"}, "a run directory")
-        scores, total = _run_scores(Path(what), names, seed)
+        refuse_others(ctx, {"what", "names", "as_json"}, "a run directory")
+        scores, total = _run_scores(Path(what), names)
     else:
         scores, total = _predictions(what, answers, names, seed, given)
     if as_json:
@@ -75,7 +75,7 @@ def score(
         note(f"not applicable to these answers: {', '.join(missing)}")
 
 
-def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> tuple[Scores, Totals]:
+def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals]:
     from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
     from clara_bench.reporting.scoring import score_run, totals, write_scores
@@ -83,8 +83,8 @@ def _run_scores(path: Path, names: tuple[str, ...], seed: int) -> tuple[Scores, 
     if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
-    scores = score_run(run, names, seed)
-    if not names and seed == run.manifest["request"]["seed"]:
+    scores = score_run(run, names)
+    if not names:
         write_scores(run, scores)
     return scores, totals(run.records())
 
@@ -110,7 +110,7 @@ def _predictions(
     records = [record for record in found.records if record.id in asked]
     _tell(answers, found, records, len(examples))
     names = names or task.metrics
-    scores = scoring.score(examples, records, names, task.answer_scorer, setting, seed, found.without)
+    scores = scoring.score(examples, records, names, task.answer_scorer, setting, found.without)
     return scores, scoring.totals(records)
 
 
@@ -159,6 +159,6 @@ def publish(runs: tuple[Path, ...], root: Path) -> None:
 
     found = [run for folder in runs for run in find_runs(folder)]
     for run in found:
-        write_scores(run, score_run(run, seed=run.manifest["request"]["seed"]))
+        write_scores(run, score_run(run))
     for path in copy(found, root):
         say(path)

@@ -48,9 +48,8 @@ A metric has one name in task files, on the command line, in `scores.json` and i
   apart from case (`A+` for `A+`); it then scores 1 in every answer metric. `em_official`, `f1_official` and
   `joint_*_official` are the scores of the task's own script. Apart from this and from the notes at `evidence_*` and
   `joint_*`, all scores equal the scripts' to the last digit.
-- **Intervals** are 95 % percentile bootstraps over questions, 1,000 resamples from a seed, the same resamples
-  for every metric; a ratio of sums is resampled as one value. There is none for fewer than two scored
-  questions. Sums are exact, so the same records give the same digits on every machine.
+- **Intervals** are 95 % CIs over questions, over batches for seconds ([statistics](statistics.md)). There is none for
+  fewer than two scored questions. The same records give the same digits on every machine.
 - **Passages** are identified by id. A passage that is listed twice counts once, at its first rank.
 - **Question pairs** (MuSiQue-Full) are identified by their ids: the copy with support removed ends in `#unanswerable`.
   A pair is one question in `group_*`, and the copy counts in no other answer or support metric.

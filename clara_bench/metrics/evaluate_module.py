@@ -180,5 +180,5 @@ class ClaraBench(evaluate.Metric):  # type: ignore[misc]
             contrasts = {index: index + len(records) for index in range(len(records))}
             golds += [Gold((), answerable=False)] * len(records)
             records += [Record(f"{index}-", self.form.contrast(row)) for index, row in enumerate(predictions)]
-        summaries = summarise([self.metric], golds, records, resamples=0, contrasts=contrasts)
+        summaries = summarise([self.metric], golds, records, with_intervals=False, contrasts=contrasts)
         return {self.metric.name: summaries[self.metric.name].mean}

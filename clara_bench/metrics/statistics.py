@@ -1,4 +1,4 @@
-"""From one value per question to a mean with a confidence interval.
+"""From one value per question to a mean with a confidence interval, and to a paired difference with a test.
 
 The gold set is the denominator: a question counts whether or not it was answered. Every metric is
 a sum of numerators over a sum of denominators, so that means and ratios of sums are one case.
@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from clara_bench.metrics.case import Case, Truth
 from clara_bench.metrics.metric import Metric, failed
+from clara_bench.statistics import intervals
+from clara_bench.statistics.intervals import DETECTABLE, Z95, Interval
+from clara_bench.statistics.significance import sign_flip
 from clara_bench.types import Gold, Record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Matrix = NDArray[np.float64]
     Vector = NDArray[np.float64]
 
 NO_CONTRASTS: Mapping[int, int] = MappingProxyType({})
-
-CHUNK = 50
-"""Resamples drawn at a time: 50 of 12,576 questions are 5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Summary:
     mean: float | None
     """None when no question could be scored."""
     ci95: tuple[float, float] | None
-    """Percentile bootstrap over questions; None for fewer than two of them."""
+    """See docs/statistics.md; None for fewer than two questions, or seconds of fewer than two batches."""
     n: int
     """Questions that the mean is over, failures among them (except for costs)."""
     unscored: int
@@ -50,41 +49,45 @@ def summarise(
     metrics: Sequence[Metric],
     golds: Sequence[Gold],
     records: Sequence[Record | None],
-    seed: int = 0,
-    resamples: int = 1000,
     contrasts: Mapping[int, int] = NO_CONTRASTS,
+    with_intervals: bool = True,
 ) -> dict[str, Summary]:
-    """Score every question with every metric; the same input gives the same bits on any machine.
+    """Score every question with every metric; the same input gives the same digits on any machine.
 
     Args:
         metrics: what to compute; the keys of the result are their names, in this order.
         golds: the truth about every question asked.
         records: records[i] answers the question of golds[i]; None where there is no answer.
-        seed: seed of the bootstrap.
-        resamples: how often to resample; 0 for no intervals.
         contrasts: place of a question to the place of the same question with support taken away.
+        with_intervals: whether to compute intervals too.
     """
-    columns = _columns(metrics, golds, records, contrasts)
-    intervals = [_interval(_ratios(*sums)) for sums in _resampled(columns, seed, resamples)]
-    return {
-        metric.name: _summary(column, interval)
-        for metric, column, interval in zip(metrics, columns, intervals or [None] * len(columns), strict=True)
-    }
+    found = columns(metrics, golds, records, contrasts)
+    return {name: column.summary(with_intervals) for name, column in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The paired difference of one metric between two runs."""
+    """The paired difference of one metric between two runs, over the questions that count in both."""
 
     mean: float | None
-    """The run minus its baseline; None if one of them could not be scored."""
+    """The run minus its baseline; None if no question counts in both."""
     ci95: tuple[float, float] | None
-    """Percentile bootstrap of the difference, both resampled alike; None for fewer than two questions."""
+    """See docs/statistics.md; None for fewer than two questions, or seconds of fewer than two batches."""
     higher: int
     """Questions with a higher value than the baseline's."""
     lower: int
     n: int
     """Questions that count in both."""
+    p: float | None = None
+    """Of the paired permutation test, which for 0/1 metrics is the exact McNemar test; not corrected."""
+    effect: float | None = None
+    """Mean over standard deviation of the questions' differences; None where they do not differ."""
+    detectable: float | None = None
+    """The smallest true difference that 80 % of samples of this size would find at 0.05, before any correction."""
+    rescued: tuple[str, ...] = ()
+    """For 0/1 metrics the ids of the questions that went from 0 to 1."""
+    broken: tuple[str, ...] = ()
+    """From 1 to 0."""
 
 
 def differences(
@@ -92,9 +95,8 @@ def differences(
     golds: Sequence[Gold],
     baseline: Sequence[Record | None],
     records: Sequence[Record | None],
-    seed: int = 0,
-    resamples: int = 1000,
     contrasts: Mapping[int, int] = NO_CONTRASTS,
+    ids: Sequence[str] = (),
 ) -> dict[str, Difference]:
     """Paired differences between two runs: questions that are hard for both do not widen the interval.
 
@@ -103,63 +105,151 @@ def differences(
         golds: the truth about every question asked.
         baseline: baseline[i] answers the question of golds[i]; None where there is no answer.
         records: of the run that is compared with it.
-        seed: seed of the bootstrap.
-        resamples: how often to resample; 0 for no intervals.
         contrasts: as in `summarise`.
+        ids: of the questions; () for their places.
     """
-    before, after = (_columns(metrics, golds, found, contrasts) for found in (baseline, records))
-    sums = _resampled([*before, *after], seed, resamples)
-    intervals = [
-        _interval(_ratios(*mine) - _ratios(*theirs))
-        for theirs, mine in zip(sums[: len(before)], sums[len(before) :], strict=True)
-    ]
-    return {
-        metric.name: _difference(theirs, mine, interval)
-        for metric, theirs, mine, interval in zip(
-            metrics, before, after, intervals or [None] * len(before), strict=True
-        )
-    }
+    before, after = (columns(metrics, golds, found, contrasts) for found in (baseline, records))
+    names = ids or [str(place) for place in range(len(golds))]
+    return {name: _difference(before[name], after[name], names) for name in before}
 
 
-def _difference(before: Column, after: Column, interval: tuple[float, float] | None) -> Difference:
-    both = [bool(a and b) for a, b in zip(before.denominators, after.denominators, strict=True)]
-    pairs = [(x, y) for x, y, counts in zip(before.values(), after.values(), both, strict=True) if counts]
-    means = before.mean(), after.mean()
+def _difference(before: Column, after: Column, ids: Sequence[str]) -> Difference:
+
+    both = (before.weights > 0) & (after.weights > 0)
+    if not both.any():
+        return Difference(None, None, 0, 0, 0)
+    size = int(both.sum())
+    theirs, ours = (column.values[both] for column in (before, after))
+    less, clusters = ours - theirs, _joined(before, after, both)
+    if before.metric.divisor is None:
+        mean, moved = float(less.mean()), less
+    else:
+        mean, moved = _of_ratios(before, after, both)
+    flipped = [id for id, there in zip(ids, both, strict=True) if there] if before.binary and after.binary else []
+    interval = _interval_of_difference(before.metric, mean, moved, clusters)
+    spread = float(moved.std(ddof=1)) if size > 1 else 0.0
     return Difference(
-        mean=None if means[0] is None or means[1] is None else means[1] - means[0],
-        ci95=interval if len(pairs) > 1 else None,
-        higher=sum(y > x for x, y in pairs),
-        lower=sum(y < x for x, y in pairs),
-        n=len(pairs),
+        mean=mean,
+        ci95=interval,
+        higher=int((less > 0).sum()),
+        lower=int((less < 0).sum()),
+        n=size,
+        p=None if interval is None else sign_flip(moved if clusters is None else intervals.by_cluster(moved, clusters)),
+        effect=mean / spread if spread else None,
+        detectable=None if interval is None else (interval[1] - interval[0]) / 2 / Z95 * DETECTABLE,
+        rescued=tuple(id for id, step in zip(flipped, less, strict=False) if step > 0),
+        broken=tuple(id for id, step in zip(flipped, less, strict=False) if step < 0),
     )
+
+
+def _of_ratios(before: Column, after: Column, both: NDArray[np.bool_]) -> tuple[float, Vector]:
+    """The difference of two ratios of sums, and what each question adds to it, times the number of questions."""
+    ratios, moved = [], []
+    for column in (before, after):
+        above, below = column.sums[both], column.weights[both]
+        ratio = float(above.sum() / below.sum())
+        ratios.append(ratio)
+        moved.append((above - ratio * below) * len(above) / below.sum())
+    mean = ratios[1] - ratios[0]
+    return mean, moved[1] - moved[0] + mean
+
+
+def _interval_of_difference(
+    metric: Metric, mean: float, moved: Vector, clusters: Sequence[Hashable] | None
+) -> Interval | None:
+    if len(moved) < 2:
+        return None
+    if metric.unit == "fraction":
+        bound = max(1.0, float(abs(moved).max()))
+        return intervals.of_bounded(moved, -bound, bound)
+    return intervals.linear(mean, (moved - mean) / len(moved), clusters)
+
+
+def _joined(before: Column, after: Column, both: NDArray[np.bool_]) -> list[Hashable] | None:
+    """Labels of questions that share a batch in either run, or are linked by such; None where none can."""
+    if before.clusters is None or after.clusters is None:
+        return None
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers: dict[Hashable, int] = {}
+    ends = [
+        [numbers.setdefault((run, column.clusters[place]), len(numbers)) for place in both.nonzero()[0]]
+        for run, column in enumerate((before, after))
+        if column.clusters is not None
+    ]
+    edges = coo_array(([1] * len(ends[0]), ends), shape=(len(numbers), len(numbers)))
+    _, parts = connected_components(edges, directed=False)
+    return [int(parts[place]) for place in ends[0]]
 
 
 class Column(NamedTuple):
     """One metric over all questions; an unscored one has neither numerator nor denominator."""
 
+    metric: Metric
     numerators: list[float]
     denominators: list[float]
     n: int
     """Questions that are scored."""
     failed: int
     """Questions that count and have no answer."""
+    clusters: list[Hashable] | None
+    """The batch of each question, where those of one batch share what was measured."""
 
-    def values(self) -> list[float]:
+    @property
+    def sums(self) -> Vector:
+        """The numerators."""
+        import numpy as np
+
+        return np.asarray(self.numerators)
+
+    @property
+    def weights(self) -> Vector:
+        """The denominators."""
+        import numpy as np
+
+        return np.asarray(self.denominators)
+
+    @property
+    def values(self) -> Vector:
         """Of each question; 0 where it does not count."""
-        return [a / b if b else 0.0 for a, b in zip(self.numerators, self.denominators, strict=True)]
+        import numpy as np
+
+        return np.divide(self.sums, self.weights, out=np.zeros(len(self.numerators)), where=self.weights > 0)
+
+    @property
+    def binary(self) -> bool:
+        """Whether each question is right or wrong, and nothing between."""
+        plain = self.metric.unit == "fraction" and self.metric.divisor is None
+        return plain and set(self.numerators) <= {0.0, 1.0}
 
     def mean(self) -> float | None:
         """None where no question counts."""
         total = math.fsum(self.denominators)
         return math.fsum(self.numerators) / total if total else None
 
+    def summary(self, with_interval: bool = True) -> Summary:
+        """Its mean with what it is over."""
+        interval = self._interval() if with_interval and self.n > 1 and any(self.denominators) else None
+        return Summary(self.mean(), interval, self.n, len(self.numerators) - self.n, self.failed)
 
-def _columns(
+    def _interval(self) -> Interval | None:
+        if self.binary:
+            return intervals.of_share(int(math.fsum(self.numerators)), self.n)
+        if self.metric.unit == "fraction" and self.metric.divisor is None:
+            values = self.values[self.weights > 0]
+            return intervals.of_bounded(values, 0.0, max(1.0, float(values.max())))
+        found = intervals.of_ratio(self.sums, self.weights, self.clusters)
+        return None if found is None else (max(0.0, found[0]), found[1])
+
+
+def columns(
     metrics: Sequence[Metric],
     golds: Sequence[Gold],
     records: Sequence[Record | None],
-    contrasts: Mapping[int, int],
-) -> list[Column]:
+    contrasts: Mapping[int, int] = NO_CONTRASTS,
+) -> dict[str, Column]:
+    """Every question's value of every metric; see `summarise`."""
     assert len(golds) == len(records), f"{len(golds)} golds, {len(records)} records"
     partners = [contrasts.get(place) for place in range(len(golds))]
     truths = [
@@ -171,88 +261,32 @@ def _columns(
         for truth, record, other in zip(truths, records, partners, strict=True)
     ]
     relevant = {rule: list(map(rule, truths)) for rule in {metric.relevant for metric in metrics}}
-    return [_column(metric, relevant[metric.relevant], cases) for metric in metrics]
+    batches = _batches(records)
+    return {metric.name: _column(metric, relevant[metric.relevant], cases, batches) for metric in metrics}
 
 
-def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None]) -> Column:
+def _batches(records: Sequence[Record | None]) -> list[Hashable]:
+    """The questions of a batch share its seconds evenly, so they have the same to the last digit."""
+    return [
+        ("alone", place) if record is None or record.seconds is None else record.seconds
+        for place, record in enumerate(records)
+    ]
+
+
+def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None], batches: list[Hashable]) -> Column:
     measure, of_failure = metric.measure, metric.of_failure  # looked up once: this loop is most of scoring
     values = [
         (of_failure if case is None else measure(case)) if counts else None
         for counts, case in zip(relevant, cases, strict=True)
     ]
     return Column(
+        metric,
         [value or 0.0 for value in values],
         [0.0 if value is None else metric.weight(case) for value, case in zip(values, cases, strict=True)],
         len(values) - values.count(None),
         sum(counts and case is None for counts, case in zip(relevant, cases, strict=True)),
+        batches if metric.unit == "seconds" else None,
     )
-
-
-def _summary(column: Column, interval: tuple[float, float] | None) -> Summary:
-    unscored = len(column.numerators) - column.n
-    return Summary(column.mean(), interval if column.n > 1 else None, column.n, unscored, column.failed)
-
-
-def _resampled(columns: Sequence[Column], seed: int, resamples: int) -> list[tuple[Vector, Vector]]:
-    """Of each column the sums of numerators and of denominators, (resamples,) each; [] where there are none.
-
-    The resamples are shared, so columns can be compared.
-    """
-    import numpy as np
-
-    size = len(columns[0].numerators) if columns else 0
-    if size < 2 or resamples < 1:
-        return []
-    numerators = _exact([column.numerators for column in columns])
-    denominators = _exact([column.denominators for column in columns])
-    random = np.random.default_rng(seed)
-    above, below = [], []
-    for start in range(0, resamples, CHUNK):
-        counts = _counts(random, min(CHUNK, resamples - start), size)
-        above.append(counts @ numerators)
-        below.append(counts @ denominators)
-    return list(zip(np.concatenate(above).T, np.concatenate(below).T, strict=True))
-
-
-def _counts(random: np.random.Generator, resamples: int, size: int) -> Matrix:
-    """How often each question is drawn in each resample."""
-    import numpy as np
-
-    draws = random.integers(0, size, (resamples, size))  # (resamples, questions)
-    return np.stack([np.bincount(draw, minlength=size) for draw in draws]).astype(np.float64)
-
-
-def _exact(columns: Sequence[Sequence[float]]) -> Matrix:
-    """The table as (questions, columns), rounded so that the sums of a resample are exact in any order.
-
-    Matrix products add in an order that differs between machines and thread counts. Multiples of a
-    power of two whose sums stay below 2**53 of it are added without rounding. Fractions move by less
-    than 1e-11 for it where there are 12,576 questions.
-    """
-    import numpy as np
-
-    values = np.asarray(columns, dtype=np.float64).T
-    _, exponents = np.frexp(len(values) * np.abs(values).max(axis=0))  # a column's sums are below 2**exponent
-    grid = np.ldexp(1.0, np.maximum(exponents, -900) - 52)  # never so small that it is 0
-    return np.asarray(np.round(values / grid) * grid)
-
-
-def _ratios(numerators: Vector, denominators: Vector) -> Vector:
-    """Their ratios, NaN where nothing counts."""
-    import numpy as np
-
-    return np.divide(numerators, denominators, out=np.full_like(numerators, np.nan), where=denominators > 0)
-
-
-def _interval(values: Vector) -> tuple[float, float] | None:
-    """From the 2.5th to the 97.5th percentile of resampled values, both of them observed ones."""
-    import numpy as np
-
-    there = values[~np.isnan(values)]
-    if not there.size:
-        return None
-    low, high = np.quantile(there, [0.025, 0.975], method="inverted_cdf")
-    return float(low), float(high)
 
 
 def _warn_of_empty_references(metrics: Sequence[Metric], truths: Sequence[Truth]) -> None:

@@ -1,24 +1,27 @@
 """Paired differences between two runs over the same questions, with confidence intervals.
 
-Both runs are resampled together, question by question (paired bootstrap; Koehn, EMNLP 2004). Questions that are hard
-for both then do not widen the interval, unlike when two intervals of a leaderboard are compared.
+Intervals and tests are computed from each question's difference. Questions that are hard for both then do not widen the
+interval, unlike when two intervals of a leaderboard are compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, differences
 from clara_bench.records.results import Run
 from clara_bench.reporting.scoring import applicable, contrasts
+from clara_bench.statistics.significance import LEVEL, benjamini_hochberg, holm
 
 COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
 """Compared when the user names none; those that one of the runs cannot have are left out."""
 
 
-def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -> dict[str, Difference]:
+def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Difference]:
     """Differences between a run and its baseline, by metric; metrics that only one of them can have are left out.
 
     Candidates may differ: which passages a system saw is then part of what is compared.
@@ -27,7 +30,6 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
         baseline: what it is compared with.
         run: what is compared.
         names: metrics; () for `COLUMNS`.
-        seed: seed of the bootstrap.
 
     Raises:
         ConfigError: the runs answer other questions.
@@ -42,7 +44,39 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = (), seed: int = 0) -
     ids = [example.question.id for example in run.examples]
     theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
     before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
-    return differences(chosen, golds, before, after, seed, contrasts=contrasts(run.examples))
+    return differences(chosen, golds, before, after, contrasts(run.examples), ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is left of a difference among all that are shown with it."""
+
+    p_holm: float | None
+    """With it, one false claim among the family has a chance of 5 %."""
+    p_bh: float | None
+    """Benjamini-Hochberg: with it, 5 % of the claims are false on average."""
+    family: int
+    """How many tests were made."""
+    verdict: Literal["higher", "lower", "undecided"]
+    """Than the baseline, where p_holm is below 0.05."""
+
+
+def verdicts(found: Sequence[Difference]) -> list[Verdict]:
+    """A verdict on each difference of one family; those that cannot be tested are undecided, and no part of it."""
+    tests = [one.p for one in found if one.p is not None]
+    by_holm, by_bh = iter(holm(tests)), iter(benjamini_hochberg(tests))
+    return [
+        Verdict(None, None, len(tests), "undecided")
+        if one.p is None
+        else _verdict(one, next(by_holm), next(by_bh), len(tests))
+        for one in found
+    ]
+
+
+def _verdict(less: Difference, p_holm: float, p_bh: float, family: int) -> Verdict:
+    if p_holm >= LEVEL or not less.mean:
+        return Verdict(p_holm, p_bh, family, "undecided")
+    return Verdict(p_holm, p_bh, family, "higher" if less.mean > 0 else "lower")
 
 
 def require_same_questions(baseline: Run, run: Run) -> None:

@@ -17,6 +17,8 @@ from clara_bench.reporting.leaderboard import Board, Row
 
 INDEX = "index_bytes"
 """Head of the column of bytes by passage."""
+LOPSIDED = 1.25
+"""How much longer one side of an interval is before both ends are written out."""
 
 
 def index_cell(row: Row) -> str:
@@ -25,14 +27,28 @@ def index_cell(row: Row) -> str:
 
 
 def cell(metric: Metric, summary: Summary | None) -> str:
-    """A mean with half its interval's width, percentages for shares; – where the metric does not apply."""
+    """A mean with its interval, percentages for fractions; – where the metric does not apply.
+
+    The interval is half its width where it is about as long on both sides, else its two ends; left out where it is as
+    narrow as the decimals that are shown.
+    """
     if summary is None or summary.mean is None:
         return "–"
     scale, digits = _scale(metric, summary.mean)
     text = f"{scale * summary.mean:.{digits}f}"
     if summary.ci95 is None:
         return text
-    return f"{text} ±{scale * (summary.ci95[1] - summary.ci95[0]) / 2:.{digits}f}"
+    low, high = summary.ci95
+    if _lopsided(low, summary.mean, high):
+        return f"{text} ({scale * low:.{digits}f}–{scale * high:.{digits}f})"
+    half = f"{scale * (high - low) / 2:.{digits}f}"
+    return f"{text} ±{half}" if float(half) else text
+
+
+def _lopsided(low: float, mean: float, high: float) -> bool:
+    """Whether one side of an interval is a quarter longer than the other."""
+    sides = mean - low, high - mean
+    return max(sides) > LOPSIDED * min(sides)
 
 
 def difference_cell(metric: Metric, summary: Summary, less: Difference) -> str:
@@ -56,6 +72,11 @@ def signed(metric: Metric, value: float | None, beside: float | None) -> str:
         return "–"
     scale, digits = _scale(metric, value if beside is None else beside)
     return f"{scale * value:+.{digits}f}"
+
+
+def p_cell(value: float | None) -> str:
+    """A p-value; – for none."""
+    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _scale(metric: Metric, mean: float) -> tuple[float, int]:

@@ -18,6 +18,7 @@ from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run
 from clara_bench.reporting import captions
 from clara_bench.reporting.scored import Scored, Scorer
+from clara_bench.statistics.significance import LEVEL, holm, sign_flip
 from clara_bench.types import SETTINGS
 
 COLUMNS = (
@@ -45,6 +46,10 @@ class Row:
     """What tells it from other rows of its section with the same label."""
     totals: Mapping[str, float] = field(default_factory=dict)
     """See `scoring.totals`."""
+    p_best: Mapping[str, float] = field(default_factory=dict)
+    """By metric the p-value of a paired test against the best row of the section, after Holm over its rows."""
+    pareto: tuple[str, ...] = ()
+    """The costs of which no row of the section needs less for at least as much of the main metric."""
 
     @property
     def approximate(self) -> bool:
@@ -114,7 +119,6 @@ class _Found(NamedTuple):
 def boards(
     runs: Iterable[Run],
     names: Sequence[str] = (),
-    seed: int = 0,
     scorer: Scorer | None = None,
     left_out: Callable[[BenchError], None] | None = None,
 ) -> list[Board]:
@@ -123,7 +127,6 @@ def boards(
     Args:
         runs: run directories.
         names: metrics, beside the main one of each task; () for `COLUMNS`.
-        seed: seed of the intervals.
         scorer: what scores a run; by default from its records, anew.
         left_out: told of each run whose files cannot be read, which is then left out; None to raise.
 
@@ -134,7 +137,7 @@ def boards(
     groups: dict[Key, list[_Found]] = {}
     for run in runs:
         try:
-            scored = score(run, [*dict.fromkeys([*(names or COLUMNS), run.manifest["task"]["main_metric"]])], seed)
+            scored = score(run, [*dict.fromkeys([*(names or COLUMNS), run.manifest["task"]["main_metric"]])])
         except UnknownName:  # of a metric, which is no fault of the run
             raise
         except BenchError as error:
@@ -168,7 +171,7 @@ def _board(key: Key, found: Sequence[_Found]) -> Board:
 def _section(found: Sequence[_Found], main: str) -> Section:
     manifests = [one.run.manifest for one in found]
     told = captions.differences([one.run for one in found])
-    rows = [_row(*one, said) for one, said in zip(found, told, strict=True)]
+    rows = _on_fronts(_tested([_row(*one, said) for one, said in zip(found, told, strict=True)], found), main)
     return Section(
         setting=manifests[0]["setting"],
         candidates_hash=manifests[0]["candidates"]["hash"],
@@ -212,16 +215,53 @@ def best(rows: Sequence[Row], metric: Metric) -> list[Row]:
     return [row for row in rows if _mean(row.metrics.get(metric.name)) == top]
 
 
-TIE = "tied with the best of its section: the two 95 % CIs overlap; compare tests pairs of runs, which tells more apart"
+TIE = "tied with the best of its section: a paired test of the two is not significant at 0.05 after Holm over its rows"
 """The rule of `tied`, as tables say it."""
+PARETO = "no row of the section has as much of the main metric for less of this"
+"""The rule of `Row.pareto`, as tables say it."""
+COSTS = ("context_positions", "seconds", "index_bytes")
 
 
-def tied(row: Row, top: Row, metric: Metric) -> bool:
-    """Whether a row is tied with the best one. Rows have paths, so a paired test could replace this one."""
-    one, other = (each.metrics.get(metric.name) for each in (row, top))
-    if one is None or other is None or one.ci95 is None or other.ci95 is None:
-        return False
-    return one.ci95[0] <= other.ci95[1] and other.ci95[0] <= one.ci95[1]
+def tied(row: Row, metric: Metric) -> bool:
+    """Whether a row is not separable from the best one of its section."""
+    return row.p_best.get(metric.name, 0.0) >= LEVEL
+
+
+def _tested(rows: Sequence[Row], found: Sequence[_Found]) -> list[Row]:
+    """The rows, tested against the best of each metric."""
+    told: list[dict[str, float]] = [{} for _ in rows]
+    for name in dict.fromkeys(name for row in rows for name in row.metrics):
+        top = best(rows, metrics.get(name))
+        values = {place: one.scored.values[name] for place, one in enumerate(found) if name in one.scored.values}
+        others = [place for place in values if rows[place] not in top] if top else []
+        tests = [_paired(values[place], values[rows.index(top[0])]) for place in others]
+        for place, p in zip(others, holm(tests), strict=True):
+            told[place][name] = p
+    return [replace(row, p_best=one) for row, one in zip(rows, told, strict=True)]
+
+
+def _paired(values: Sequence[float | None], others: Sequence[float | None]) -> float:
+    import numpy as np
+
+    less = np.array(values, dtype=np.float64) - np.array(others, dtype=np.float64)  # None is NaN: counts in one alone
+    return sign_flip(less[~np.isnan(less)])
+
+
+def _on_fronts(rows: Sequence[Row], main: str) -> list[Row]:
+    """The rows, marked where they are on the Pareto front of the main metric and a cost that differs."""
+    sign = 1 if metrics.get(main).higher_is_better else -1
+    gains = [_mean(row.metrics.get(main)) for row in rows]
+    fronts: list[tuple[str, ...]] = [() for _ in rows]
+    for cost in COSTS:
+        prices = [row.index_bytes if cost == "index_bytes" else _mean(row.metrics.get(cost)) for row in rows]
+        points = [
+            (sign * g, -p) if g is not None and p is not None else None for g, p in zip(gains, prices, strict=True)
+        ]
+        known = {point for point in points if point is not None}
+        if len({price for _, price in known}) > 1:
+            on = {one for one in known if not any(o != one and o[0] >= one[0] and o[1] >= one[1] for o in known)}
+            fronts = [(*old, cost) if point in on else old for old, point in zip(fronts, points, strict=True)]
+    return [replace(row, pareto=front) for row, front in zip(rows, fronts, strict=True)]
 
 
 def _row(run: Run, scored: Scored, difference: str) -> Row:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from clara_bench import metrics
 from clara_bench.errors import ConfigError, DataError, UnknownName
@@ -16,16 +19,18 @@ from clara_bench.metrics.statistics import Difference
 from clara_bench.records.packs import located
 from clara_bench.records.results import Run, find_runs, open_run
 from clara_bench.reporting import captions, comparison
-from clara_bench.reporting.formats import plain, signed
+from clara_bench.reporting.comparison import Verdict
+from clara_bench.reporting.formats import p_cell, plain, signed
 from clara_bench.reporting.leaderboard import key_of
 from clara_bench.reporting.scored import Scorer
 from clara_bench.reporting.tables import Cell, Group, Table
 
-HEAD = ("system", "value", "difference", "95 % CI", "higher", "lower", "of")
-NOTES = (
-    "Difference: the system minus the baseline, over the same questions; fractions in %. CI: paired bootstrap over "
-    "questions. Bold: it excludes 0. Higher, lower: questions on which the system scores more or less, of those that "
-    "count.",
+HEAD = ("system", "value", "change", "95 % CI", "p Holm", "detectable", "win/tie/loss", "p BH", "effect")
+NOTE = (
+    "Change: the system minus the baseline over the same questions; fractions in %. P: paired permutation test (exact "
+    "McNemar for 0/1 metrics); Holm and BH (Benjamini-Hochberg): corrected over the {family}. Bold: p Holm below "
+    "0.05. Detectable: where it is not, the true change that 80 % of samples of this size would show at 0.05. "
+    "Win: better for the system. Effect: mean of the changes in standard deviations."
 )
 
 
@@ -36,6 +41,8 @@ class Compared:
     run: Run
     differences: dict[str, Difference]
     values: dict[str, float | None]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """By metric, once the whole family is known; see `judged`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +108,49 @@ def _the_one(baselines: Sequence[Run], run: Run) -> Run:
     return left[0]
 
 
-def compare(baseline: Run, runs: Sequence[Run], names: Sequence[str], seed: int, scorer: Scorer) -> Comparison:
+def compare(baseline: Run, runs: Sequence[Run], names: Sequence[str], scorer: Scorer) -> Comparison:
     """Compare runs with a baseline.
 
     Raises:
         BenchError: see `comparison.compare`.
     """
     chosen = names or comparison.COLUMNS
-    compared = [
-        Compared(run, comparison.compare(baseline, run, chosen, seed), _values(run, chosen, seed, scorer))
-        for run in runs
+    compared = [Compared(run, comparison.compare(baseline, run, chosen), _values(run, chosen, scorer)) for run in runs]
+    return Comparison(baseline, _values(baseline, chosen, scorer), tuple(compared))
+
+
+def judged(found: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons with a verdict on each difference; all of them are one family."""
+    flat = [(one, name) for each in found for one in each.compared for name in one.differences]
+    verdicts = comparison.verdicts([one.differences[name] for one, name in flat])
+    by_run: dict[int, dict[str, Verdict]] = {}
+    for (one, name), verdict in zip(flat, verdicts, strict=True):
+        by_run.setdefault(id(one), {})[name] = verdict
+    return [
+        replace(each, compared=tuple(replace(one, verdicts=by_run.get(id(one), {})) for one in each.compared))
+        for each in found
     ]
-    return Comparison(baseline, _values(baseline, chosen, seed, scorer), tuple(compared))
 
 
-def _values(run: Run, names: Sequence[str], seed: int, scorer: Scorer) -> dict[str, float | None]:
-    return {name: summary.mean for name, summary in scorer(run, names, seed).metrics.items()}
+def _values(run: Run, names: Sequence[str], scorer: Scorer) -> dict[str, float | None]:
+    return {name: summary.mean for name, summary in scorer(run, names).metrics.items()}
 
 
-def table(found: Comparison) -> Table:
-    """A group for each metric, in it the baseline and each run."""
+def notes(found: Sequence[Comparison]) -> tuple[str, ...]:
+    """What is said once, below all tables."""
+    tests = [v.family for each in found for one in each.compared for v in one.verdicts.values()]
+    return (NOTE.format(family=f"{tests[0]} tests shown here" if tests and tests[0] > 1 else "one test shown here"),)
+
+
+def table(found: Comparison, flips: bool = False) -> Table:
+    """A group for each metric, in it the baseline and each run; below, if asked for, the flipped questions."""
     baseline, *others = _names([found.baseline, *(one.run for one in found.compared)])
     manifest = found.baseline.manifest
     origin = captions.source(manifest["data"]["provenance"])
     names = list(dict.fromkeys(name for one in found.compared for name in one.differences))
     groups = []
     for metric in map(metrics.get, names):
-        first = (f"{baseline} (baseline)", plain(metric, found.values.get(metric.name)), *["–"] * 5)
+        first = (f"{baseline} (baseline)", plain(metric, found.values.get(metric.name)), *["–"] * (len(HEAD) - 2))
         rows = [
             (Cell(name), *_cells(metric, one))
             for name, one in zip(others, found.compared, strict=True)
@@ -136,7 +159,15 @@ def table(found: Comparison) -> Table:
         unit = {"fraction": ", %", metric.name: ""}.get(metric.unit, f", {metric.unit}")
         groups.append(Group(f"{metric.name}{unit}", (tuple(map(Cell, first)), *rows)))
     title = f"{manifest['task']['name']} · {origin} · {manifest['questions']['count']} questions"
-    return Table(title, HEAD, tuple(groups))
+    told = zip(others, found.compared, strict=True)
+    return Table(title, HEAD, tuple(groups), tuple(line for pair in told for line in _flips(*pair)) if flips else ())
+
+
+def _flips(name: str, one: Compared) -> Iterator[str]:
+    for metric, less in one.differences.items():
+        for word, ids in (("rescued", less.rescued), ("broken", less.broken)):
+            if ids:
+                yield f"{name}, {metric}, {word} ({len(ids)}): {' '.join(ids)}."
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -150,13 +181,30 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _cells(metric: Metric, one: Compared) -> Iterator[Cell]:
-    difference, value = one.differences[metric.name], one.values.get(metric.name)
-    interval = difference.ci95
-    certain = interval is not None and not interval[0] <= 0 <= interval[1]
+    less, value, verdict = one.differences[metric.name], one.values.get(metric.name), one.verdicts.get(metric.name)
+    decided = verdict is not None and verdict.verdict in ("higher", "lower")
+    corrected = (None, None) if verdict is None else (verdict.p_holm, verdict.p_bh)
+    outcomes = [less.higher, less.n - less.higher - less.lower, less.lower]
     yield Cell(plain(metric, value))
-    yield Cell(signed(metric, difference.mean, value), best=certain)
-    yield Cell("–" if interval is None else " to ".join(signed(metric, end, value) for end in interval))
-    yield from (Cell(str(count)) for count in (difference.higher, difference.lower, difference.n))
+    yield Cell(signed(metric, less.mean, value), best=decided)
+    yield Cell("–" if less.ci95 is None else " to ".join(signed(metric, end, value) for end in less.ci95))
+    yield Cell(p_cell(corrected[0]))
+    yield Cell("–" if decided else signed(metric, less.detectable, value).replace("+", "±"))
+    yield Cell("/".join(map(str, outcomes if metric.higher_is_better else outcomes[::-1])))
+    yield Cell(p_cell(corrected[1]))
+    yield Cell("–" if less.effect is None else f"{less.effect:+.2f}")
+
+
+def to_builtins(found: Sequence[Comparison]) -> dict[str, Any]:
+    """By run and metric everything that is known of a difference."""
+    return {
+        str(one.run.path): {
+            name: {**msgspec.to_builtins(less), **msgspec.to_builtins(one.verdicts[name])}
+            for name, less in one.differences.items()
+        }
+        for each in found
+        for one in each.compared
+    }
 
 
 def to_csv(found: Sequence[Comparison]) -> str:
@@ -164,7 +212,8 @@ def to_csv(found: Sequence[Comparison]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     head = ["task", "system", "baseline", "metric", "value", "baseline_value", "difference", "ci95_low", "ci95_high"]
-    writer.writerow([*head, "higher", "lower", "n", "path", "baseline_path"])
+    tested = ["p", "p_holm", "p_bh", "family", "verdict", "effect", "detectable", "rescued", "broken"]
+    writer.writerow([*head, "higher", "lower", "n", *tested, "path", "baseline_path"])
     for comparison_ in found:
         for one in comparison_.compared:
             for name, d in one.differences.items():
@@ -172,6 +221,9 @@ def to_csv(found: Sequence[Comparison]) -> str:
                 values = [one.values.get(name), comparison_.values.get(name), d.mean, *(d.ci95 or (None, None))]
                 paths = [str(one.run.path), str(comparison_.baseline.path)]
                 task = comparison_.baseline.manifest["task"]["name"]
-                cells = [task, *labels, name, *values, d.higher, d.lower, d.n, *paths]
+                v = one.verdicts[name]
+                numbers = [d.p, v.p_holm, v.p_bh, v.family, v.verdict, d.effect, d.detectable]
+                flipped = [len(d.rescued), len(d.broken)]
+                cells = [task, *labels, name, *values, d.higher, d.lower, d.n, *numbers, *flipped, *paths]
                 writer.writerow([for_csv(cell) if isinstance(cell, str) else cell for cell in cells])
     return buffer.getvalue()

@@ -20,13 +20,23 @@ from pathlib import Path
 import msgspec
 
 import clara_bench
+from clara_bench import metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
-from clara_bench.metrics.statistics import Summary
+from clara_bench.metrics.statistics import Column, Summary, columns
 from clara_bench.records.results import Run, content
 from clara_bench.reporting.captions import Offered
-from clara_bench.reporting.scoring import installed, num_failed, refuse_other_scorer, score, totals
+from clara_bench.reporting.scoring import (
+    applicable,
+    contrasts,
+    in_order,
+    installed,
+    num_failed,
+    refuse_other_scorer,
+    statuses,
+    totals,
+)
 
 OLD_SECONDS = 30 * 24 * 3600
 """After this long without use, what other code has scored is deleted."""
@@ -42,6 +52,8 @@ class Scored:
     """Fewest and most passages that a question could use; None where all could be searched."""
     totals: Mapping[str, float]
     """See `scoring.totals`."""
+    values: Mapping[str, tuple[float | None, ...]]
+    """Of each question the value of each fraction, for paired tests; None where it does not count."""
 
 
 class Scorer:
@@ -50,7 +62,7 @@ class Scorer:
     def __init__(self) -> None:
         self._task = functools.cache(installed)
 
-    def __call__(self, run: Run, names: Sequence[str], seed: int) -> Scored:
+    def __call__(self, run: Run, names: Sequence[str]) -> Scored:
         """The run's scores.
 
         Raises:
@@ -59,12 +71,23 @@ class Scorer:
         refuse_other_scorer(run, self._task)
         examples, records = run.answered()
         manifest = run.manifest
-        found = score(
-            examples, records, names, manifest["task"]["answer_scorer"], manifest["setting"], seed, by_kind=False
-        )
+        scorer, found = manifest["task"]["answer_scorer"], in_order(examples, records)
+        chosen = applicable([metrics.get(name, scorer) for name in names], manifest["setting"], records)
+        measured = columns(chosen, [example.gold for example in examples], found, contrasts(examples))
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
         offered = (min(counts), max(counts)) if counts else None
-        return Scored(found.metrics, num_failed(found.statuses), offered, totals(records))
+        return Scored(
+            metrics={name: column.summary() for name, column in measured.items()},
+            failed=num_failed(statuses(found)),
+            offered=offered,
+            totals=totals(records),
+            values={name: _values(column) for name, column in measured.items() if column.metric.unit == "fraction"},
+        )
+
+
+def _values(column: Column) -> tuple[float | None, ...]:
+    pairs = zip(column.values.tolist(), column.denominators, strict=True)
+    return tuple(value if weight else None for value, weight in pairs)
 
 
 class CachedScorer(Scorer):
@@ -76,15 +99,15 @@ class CachedScorer(Scorer):
         self._code, self._folder, self._told = code, cache_dir("scores", code), False
         _forget_old(self._folder)
 
-    def __call__(self, run: Run, names: Sequence[str], seed: int) -> Scored:
+    def __call__(self, run: Run, names: Sequence[str]) -> Scored:
         """See `Scorer`."""
-        file = self._folder / f"{self._key(run, names, seed)}.json"
+        file = self._folder / f"{self._key(run, names)}.json"
         if file.is_file():
             try:
                 return read_json(file, Scored)
             except BenchError:  # cut short or edited: made again
                 pass
-        scored = super().__call__(run, names, seed)
+        scored = super().__call__(run, names)
         try:
             write_atomic(file, msgspec.json.encode(scored), synced=False)
         except BackendError as error:
@@ -93,9 +116,9 @@ class CachedScorer(Scorer):
             self._told = True
         return scored
 
-    def _key(self, run: Run, names: Sequence[str], seed: int) -> str:
+    def _key(self, run: Run, names: Sequence[str]) -> str:
         held = [content(run.path / name) for name in ("manifest.json", "questions.jsonl", "records.jsonl")]
-        return digest([self._code, str(seed), str(len(names)), *names, *held])
+        return digest([self._code, str(len(names)), *names, *held])
 
 
 def code_digest() -> str:

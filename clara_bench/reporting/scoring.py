@@ -23,6 +23,9 @@ from clara_bench.tasks.definitions import Task
 from clara_bench.text import contains_answer
 from clara_bench.types import FAILURES, Answer, Example, Gold, Passage, Record
 
+SCHEMA = 2
+"""Of scores.json. Files of schema 1 have bootstrap intervals, and the seed of those; all else is the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -35,7 +38,6 @@ class Scores:
     """How many questions ended how; `missing` were never answered."""
     scorer: str
     """Whose em and f1: squad, hotpotqa, musique or 2wiki."""
-    seed: int
 
 
 def installed(name: str) -> Task | None:
@@ -43,13 +45,12 @@ def installed(name: str) -> Task | None:
     return definitions.load(name) if name in definitions.names() else None
 
 
-def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
+def score_run(run: Run, names: Sequence[str] = ()) -> Scores:
     """Score a run from its own files.
 
     Args:
         run: the run directory.
         names: metrics; () for those of the task.
-        seed: seed of the bootstrap.
 
     Raises:
         DataError: a file does not hold what it should.
@@ -58,9 +59,7 @@ def score_run(run: Run, names: Sequence[str] = (), seed: int = 0) -> Scores:
     task = run.manifest["task"]
     refuse_other_scorer(run)
     examples, records = run.answered()
-    return score(
-        examples, records, names or task["metrics"], task["answer_scorer"], setting=run.manifest["setting"], seed=seed
-    )
+    return score(examples, records, names or task["metrics"], task["answer_scorer"], run.manifest["setting"])
 
 
 def refuse_other_scorer(run: Run, find_task: Callable[[str], Task | None] = installed) -> None:
@@ -87,7 +86,7 @@ def write_scores(run: Run, scores: Scores) -> None:
     """
     if is_published(run.path):
         return
-    file, content = run.path / "scores.json", json_bytes({"schema": 1, **msgspec.to_builtins(scores)})
+    file, content = run.path / "scores.json", json_bytes({"schema": SCHEMA, **msgspec.to_builtins(scores)})
     if not file.is_file() or file.read_bytes() != content:
         write_atomic(file, content)
 
@@ -98,9 +97,7 @@ def score(
     names: Sequence[str],
     scorer: str,
     setting: str,
-    seed: int = 0,
     without: frozenset[Part] = frozenset(),
-    by_kind: bool = True,
 ) -> Scores:
     """Score records against the golds of the questions asked; the golds are the denominator.
 
@@ -110,17 +107,14 @@ def score(
         DataError: a record answers a question that was not asked.
         UnknownName: no such metric.
     """
-    answered = _by_id(examples, records)
     chosen = applicable([metrics.get(name, scorer) for name in names], setting, records, without)
-    golds = [example.gold for example in examples]
-    found = [answered.get(example.question.id) for example in examples]
-    kinds = sorted({gold.kind for gold in golds if gold.kind}) if by_kind else []
+    golds, found = [example.gold for example in examples], in_order(examples, records)
+    kinds = sorted({gold.kind for gold in golds if gold.kind})
     return Scores(
-        metrics=summarise(chosen, golds, found, seed, contrasts=contrasts(examples)),
-        by_kind={kind: _of_kind(kind, chosen, examples, found, seed) for kind in kinds} if len(kinds) > 1 else {},
-        statuses=_statuses(found),
+        metrics=summarise(chosen, golds, found, contrasts(examples)),
+        by_kind={kind: _of_kind(kind, chosen, examples, found) for kind in kinds} if len(kinds) > 1 else {},
+        statuses=statuses(found),
         scorer=scorer,
-        seed=seed,
     )
 
 
@@ -153,24 +147,31 @@ def contrasts(examples: Sequence[Example]) -> dict[int, int]:
     return {place: other for place, other in pairs if other is not None}
 
 
-def _by_id(examples: Sequence[Example], records: Sequence[Record]) -> dict[str, Record]:
+def in_order(examples: Sequence[Example], records: Sequence[Record]) -> list[Record | None]:
+    """The record of each question; None where there is none.
+
+    Raises:
+        DataError: a record answers a question that was not asked.
+    """
     known = {example.question.id for example in examples}
     for record in records:
         if record.id not in known:
             raise DataError(f"an answer to question '{record.id}', which was not asked")
-    return {record.id: record for record in records}
+    answered = {record.id: record for record in records}
+    return [answered.get(example.question.id) for example in examples]
 
 
 def _of_kind(
-    kind: str, chosen: Sequence[Metric], examples: Sequence[Example], found: Sequence[Record | None], seed: int
+    kind: str, chosen: Sequence[Metric], examples: Sequence[Example], found: Sequence[Record | None]
 ) -> dict[str, Summary]:
     kept = [index for index, example in enumerate(examples) if example.gold.kind == kind]
     asked = [examples[i] for i in kept]
     golds = [example.gold for example in asked]
-    return summarise(chosen, golds, [found[i] for i in kept], seed, contrasts=contrasts(asked))
+    return summarise(chosen, golds, [found[i] for i in kept], contrasts(asked))
 
 
-def _statuses(found: Sequence[Record | None]) -> dict[str, int]:
+def statuses(found: Sequence[Record | None]) -> dict[str, int]:
+    """How many questions ended how; `missing` were never answered."""
     counts: dict[str, int] = {}
     for record in found:
         status = record.answer.status if record else "missing"

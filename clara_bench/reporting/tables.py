@@ -43,7 +43,7 @@ class Table:
 
 
 def markdown(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:
-    """GitHub tables, one a group; the best value in bold."""
+    """GitHub tables, one a group; the best value in bold, ties marked by ≈."""
     parts = [part for table in tables for part in _markdown_parts(table)]
     return "\n\n".join([*parts, *(f"*{for_markdown(note)}*" for note in notes)]) + "\n"
 
@@ -60,7 +60,9 @@ def _markdown_parts(table: Table) -> Iterator[str]:
 
 def _in_markdown(cell: Cell) -> str:
     text = for_markdown(cell.text)
-    return f"**{text}**" if cell.best else text
+    if cell.best:
+        return f"**{text}**"
+    return f"{text} ≈" if cell.tied else text
 
 
 def latex(tables: Sequence[Table], notes: Sequence[str] = ()) -> str:

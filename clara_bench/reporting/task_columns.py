@@ -13,6 +13,7 @@ from clara_bench.reporting.formats import INDEX, cell
 from clara_bench.reporting.leaderboard import TRAITS, Board, Row, Section
 from clara_bench.reporting.tables import Cell, Group, Table
 from clara_bench.reporting.views import BRIEF, DEFAULT, View, head, marks, value_cell
+from clara_bench.statistics.intervals import of_mean
 from clara_bench.types import SETTINGS
 
 
@@ -54,7 +55,7 @@ def _by_task(found: Sequence[Board], view: View) -> Table:
     heads = [f"{board.task} {first[board.task].name}" for board in found]
     return Table(
         title=f"{_kind(found)} · {found[0].questions} questions a task",
-        head=("system", *heads, *(head(m.name) for m in kept)),
+        head=("system", *heads, *(["mean"] * _one_metric(first)), *(head(m.name) for m in kept)),
         groups=tuple(_task_group(title, groups[title], first, kept, view) for title in order),
         caption=("The last columns are means over the tasks.",) if kept and len(found) > 1 else (),
     )
@@ -115,8 +116,25 @@ def _task_group(
         shown = [marked[t](rows[t], value_cell(first[t], True, rows[t])) if t in rows else Cell("–") for t in tasks]
         means = [_mean(metric, rows, tasks) for metric in others]
         told = [cell(m, None if v is None else Summary(v, None, 1, 0, 0)) for m, v in zip(others, means, strict=True)]
-        lines.append((Cell(name), *shown, *map(Cell, told)))
+        overall = [Cell(cell(next(iter(first.values())), _overall(first, rows)))] if _one_metric(first) else []
+        lines.append((Cell(name), *shown, *overall, *map(Cell, told)))
     return Group(title, tuple(lines))
+
+
+def _one_metric(first: Mapping[str, Metric]) -> bool:
+    """Whether a mean over the tasks is one of the same thing."""
+    return len(first) > 1 and len({metric.name for metric in first.values()}) == 1
+
+
+def _overall(first: Mapping[str, Metric], rows: Rows) -> Summary | None:
+    """The mean over all tasks, each counting the same, with an interval; None where a task has no value."""
+    found = [rows[task].metrics.get(metric.name) if task in rows else None for task, metric in first.items()]
+    means = [one.mean for one in found if one is not None and one.mean is not None]
+    if len(means) < len(first):
+        return None
+    ends = [one.ci95 for one in found if one is not None and one.ci95 is not None]
+    interval = of_mean(means, ends) if len(ends) == len(means) else None
+    return Summary(fmean(means), interval, len(means), 0, 0)
 
 
 def _first_mean(first: Mapping[str, Metric], rows: Rows) -> float | None:

@@ -10,7 +10,7 @@ from clara_bench import metrics
 from clara_bench.errors import UnknownName
 from clara_bench.metrics import Metric
 from clara_bench.reporting.formats import INDEX, cell, index_cell, trait_cell
-from clara_bench.reporting.leaderboard import COLUMNS, TIE, TRAITS, Board, Row, Section, best, ranked, tied
+from clara_bench.reporting.leaderboard import COLUMNS, PARETO, TIE, TRAITS, Board, Row, Section, best, ranked, tied
 from clara_bench.reporting.tables import Cell, Group, Table
 
 BRIEF = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
@@ -19,8 +19,9 @@ HEADS = {"context_positions": "context tokens", "effective_ratio_micro": "ratio"
 """What stands above a column that has another name in files."""
 
 NOTES = (
-    "Fractions in %. ±: half the width of the 95 % CI (bootstrap over questions). †: failed questions, scored 0. "
-    "Context tokens: positions of evidence that the reader attends to. Ratio: tokens of text per position.",
+    "Fractions in %. ±: half the width of the 95 % CI, which is written low–high where it is lopsided. "
+    "†: failed questions, scored 0. Context tokens: positions of evidence that the reader attends to. "
+    "Ratio: tokens of text per position.",
 )
 
 
@@ -110,7 +111,12 @@ def _group(section: Section, columns: Sequence[_Column], main: str, view: View) 
     rows = _sorted(section.rows, view.sort or main)
     marked = {column.name: marks(rows, column.metric) for column in columns}
     told = f"{section.passages} [{section.candidates_hash[:8]}]" if view.verbose else section.passages
-    return Group(told, tuple((Cell(row.name), *(marked[c.name](row, c.show(row)) for c in columns)) for row in rows))
+    lines = [(Cell(row.name), *(marked[c.name](row, _starred(row, c)) for c in columns)) for row in rows]
+    return Group(told, tuple(lines))
+
+
+def _starred(row: Row, column: _Column) -> str:
+    return f"{column.show(row)}{' *' * (column.name in row.pareto)}"
 
 
 def marks(rows: Sequence[Row], metric: Metric | None) -> Callable[[Row, str], Cell]:
@@ -120,7 +126,7 @@ def marks(rows: Sequence[Row], metric: Metric | None) -> Callable[[Row, str], Ce
     def mark(row: Row, text: str) -> Cell:
         if metric is None or not top:
             return Cell(text)
-        return Cell(text, best=row in top, tied=row not in top and tied(row, top[0], metric))
+        return Cell(text, best=row in top, tied=row not in top and tied(row, metric))
 
     return mark
 
@@ -193,4 +199,5 @@ def notes(found: Sequence[Table]) -> tuple[str, ...]:
     cells = [one for table in found for group in table.groups for row in group.rows for one in row]
     tied = [f"Best of a section in bold; ≈: {TIE}."] if any(one.tied for one in cells) else []
     approximate = ["‡: tokens of evidence counted approximately."] if any(" ‡" in one.text for one in cells) else []
-    return (*NOTES, *approximate, *tied)
+    front = [f"*: Pareto, {PARETO}."] if any(one.text.endswith(" *") for one in cells) else []
+    return (*NOTES, *approximate, *tied, *front)

@@ -88,7 +88,7 @@ def run(
         else:
             folder.write(frozen, {**manifest, "sessions": folder.sessions})
     finished = results.open_run(path)
-    scoring.write_scores(finished, scoring.score_run(finished, seed=request.seed))
+    scoring.write_scores(finished, scoring.score_run(finished))
     return finished
 
 

@@ -125,7 +125,7 @@ def run_of(name: str) -> tuple[list[Gold], list[Record | None]]:
 
 
 def means(scorer: str, names: list[str], golds: list[Gold], records: list[Record | None]) -> dict[str, float | None]:
-    summaries = summarise([get(name, scorer) for name in names], golds, records, resamples=0)
+    summaries = summarise([get(name, scorer) for name in names], golds, records, with_intervals=False)
     return {name: summary.mean for name, summary in summaries.items()}
 
 
@@ -191,7 +191,7 @@ def test_a_musique_full_run_scores_as_the_official_script_grouped_scores_include
         records.append(Record(row["id"], answer))
     contrasts = {place: places[id, False] for (id, answerable), place in places.items() if answerable}
     chosen = [get(name, "musique") for name in official]
-    summaries = summarise(chosen, golds, records, resamples=0, contrasts=contrasts)
+    summaries = summarise(chosen, golds, records, with_intervals=False, contrasts=contrasts)
     assert {name: summary.mean for name, summary in summaries.items()} == pytest.approx(official, **CLOSE)
     assert {summary.n for summary in summaries.values()} == {40}
 

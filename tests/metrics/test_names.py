@@ -77,7 +77,7 @@ def test_no_answer_and_a_failed_one_are_zero_and_have_no_cost(name: str):
     assert metric.applies(FULL, CONTRAST)
     for status in (None, "error", "out-of-memory", "timeout"):
         failed = None if status is None else Record("q", Answer("Rome", status=status), (1,))
-        found = summarise([metric], [FULL, CONTRAST], [failed, failed], resamples=0, contrasts={0: 1})[name]
+        found = summarise([metric], [FULL, CONTRAST], [failed, failed], with_intervals=False, contrasts={0: 1})[name]
         assert (found.mean, found.failed > 0) == (expected, True)
 
 
