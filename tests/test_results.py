@@ -300,7 +300,7 @@ def test_an_answer_to_a_question_that_was_not_asked_is_refused_by_name(tmp_path:
 def test_a_file_that_is_there_both_plain_and_packed_is_refused(tmp_path: Path) -> None:
     log(tmp_path, FULL)
     (tmp_path / "records.jsonl.gz").write_bytes(gzip.compress(b""))
-    with pytest.raises(DataError, match=r"both .*records.jsonl and records.jsonl.gz are there"):
+    with pytest.raises(DataError, match=r"both .*records.jsonl and records.jsonl.gz exist"):
         results.read_records(tmp_path)
 
 

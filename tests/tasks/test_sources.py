@@ -90,7 +90,7 @@ def test_the_training_split_is_another_file() -> None:
 
 def test_hashes_are_the_same_in_another_process() -> None:
     code = (
-        "from clara_bench import sources, tasks; import sys;"
+        "from clara_bench.tasks import definitions, sources; import sys;"
         "d = sources.load(definitions.load('musique'), sources.Source(sys.argv[1])); print(d.data_hash, d.corpus_hash)"
     )
     outputs = {
