@@ -309,7 +309,7 @@ def test_traits_and_description_say_what_was_used(folder: Path, model: Clara, tm
     system = clara(folder)
     assert dataclasses.asdict(system.traits) == {
         "backbone": "scratch-2x32", "reader": "tuned", "compressor": "clara", "offline": True,
-        "query_dependent": False, "weights": "ours", "nominal_ratio": 16.0,
+        "query_dependent": False, "weights": "ours", "nominal_ratio": 16.0, "token_counts": "",
     }  # fmt: skip
     assert clara(folder, method="pooled").traits.compressor == "pooled"
     said = system.describe()
