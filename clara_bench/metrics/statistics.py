@@ -114,7 +114,6 @@ def differences(
 
 
 def _difference(before: Column, after: Column, ids: Sequence[str]) -> Difference:
-
     both = (before.weights > 0) & (after.weights > 0)
     if not both.any():
         return Difference(None, None, 0, 0, 0)

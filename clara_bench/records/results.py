@@ -110,11 +110,12 @@ def find_runs(root: Path, left_out: Callable[[BenchError], None] | None = None) 
     Raises:
         DataError: the folder is not there or holds no run, or a manifest cannot be read.
     """
-    found = _folders(root)
-    folders = [folder for folder in found if _asks(folder)]
+    folders: list[Path] = []
+    others: list[Path] = []
+    for folder in _folders(root):
+        (folders if _asks(folder) else others).append(folder)
     if not folders:
         raise DataError(f"{root} holds no runs (no manifest.json with questions beside it). Make some: clara-bench run")
-    others = [folder for folder in found if folder not in set(folders)]
     if others:
         said = (
             f"{len(others)} folders with a manifest.json and no questions are no runs, such as {min(others)}: left out"
@@ -202,8 +203,9 @@ def publish(runs: Iterable[Run], root: Path) -> list[Path]:
         if folder.exists():
             raise DataError(f"{folder} holds runs that are not published. Choose another folder with --to")
         pack, name = pack_of(folder), f"{run.manifest['system']['label']}/{run.path.name}"
-        files = packs.setdefault(pack, read_pack(pack) if pack not in packs else {})
-        files |= {f"{name}/{file}": held for file, held in _to_publish(run).items()}
+        if pack not in packs:
+            packs[pack] = read_pack(pack)
+        packs[pack] |= {f"{name}/{file}": held for file, held in _to_publish(run).items()}
         published.append(folder / name)
     for pack, files in packs.items():
         write_pack(pack, files)

@@ -14,7 +14,7 @@ from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics.statistics import Difference, differences
 from clara_bench.records.results import Run
-from clara_bench.reporting.scoring import applicable, contrasts
+from clara_bench.reporting.scoring import applicable, contrasts, in_order
 from clara_bench.statistics.significance import LEVEL, benjamini_hochberg, holm
 
 COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
@@ -37,14 +37,13 @@ def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Dif
         UnknownName: no such metric.
     """
     require_same_questions(baseline, run)
-    scorer, golds = run.manifest["task"]["answer_scorer"], [example.gold for example in run.examples]
-    chosen = [metrics.get(name, scorer) for name in names or COLUMNS]
-    for one in (baseline, run):
-        chosen = applicable(chosen, one.manifest["setting"], one.records())
-    ids = [example.question.id for example in run.examples]
-    theirs, ours = ({record.id: record for record in one.records()} for one in (baseline, run))
-    before, after = [theirs.get(id) for id in ids], [ours.get(id) for id in ids]
-    return differences(chosen, golds, before, after, contrasts(run.examples), ids)
+    (_, theirs), (examples, ours) = baseline.answered(), run.answered()
+    chosen = [metrics.get(name, run.manifest["task"]["answer_scorer"]) for name in names or COLUMNS]
+    for one, records in ((baseline, theirs), (run, ours)):
+        chosen = applicable(chosen, one.manifest["setting"], records)
+    golds, ids = [example.gold for example in examples], [example.question.id for example in examples]
+    before, after = in_order(examples, theirs), in_order(examples, ours)
+    return differences(chosen, golds, before, after, contrasts(examples), ids)
 
 
 @dataclass(frozen=True, slots=True)
