@@ -137,6 +137,7 @@ class ClaraSystem:
         """Compress every passage that the store does not hold yet, and index the short vectors."""
         start = time.perf_counter()
         self._corpus = corpus
+        _ = self._weights.model  # loaded now, so that no question pays for it
         ranking = self.retriever.index(corpus) if self.retriever else IndexStats(len(corpus), 0.0, 0, cached=True)
         size, encoded, cached = 0, 0, False
         if corpus and self.options.store is not None:

