@@ -17,11 +17,10 @@ from typing import NamedTuple
 from clara_bench import metrics
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
-from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import find_runs, open_run
 from clara_bench.reporting import tables, views
 from clara_bench.reporting.comparison import compare
-from clara_bench.reporting.formats import INDEX, cell, difference_cell, trait_cell
+from clara_bench.reporting.formats import INDEX, cell, difference_cell, plain, trait_cell
 from clara_bench.reporting.leaderboard import Board, Row, boards
 from clara_bench.types import SETTINGS
 
@@ -117,6 +116,10 @@ def table(found: list[Board], columns: Sequence[str]) -> str:
         for row in section.rows
     ]
     lines = [head, ["---"] * 3 + ["---:"] * len(chosen), *rows]
+    return _markdown(lines)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -129,8 +132,8 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
     for (setting, label), rows in systems.items():
         whole = systems.get((setting, against.get(setting, "")), {})
         scores = [_score(first, rows.get(board.task), whole.get(board.task)) for board in found]
-        lines.append([setting, label, *scores, *(_cell_of_mean(metric, rows) for metric in others)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        lines.append([setting, label, *scores, *(plain(metric, _mean(metric, rows)) for metric in others)])
+    return _markdown(lines)
 
 
 def headline_table(found: list[Board]) -> str:
@@ -141,9 +144,13 @@ def headline_table(found: list[Board]) -> str:
     for (setting, label), rows in by_system(found, em).items():
         if label in HEADLINE:
             scores = [cell(em, rows[task].metrics["em"]) for task in TASKS]
-            means = [_cell_of_mean(recall, rows), _cell_of_mean(positions, rows), f"{_mean(ratio, rows):.1f}x"]
+            means = [
+                plain(recall, _mean(recall, rows)),
+                plain(positions, _mean(positions, rows)),
+                f"{_mean(ratio, rows):.1f}x",
+            ]
             lines.append([HEADS[setting], HEADLINE[label], *scores, *means])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return _markdown(lines)
 
 
 def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
@@ -162,10 +169,10 @@ def family_table(found: list[Board], columns: Sequence[str]) -> str:
     for (setting, label), rows in by_system(found, chosen[0]).items():
         [traits, *_] = (row.traits for row in rows.values())
         bytes_ = [row.index_bytes for row in rows.values() if row.index_bytes is not None]
-        means = [_cell_of_mean(metric, rows) for metric in chosen]
+        means = [plain(metric, _mean(metric, rows)) for metric in chosen]
         declared = [trait_cell(traits.get(name)) for name in DECLARED]
         lines.append([setting, label, *declared, *means, f"{fmean(bytes_):.0f}" if bytes_ else "–"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return _markdown(lines)
 
 
 def by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[str, Row]]:
@@ -183,11 +190,6 @@ def _mean(metric: Metric, rows: Mapping[str, Row]) -> float | None:
     means = [row.metrics[metric.name].mean for row in rows.values() if metric.name in row.metrics]
     known = [mean for mean in means if mean is not None]
     return fmean(known) if known else None
-
-
-def _cell_of_mean(metric: Metric, rows: Mapping[str, Row]) -> str:
-    mean = _mean(metric, rows)
-    return "–" if mean is None else cell(metric, Summary(mean, None, len(rows), 0, 0))
 
 
 def content(part: str) -> str:

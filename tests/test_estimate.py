@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from clara_bench.cli import main
 from clara_bench.components.registry import Component
-from clara_bench.running.estimate import FRAME, earlier_runs, estimate, load
+from clara_bench.running.estimate import FRAME, earlier_runs, estimate
 from clara_bench.running.run_config import Request
+from clara_bench.tasks import definitions, sources
+from clara_bench.tasks.sources import TaskData
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +31,10 @@ def dry(capitals: Path, system: str, *more: str) -> str:
 
 def request(capitals: Path, setting: str, system: str = "rag", **options: str) -> Request:
     return Request(str(capitals), Component(system, options), setting)  # type: ignore[arg-type]
+
+
+def load(asked: Request) -> TaskData:
+    return sources.load(definitions.load(asked.task), asked.source)
 
 
 def test_nothing_is_built_asked_or_written(capitals: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clara_bench.cli.table import FORMATS, format_of, write, write_tables
+from clara_bench.cli.table import format_of, table_options, write, write_tables
 from clara_bench.errors import BackendError, BenchError, DataError
 from clara_bench.io.progress import progress
 from clara_bench.io.terminal import json_text, note
@@ -29,10 +29,7 @@ if TYPE_CHECKING:
 @click.option("--tasks-as-columns", is_flag=True, help="One row per system, with its main metric on every task.")
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--verbose", is_flag=True, help="Show hashes of questions and candidates.")
-@click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
-              help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
+@table_options
 def leaderboard(
     root: Path,
     columns: tuple[str, ...],
@@ -123,10 +120,7 @@ def show(
               help="Metric to compare. Repeatable. Default: EM, F1, recall and context positions.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
               help="Folder in which labels are looked up.")  # fmt: skip
-@click.option("-f", "--format", "kind", type=click.Choice(FORMATS),
-              help="Output format. Default: by the suffix of --output, else rich (for a terminal).")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
+@table_options
 @click.option("--flips", is_flag=True, help="List the questions that became right or wrong.")
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

@@ -14,12 +14,13 @@ from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import note, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clara_bench.records.results import Run
     from clara_bench.reporting.tables import Table
     from clara_bench.running.estimate import Estimate
     from clara_bench.running.run_config import Request
+    from clara_bench.tasks.sources import TaskData
     from clara_bench.types import Answer
 
 
@@ -192,35 +193,42 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
     from clara_bench.running import runner
     from clara_bench.running.progress import bars
     from clara_bench.running.run_config import check
-    from clara_bench.tasks import definitions, sources
+    from clara_bench.tasks import definitions
 
     for request in requests:
         check(request, definitions.load(request.task))
-    finished = []
+    finished, data = [], _loader()
     with bars(len(requests)) as (progress, started), registry.sharing("reader"):
-        loaded: dict[str, Any] = {}
         for number, request in enumerate(requests, 1):
             started(number, request)
-            key = repr((request.task, request.source))
-            if key not in loaded:
-                loaded = {key: sources.load(definitions.load(request.task), request.source)}
             with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
-                finished.append(runner.run(request, loaded[key], out, progress, retry_failed, expected))
+                finished.append(runner.run(request, data(request), out, progress, retry_failed, expected))
     return finished
+
+
+def _loader() -> Callable[[Request], TaskData]:
+    """Loads the data of a request; those of the last one are kept, since most requests of a suite share them."""
+    from clara_bench.tasks import definitions, sources
+
+    loaded: dict[str, TaskData] = {}
+
+    def load(request: Request) -> TaskData:
+        key = repr((request.task, request.source))
+        if key not in loaded:
+            loaded.clear()
+            loaded[key] = sources.load(definitions.load(request.task), request.source)
+        return loaded[key]
+
+    return load
 
 
 def _estimate(requests: list[Request], out: Path) -> None:
     """Print what the runs would be, and what the numbers are from."""
     from clara_bench.cli.table import write_tables
-    from clara_bench.running.estimate import earlier_runs, estimate, load
+    from clara_bench.running.estimate import earlier_runs, estimate
 
-    earlier, loaded = earlier_runs(list(dict.fromkeys([Path("results"), out]))), {}
-    found: list[Estimate] = []
-    for request in requests:
-        key = repr((request.task, request.source))
-        if key not in loaded:
-            loaded = {key: load(request)}
-        found.append(estimate(request, loaded[key], earlier))
+    earlier, data = earlier_runs(list(dict.fromkeys([Path("results"), out]))), _loader()
+    found = [estimate(request, data(request), earlier) for request in requests]
     write_tables([_table(found)], tuple(dict.fromkeys(one.source for one in found if not one.measured_in)), "rich")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import click
+
+from clara_bench.cli.options import Command
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import write_atomic
 from clara_bench.io.terminal import WIDE, console, note, say, shown
@@ -28,6 +31,15 @@ NAME = 26
 FORMATS = ("rich", "markdown", "latex", "csv", "json")
 SUFFIXES: Mapping[str, str] = MappingProxyType({".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"})
 """The format by file suffix."""
+
+
+def table_options(command: Command) -> Command:
+    """--format and --output, the values of `kind` and `output`."""
+    said = "Output format. Default: by the suffix of --output, else rich (for a terminal)."
+    form = click.option("-f", "--format", "kind", type=click.Choice(FORMATS), help=said)
+    output = click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+                          help="Write to this .md, .tex, .csv or .json file.")  # fmt: skip
+    return form(output(command))
 
 
 def format_of(output: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""Progress of long indexing jobs on stderr: a bar on a terminal, otherwise a line every ten seconds."""
+"""Progress of long jobs on stderr: a bar on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 

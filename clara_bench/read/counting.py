@@ -121,5 +121,12 @@ class ByBytes:
         return Fitted(context, _quarter(context), _quarter(whole))
 
 
+def dollars(read: float, written: float, input_price: float | None, output_price: float | None) -> float | None:
+    """US dollars for tokens read and written, at prices for a million of each; None where neither price is given."""
+    if input_price is None and output_price is None:
+        return None
+    return (read * (input_price or 0.0) + written * (output_price or 0.0)) / 1e6
+
+
 def _quarter(text: str) -> int:
     return -(-len(text.encode(errors="surrogatepass")) // 4)

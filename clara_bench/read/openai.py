@@ -15,7 +15,7 @@ from clara_bench.components.checks import in_order
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.io.parsing import decode
-from clara_bench.read.counting import counter
+from clara_bench.read.counting import counter, dollars
 from clara_bench.read.prompts import fill, get_prompt
 from clara_bench.read.server import Failure, Reply, Said, Server
 from clara_bench.read.thinking import Thinking, without_thinking
@@ -194,14 +194,8 @@ class OpenAIReader:
             context_positions=positions,
             prompt_tokens=read,
             generated_tokens=written,
-            usd=self._price(read, written),
+            usd=dollars(read, written, self.options.input_price, self.options.output_price),
         )
-
-    def _price(self, read: int, written: int) -> float | None:
-        prices = self.options.input_price, self.options.output_price
-        if prices == (None, None):
-            return None
-        return (read * (prices[0] or 0.0) + written * (prices[1] or 0.0)) / 1e6
 
     def _gives_up(self, first: Reading) -> BackendError:
         return BackendError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,12 +96,23 @@ def trait_cell(value: Any) -> str:
     return "–" if value in (None, "") else {True: "yes", False: "no"}.get(value, str(value))
 
 
-def to_csv(found: Sequence[Board]) -> str:
-    """One line a run and metric: unrounded, with interval and counts."""
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV, the head among them; text in no cell is taken for a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        writer.writerow([for_csv(cell) if isinstance(cell, str) else cell for cell in row])
+    return buffer.getvalue()
+
+
+def to_csv(found: Sequence[Board]) -> str:
+    """One line a run and metric: unrounded, with interval and counts."""
+    return csv_text(_csv_rows(found))
+
+
+def _csv_rows(found: Sequence[Board]) -> Iterator[list[Any]]:
     head = ["task", "version", "questions_hash", "setting", "candidates_hash", "system", "metric"]
-    writer.writerow([*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path"])
+    yield [*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path"]
     for board in found:
         for section in board.sections:
             for row in section.rows:
@@ -109,9 +120,7 @@ def to_csv(found: Sequence[Board]) -> str:
                     low, high = s.ci95 or ("", "")
                     identity = [board.task, board.version, board.questions_hash, section.setting]
                     measured = ["" if s.mean is None else s.mean, low, high, s.n, s.unscored, s.failed]
-                    cells = [*identity, section.candidates_hash, row.label, name, *measured, row.path]
-                    writer.writerow([for_csv(cell) if isinstance(cell, str) else cell for cell in cells])
-    return buffer.getvalue()
+                    yield [*identity, section.candidates_hash, row.label, name, *measured, row.path]
 
 
 def to_json(found: Sequence[Board]) -> str:

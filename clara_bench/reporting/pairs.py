@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,14 +11,13 @@ import msgspec
 
 from clara_bench import metrics
 from clara_bench.errors import ConfigError, DataError, UnknownName
-from clara_bench.io.escaping import for_csv
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Difference
 from clara_bench.records.packs import located
 from clara_bench.records.results import Run, find_runs, open_run
 from clara_bench.reporting import captions, comparison
 from clara_bench.reporting.comparison import Verdict
-from clara_bench.reporting.formats import p_cell, plain, signed
+from clara_bench.reporting.formats import csv_text, p_cell, plain, signed
 from clara_bench.reporting.leaderboard import key_of
 from clara_bench.reporting.scored import Scorer
 from clara_bench.reporting.tables import Cell, Group, Table
@@ -209,11 +206,13 @@ def to_builtins(found: Sequence[Comparison]) -> dict[str, Any]:
 
 def to_csv(found: Sequence[Comparison]) -> str:
     """One line a run and metric, unrounded."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    return csv_text(_csv_rows(found))
+
+
+def _csv_rows(found: Sequence[Comparison]) -> Iterator[list[Any]]:
     head = ["task", "system", "baseline", "metric", "value", "baseline_value", "difference", "ci95_low", "ci95_high"]
     tested = ["p", "p_holm", "p_bh", "family", "verdict", "effect", "detectable", "rescued", "broken"]
-    writer.writerow([*head, "higher", "lower", "n", *tested, "path", "baseline_path"])
+    yield [*head, "higher", "lower", "n", *tested, "path", "baseline_path"]
     for comparison_ in found:
         for one in comparison_.compared:
             for name, d in one.differences.items():
@@ -224,6 +223,4 @@ def to_csv(found: Sequence[Comparison]) -> str:
                 v = one.verdicts[name]
                 numbers = [d.p, v.p_holm, v.p_bh, v.family, v.verdict, d.effect, d.detectable]
                 flipped = [len(d.rescued), len(d.broken)]
-                cells = [task, *labels, name, *values, d.higher, d.lower, d.n, *numbers, *flipped, *paths]
-                writer.writerow([for_csv(cell) if isinstance(cell, str) else cell for cell in cells])
-    return buffer.getvalue()
+                yield [task, *labels, name, *values, d.higher, d.lower, d.n, *numbers, *flipped, *paths]

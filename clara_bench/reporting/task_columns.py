@@ -9,7 +9,7 @@ from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.reporting.formats import INDEX, cell
+from clara_bench.reporting.formats import INDEX, cell, plain
 from clara_bench.reporting.leaderboard import TRAITS, Board, Row, Section
 from clara_bench.reporting.tables import Cell, Group, Table
 from clara_bench.reporting.views import BRIEF, DEFAULT, View, head, marks, value_cell
@@ -115,7 +115,7 @@ def _task_group(
         rows = systems[name]
         shown = [marked[t](rows[t], value_cell(first[t], True, rows[t])) if t in rows else Cell("–") for t in tasks]
         means = [_mean(metric, rows, tasks) for metric in others]
-        told = [cell(m, None if v is None else Summary(v, None, 1, 0, 0)) for m, v in zip(others, means, strict=True)]
+        told = [plain(metric, mean) for metric, mean in zip(others, means, strict=True)]
         overall = [Cell(cell(next(iter(first.values())), _overall(first, rows)))] if _one_metric(first) else []
         lines.append((Cell(name), *shown, *overall, *map(Cell, told)))
     return Group(title, tuple(lines))

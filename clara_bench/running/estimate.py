@@ -13,14 +13,15 @@ from statistics import fmean
 from typing import Any
 
 from clara_bench.components import registry
+from clara_bench.compress.shared.spans import passage_text
 from clara_bench.errors import BenchError
-from clara_bench.read.counting import APPROXIMATE, Counter, counter
+from clara_bench.read.counting import APPROXIMATE, Counter, counter, dollars
 from clara_bench.records.results import Run, find_runs
 from clara_bench.running.run_config import Request, check, label_of
-from clara_bench.tasks import candidates, definitions, sources
+from clara_bench.tasks import candidates
 from clara_bench.tasks.candidates import select
 from clara_bench.tasks.sources import TaskData
-from clara_bench.types import Example, Passage
+from clara_bench.types import Example
 
 FRAME = 40
 """Tokens of instructions around the passages and the question, about."""
@@ -80,15 +81,10 @@ def estimate(request: Request, data: TaskData, earlier: Sequence[Run]) -> Estima
         questions=number,
         prompt_tokens=read * number,
         seconds=None if seconds is None else seconds * number,
-        usd=_usd(options, read * number, written * number),
+        usd=dollars(read * number, written * number, *(_reader(options).get(name) for name in _PRICES)),
         source=source,
         measured_in=measured_in,
     )
-
-
-def load(request: Request) -> TaskData:
-    """The data that a run would ask about."""
-    return sources.load(definitions.load(request.task), request.source)
 
 
 def earlier_runs(roots: Sequence[Path]) -> list[Run]:
@@ -121,6 +117,7 @@ def _measured(run: Run) -> tuple[float, float, float | None]:
 
 
 _TOKENS = ("prompt_tokens", "generated_tokens")
+_PRICES = ("input_price", "output_price")
 
 
 def _reader(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,12 +149,12 @@ def _of_evidence(request: Request, data: TaskData, asked: Sequence[Example], mos
         gold = request.setting == "gold"
         offered = [sorted(e.gold.supporting) if gold else list(e.question.candidates or ()) for e in asked]
         used = dict.fromkeys(pid for ids in offered for pid in ids)
-        lengths = dict(zip(used, count.count([_text(data.corpus[pid]) for pid in used]), strict=True))
+        lengths = dict(zip(used, count.count([passage_text(data.corpus[pid]) for pid in used]), strict=True))
         return fmean(_of_some([lengths[pid] for pid in ids], None if gold else most) for ids in offered)
     passages = list(data.corpus.values())
     sample = passages[:: max(1, len(passages) // SAMPLE)]
     number = min(most or request.first_stage.depth, len(passages))
-    return number * fmean(count.count([_text(passage) for passage in sample]))
+    return number * fmean(count.count([passage_text(passage) for passage in sample]))
 
 
 def _of_some(lengths: Sequence[int], most: int | None) -> float:
@@ -167,17 +164,5 @@ def _of_some(lengths: Sequence[int], most: int | None) -> float:
     return fmean(lengths) * min(len(lengths), len(lengths) if most is None else most)
 
 
-def _text(passage: Passage) -> str:
-    return f"{passage.title}\n{passage.text}"
-
-
 def _most_written(options: Mapping[str, Any]) -> float:
     return float(_reader(options).get("max_new_tokens") or options.get("max_new_tokens") or 0)
-
-
-def _usd(options: Mapping[str, Any], read: float, written: float) -> float | None:
-    """At the reader's prices for a million tokens read and written."""
-    prices = [_reader(options).get(name) for name in ("input_price", "output_price")]
-    if prices == [None, None]:
-        return None
-    return (read * (prices[0] or 0.0) + written * (prices[1] or 0.0)) / 1e6

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from clara_bench.io.escaping import one_line
+from clara_bench.io.progress import LINE_SECONDS
 from clara_bench.io.terminal import bar, note
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _lines(total: int) -> Iterator[tuple[Progress, Started]]:
         now = time.perf_counter()
         if not begun[0]:
             begun[:] = [now, done]
-        if done < questions and now - last[0] < 10:
+        if done < questions and now - last[0] < LINE_SECONDS:
             return
         last[0] = now
         left = (questions - done) * (now - begun[0]) / max(1, done - begun[1])
