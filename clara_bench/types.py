@@ -36,6 +36,11 @@ Setting = Literal["closed", "gold", "distractor", "injected", "retrieved", "corp
 
 SETTINGS: tuple[Setting, ...] = ("closed", "gold", "distractor", "injected", "retrieved", "corpus")
 
+Control = Literal["shuffled", "random", "empty", "last", "first"]
+"""Which evidence a system is given instead of a setting's own, to show how much of a score needs that evidence."""
+
+CONTROLS: tuple[Control, ...] = ("shuffled", "random", "empty", "last", "first")
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:

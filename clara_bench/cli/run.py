@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 @click.option("--trust", is_flag=True, help="With --manifest: execute, download and send what it names without asking.")
 @click.option("--setting", metavar="SETTING",
               help="closed, gold, distractor, injected, retrieved or corpus. Default: the task's own.")  # fmt: skip
+@click.option("--control", metavar="CONTROL",
+              help="Other evidence than the setting's: shuffled (another question's), random, empty, last or first "
+                   "(that gold passage alone).")  # fmt: skip
 @click.option("--candidates", default="bm25", show_default=True, metavar="RETRIEVER",
               help="First-stage retriever of the settings retrieved and injected.")  # fmt: skip
 @click.option("--depth", default=20, show_default=True, help="Candidates per question in retrieved and injected.")
@@ -72,6 +75,7 @@ def run(
       clara-bench run --suite quick --dry-run
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
+      clara-bench run -t musique -s rag --setting gold --control last --limit 100
       clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
     expected = None
@@ -115,6 +119,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
             seed=given["seed"],
             complete_gold=given["complete_gold"],
             batch=given["batch"],
+            control=check_control(given["control"]),
         )
         for task in dict.fromkeys(given["tasks"])
         for system in dict.fromkeys(given["systems"])
@@ -132,6 +137,20 @@ def check_setting(name: str) -> Any:
 
     if name not in SETTINGS:
         raise UnknownName("setting", name, SETTINGS)
+    return name
+
+
+def check_control(name: str | None) -> Any:
+    """The control's name, if it is one; None for none.
+
+    Raises:
+        UnknownName: it is not.
+    """
+    from clara_bench.errors import UnknownName
+    from clara_bench.types import CONTROLS
+
+    if name is not None and name not in CONTROLS:
+        raise UnknownName("control", name, CONTROLS)
     return name
 
 

@@ -43,6 +43,8 @@ class Dataset:
     """Ids of the questions some of whose gold passages are in no file."""
     listed: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """By question: the numbers of the row's own passages, and their ids. One that a row lists twice has two numbers."""
+    steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By question: the gold passages in the order of the hops, for data sets that name a passage with each hop."""
 
 
 class PassagePool:
@@ -121,6 +123,8 @@ class Layout:
     """Whether a question may have no answer: it is asked, and its answer not scored."""
     numbers: Callable[[Any], Sequence[int]] | None = None
     """The numbers that the data set itself gives a row's passages; None where they are counted from 0."""
+    steps: Callable[[Any, Sequence[str]], Sequence[str]] | None = None
+    """From a row and the ids of its passages: the gold passage of each hop; None where the data set names none."""
 
 
 def squeeze(text: str) -> str:

@@ -83,6 +83,12 @@ def _named_gold(row: Row, number: int, pool: PassagePool) -> str:
     return MISSING + (step.document_id or f"{row.id}/{number}")
 
 
+def _steps(row: Row, ids: Sequence[str]) -> list[str]:
+    own = dict(zip(_numbers(row), ids, strict=True))
+    numbers = (step.paragraph_support_idx for step in row.question_decomposition)
+    return [own[number] for number in numbers if number is not None and number in own]
+
+
 def _tell_pairs_apart(rows: list[Row]) -> list[Row]:
     answerable = {row.id for row in rows if row.answerable}
     for row in rows:
@@ -99,5 +105,6 @@ LAYOUTS = (
         _example,
         _tell_pairs_apart,
         numbers=_numbers,
+        steps=_steps,
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clara_bench.datasets import generic, hotpotqa, ircot, musique, nq, wikimultihop
-from clara_bench.datasets.base import MISSING, Aliases, Dataset, Layout, PassagePool
+from clara_bench.datasets.base import MISSING, Aliases, Dataset, Layout, PassagePool, unique
 from clara_bench.errors import DataError, UnknownName
 from clara_bench.io.parsing import converter, refusing
 from clara_bench.types import Example, Passage
@@ -48,7 +48,12 @@ def read(
     listed = {
         example.question.id: _numbered(layout, row, ids) for example, row, ids in zip(examples, raw, own, strict=True)
     }
-    return Dataset(tuple(examples), pool.corpus, missing, listed)
+    steps = {
+        example.question.id: unique(layout.steps(row, ids))
+        for example, row, ids in zip(examples, raw, own, strict=True)
+        if layout.steps is not None
+    }
+    return Dataset(tuple(examples), pool.corpus, missing, listed, steps)
 
 
 def _numbered(layout: Layout, row: Any, ids: Sequence[str]) -> dict[int, str]:

@@ -11,7 +11,7 @@ import msgspec
 from clara_bench.errors import DataError
 from clara_bench.io.cache import digest, write_atomic
 from clara_bench.io.parsing import convert, read_json, sound
-from clara_bench.types import Count, IndexStats, Rank, Seconds, Setting, Traits
+from clara_bench.types import Control, Count, IndexStats, Rank, Seconds, Setting, Traits
 
 SCHEMA = 2
 """Version of the layout of a run's files. Of schema 1, which carries no digest and another identity, are the first runs
@@ -125,6 +125,7 @@ class RequestPart(TypedDict):
     complete_gold: bool
     batch: Rank
     sampling: NotRequired[str]
+    control: NotRequired[Control | None]
 
 
 class SystemPart(TypedDict):

@@ -17,9 +17,10 @@ from clara_bench.compress.shared.spans import passage_text
 from clara_bench.errors import BenchError
 from clara_bench.read.counting import APPROXIMATE, Counter, counter, dollars
 from clara_bench.records.results import Run, find_runs
-from clara_bench.running.run_config import Request, check, label_of
+from clara_bench.running.run_config import Request, check, control_of, controlled, label_of
 from clara_bench.tasks import candidates
 from clara_bench.tasks.candidates import select
+from clara_bench.tasks.controls import ONE_GOLD, gold_as_given, refuse_control
 from clara_bench.tasks.sources import TaskData
 from clara_bench.types import Example
 
@@ -60,8 +61,11 @@ def estimate(request: Request, data: TaskData, earlier: Sequence[Run]) -> Estima
         BenchError: the run is not possible.
     """
     check(request, data.task)
+    request = controlled(request)
     asked = select(data, request.limit, request.seed, request.complete_gold, request.sampling)
     candidates.refuse_impossible(data, asked, request.setting)
+    if (control := control_of(request)) is not None:
+        refuse_control(control, data, asked, request.setting)
     alike = [run for run in earlier if _alike(run, request, data)]
     options = registry.effective_options("system", request.system)
     if alike:
@@ -104,6 +108,7 @@ def _alike(run: Run, request: Request, data: TaskData) -> bool:
     given = {"name": request.system.name, "options": dict(request.system.options)}
     kinds = [one["source"] for one in (run.manifest["data"]["provenance"], data.provenance)]
     same = (run.manifest["task"]["name"], run.manifest["setting"]) == (data.task.name, request.setting)
+    same = same and run.manifest["request"].get("control") == request.control
     return same and dict(asked) == given and kinds[0] == kinds[1]
 
 
@@ -143,8 +148,10 @@ def _from_passages(
 
 
 def _of_evidence(request: Request, data: TaskData, asked: Sequence[Example], most: int | None, count: Counter) -> float:
-    if request.setting == "closed":
+    if request.setting == "closed" or request.control == "empty":
         return 0.0
+    if request.control in ONE_GOLD:
+        return fmean(_of_some(count.count([passage_text(data.corpus[p]) for p in gold_as_given(e)]), 1) for e in asked)
     if request.setting in ("gold", "distractor"):
         gold = request.setting == "gold"
         offered = [sorted(e.gold.supporting) if gold else list(e.question.candidates or ()) for e in asked]

@@ -15,10 +15,11 @@ from clara_bench.errors import ConfigError
 from clara_bench.io.parsing import convert
 from clara_bench.io.redaction import at_home, redacted
 from clara_bench.tasks.candidates import Sampling, refuse_setting
+from clara_bench.tasks.controls import NO_SEARCH, Controlled
 from clara_bench.tasks.definitions import Task
 from clara_bench.tasks.first_stage import FirstStage
 from clara_bench.tasks.sources import Source
-from clara_bench.types import Setting
+from clara_bench.types import Control, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Request:
     batch: int = 32
     """Questions per call of the system."""
     sampling: Sampling = "order"
+    control: Control | None = None
+    """The evidence that takes the place of the setting's own."""
 
 
 LONGEST_LABEL = 200
@@ -53,6 +56,28 @@ def as_request(manifest: Mapping[str, Any], where: str) -> Request:
     """
     request = convert(at_home(manifest["request"]), Request, f"{where}: request", "Put the file back as it was written")
     return replace(request, sampling="draw") if manifest["schema"] == 1 else request
+
+
+def controlled(request: Request) -> Request:
+    """The request as it is run: where a control leaves nothing to rank, a retriever takes the passages as given.
+
+    BM25, for one, returns no passage that shares no word with the question, and the control would not be read.
+    """
+    options = registry.effective_options("system", request.system)
+    chosen = options.get("retriever")
+    if request.control not in NO_SEARCH or not isinstance(chosen, Mapping) or chosen.get("name") == "given":
+        return request
+    kept = {name: value for name, value in request.system.options.items() if not name.startswith("retriever.")}
+    return replace(request, system=replace(request.system, options={**kept, "retriever": "given"}))
+
+
+def control_of(request: Request) -> Controlled | None:
+    """The control of a request with what decides its passages."""
+    if request.control is None:
+        return None
+    reads = registry.effective_options("system", request.system).get("k")
+    counted = isinstance(reads, int) and not isinstance(reads, bool)
+    return Controlled(request.control, request.seed, reads if counted else None)
 
 
 def check(request: Request, task: Task) -> None:
@@ -81,7 +106,7 @@ def check(request: Request, task: Task) -> None:
 
 
 def label_of(request: Request) -> str:
-    """Name on the leaderboard and of the folder: letters, digits, `_`, `.`, `+` and `-`.
+    """Name on the leaderboard and of the folder: letters, digits, `_`, `.`, `+` and `-`; of a control, with its name.
 
     Without credentials and home folders. A shell takes no part of it for anything else; names that come out alike are
     told apart where they are shown.
@@ -90,4 +115,6 @@ def label_of(request: Request) -> str:
     if ".py:" in system.name:
         system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
     label = redacted(request.label or str(system))
+    if request.control is not None:
+        label = f"{label}-control-{request.control}"
     return re.sub(r"[^\w.+-]+", "-", label).strip("-.")

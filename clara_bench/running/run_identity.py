@@ -72,6 +72,7 @@ def _identity(request: Request, data: TaskData, system: Built, stage: Built | No
             **({"draw": request.limit} if drawn else {}),
         },
         "first_stage": stage and {"depth": request.first_stage.depth, "retriever": identity.of(stage)},
+        **({"control": request.control} if request.control else {}),
         "system": identity.of(system),
         **({"batch": request.batch} if identity.together(system) else {}),
     }

@@ -27,7 +27,7 @@ from clara_bench.reporting import scoring
 from clara_bench.running import run_identity
 from clara_bench.running.answering import answers, as_recorded
 from clara_bench.running.provenance import provenance
-from clara_bench.running.run_config import Request, label_of
+from clara_bench.running.run_config import Request, control_of, controlled, label_of
 from clara_bench.running.run_folder import RunFolder
 from clara_bench.tasks.candidates import Frozen, freeze, select
 from clara_bench.tasks.sources import TaskData
@@ -66,6 +66,7 @@ def run(
         BenchError: something a user can mend; answers recorded before it stay.
     """
     out = out.absolute()  # a plug-in may change the working directory
+    request = controlled(request)
     made = run_identity.prepare(request, data)
     asked = select(data, request.limit, request.seed, request.complete_gold, request.sampling)
     frozen = _freeze(made, data, asked)
@@ -97,7 +98,8 @@ def _freeze(
 ) -> Frozen:
     if frozen is not None and len(frozen.examples) == len(examples):
         return frozen
-    return freeze(data, examples, made.request.setting, made.request.first_stage, made.first_stage)
+    request = made.request
+    return freeze(data, examples, request.setting, request.first_stage, made.first_stage, control_of(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from clara_bench.io.parsing import convert, decode_toml, read_toml
 from clara_bench.running.run_config import Request, label_of
 from clara_bench.tasks.first_stage import FirstStage
 from clara_bench.tasks.sources import Source
-from clara_bench.types import Setting
+from clara_bench.types import Control, Setting
 
 Value = str | int | float | bool
 """What an option may be in TOML; it is read as on the command line."""
@@ -32,6 +32,8 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     options: dict[str, Value] = {}
     tasks: list[str] | None = None
     """Only these tasks; by default all of the suite."""
+    control: Control | None = None
+    """The evidence that takes the place of the setting's own."""
 
     def runs_on(self, task: str) -> bool:
         """Whether the entry is for this task."""
@@ -84,6 +86,7 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
                 limit=self.limit,
                 seed=self.seed,
                 complete_gold=self.complete_gold,
+                control=entry.control,
             )
             for task in self.tasks
             for entry in self.entries

@@ -14,7 +14,8 @@ from clara_bench.components.registry import Built, build
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import digest
 from clara_bench.records.results import questions_hash
-from clara_bench.tasks import first_stage
+from clara_bench.tasks import controls, first_stage
+from clara_bench.tasks.controls import Controlled, gold_as_given, ring
 from clara_bench.tasks.definitions import Task
 from clara_bench.tasks.first_stage import FirstStage, Rankings
 from clara_bench.tasks.sources import TaskData
@@ -66,13 +67,8 @@ def select(
     if sampling == "draw":
         kept = random.Random(seed).sample(range(len(examples)), limit)
     else:
-        kept = _seeded_order(examples, seed)[:limit]
+        kept = ring(examples, seed)[:limit]
     return tuple(examples[index] for index in sorted(kept))
-
-
-def _seeded_order(examples: Sequence[Example], seed: int) -> list[int]:
-    """Places of the examples in an order that depends on seed and ids alone."""
-    return sorted(range(len(examples)), key=lambda index: digest([str(seed), examples[index].question.id]))
 
 
 def freeze(
@@ -81,8 +77,9 @@ def freeze(
     setting: Setting,
     stage: FirstStage,
     retriever: Built | None = None,
+    control: Controlled | None = None,
 ) -> Frozen:
-    """Give every question the candidates that the setting allows.
+    """Give every question the candidates that the setting allows, or a control in their place.
 
     Args:
         data: the loaded task.
@@ -90,21 +87,34 @@ def freeze(
         setting: which passages may be used.
         stage: what fills the candidates of `retrieved` and `injected`.
         retriever: that of the stage, where it is built already.
+        control: what takes the place of the setting's candidates.
 
     Raises:
-        ConfigError: the task cannot carry the setting, or this data lacks what it needs.
+        ConfigError: the task cannot carry the setting or the control, or this data lacks what it needs.
     """
     refuse_impossible(data, examples, setting)
+    others: dict[str, Example] = {}
+    if control is not None:
+        controls.refuse_control(control, data, examples, setting)
+        others = controls.partners(control, data, examples, setting) if control.control == "shuffled" else {}
     rankings: Rankings = {}
     if setting in NEEDS_FIRST_STAGE:
-        rankings = first_stage.rank(data, examples, retriever or build("retriever", stage.retriever), stage.depth)
+        asked = [*{e.question.id: e for e in (*examples, *others.values())}.values()]
+        rankings = first_stage.rank(data, asked, retriever or build("retriever", stage.retriever), stage.depth)
     placed = tuple(_place(example, setting, rankings) for example in examples)
-    corpus = _visible(data.corpus, placed, setting)
+    if control is not None:
+        theirs = {id: _place(other, setting, rankings) for id, other in others.items()}
+        evidence = controls.Evidence(control, data, setting, theirs)
+        placed = tuple(evidence(example, own) for example, own in zip(examples, placed, strict=True))
+    corpus = _visible(data.corpus, placed)
     return Frozen(
         examples=placed,
         corpus=Corpus(corpus, data.corpus if corpus else {}),
         questions_hash=questions_hash(placed),
-        candidates_hash=_candidates_hash(placed, setting, data.corpus_hash if corpus is data.corpus else None, corpus),
+        candidates_hash=_candidates_hash(
+            placed, [setting, *([control.control] if control else [])],
+            data.corpus_hash if corpus is data.corpus else None, corpus,
+        ),
     )
 
 
@@ -151,17 +161,11 @@ def _place(example: Example, setting: Setting, rankings: Rankings) -> Example:
         "closed": (),
         "corpus": None,
         "distractor": question.candidates,
-        "gold": _gold_order(example),
+        "gold": gold_as_given(example),
         "retrieved": found,
         "injected": _inject(question, example.gold.supporting, found),
     }[setting]
     return replace(example, question=replace(question, candidates=candidates))
-
-
-def _gold_order(example: Example) -> tuple[str, ...]:
-    """Gold passages in the data's own order where it has one, else by id."""
-    gold, given = example.gold.supporting, example.question.candidates or ()
-    return tuple(pid for pid in given if pid in gold) if gold <= set(given) else tuple(sorted(gold))
 
 
 def _inject(question: Question, gold: frozenset[str], found: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,19 +176,17 @@ def _inject(question: Question, gold: frozenset[str], found: tuple[str, ...]) ->
     return tuple(sorted(kept | gold, key=lambda pid: digest([question.id, pid])))
 
 
-def _visible(corpus: Mapping[str, Passage], examples: Sequence[Example], setting: Setting) -> Mapping[str, Passage]:
-    if setting == "closed":
-        return {}
-    if setting == "corpus":
+def _visible(corpus: Mapping[str, Passage], examples: Sequence[Example]) -> Mapping[str, Passage]:
+    if any(example.question.candidates is None for example in examples):
         return corpus
     used = dict.fromkeys(pid for example in examples for pid in example.question.candidates or ())
     return {pid: corpus[pid] for pid in used}
 
 
 def _candidates_hash(
-    examples: Sequence[Example], setting: Setting, corpus_hash: str | None, corpus: Mapping[str, Passage]
+    examples: Sequence[Example], setting: Sequence[str], corpus_hash: str | None, corpus: Mapping[str, Passage]
 ) -> str:
     if corpus_hash is None:
         corpus_hash = digest(part for p in corpus.values() for part in (p.id, p.title, p.text))
     offered = (f"{e.question.id} {' '.join(e.question.candidates or ())}" for e in examples)
-    return digest([setting, corpus_hash, *offered])
+    return digest([*setting, corpus_hash, *offered])

@@ -66,6 +66,8 @@ class TaskData:
     """SHA-256 over the passages in order."""
     listed: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """By question: the numbers of its own passages, as in `Dataset`."""
+    steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By question: the gold passages in the order of the hops, as in `Dataset`."""
 
 
 class _Found(NamedTuple):
@@ -94,6 +96,7 @@ def load(task: Task, source: Source) -> TaskData:
         missing_gold=dataset.missing_gold,
         provenance=provenance,
         listed=dataset.listed,
+        steps=dataset.steps,
         data_hash=digest(_canonical(example) for example in dataset.examples),
         corpus_hash=digest(part for p in dataset.corpus.values() for part in (p.id, p.title, p.text)),
     )
