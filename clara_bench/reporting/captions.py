@@ -8,6 +8,7 @@ from typing import Any
 
 from clara_bench.records.manifest import Manifest, ProvenancePart
 from clara_bench.records.results import Run
+from clara_bench.types import Control
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -38,6 +39,9 @@ def passages(manifests: Sequence[Manifest], offered: Offered | None) -> str:
     """
     first = manifests[0]
     setting, held = first["setting"], first["data"]["provenance"]["passages"]
+    control = first["request"].get("control")
+    if control:
+        return f"{setting}, control {control}: {_controlled(control, offered)}"
     stage = first["candidates"]["first_stage"] or first["request"]["first_stage"]["retriever"]["name"]
     depth = first["request"]["first_stage"]["depth"]
     of = _read_of(manifests, offered)
@@ -50,6 +54,17 @@ def passages(manifests: Sequence[Manifest], offered: Offered | None) -> str:
         "corpus": f"{of}all {held:,} passages",
     }
     return f"{setting}: {told[setting]}"
+
+
+def _controlled(control: Control, offered: Offered | None) -> str:
+    """The evidence of a control, in words."""
+    return {
+        "empty": "no passages",
+        "first": "the first gold passage alone",
+        "last": "the last gold passage alone",
+        "random": f"{_span(offered)}{_passages(offered)} drawn at random",
+        "shuffled": f"the {_span(offered)}{_passages(offered)} of another question",
+    }[control]
 
 
 def _read_of(manifests: Sequence[Manifest], offered: Offered | None) -> str:

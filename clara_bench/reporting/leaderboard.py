@@ -19,7 +19,7 @@ from clara_bench.records.results import Run
 from clara_bench.reporting import captions
 from clara_bench.reporting.scored import Scored, Scorer
 from clara_bench.statistics.significance import LEVEL, holm, sign_flip
-from clara_bench.types import SETTINGS
+from clara_bench.types import CONTROLS, SETTINGS
 
 COLUMNS = (
     "em", "f1", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
@@ -72,6 +72,8 @@ class Section:
     rows: tuple[Row, ...]
     passages: str = ""
     """Which passages, in words; no two sections of a board say the same."""
+    control: str = ""
+    """The control that took the place of the setting's passages; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,14 @@ def key_of(run: Run) -> Key:
     """The table of a run."""
     task = run.manifest["task"]
     return Key(task["name"], task["version"], run.manifest["questions"]["hash"])
+
+
+def control_of(run: Run) -> str:
+    """The control that took the place of a run's passages; "" for none."""
+    return run.manifest["request"].get("control") or ""
+
+
+_CONTROLS = ("", *CONTROLS)
 
 
 class _Found(NamedTuple):
@@ -152,10 +162,10 @@ def boards(
 def _board(key: Key, found: Sequence[_Found]) -> Board:
     first = found[0].run.manifest
     main = first["task"]["main_metric"]
-    sections: dict[tuple[int, str], list[_Found]] = {}
+    sections: dict[tuple[int, int, str], list[_Found]] = {}
     for one in found:
-        rank = SETTINGS.index(one.run.manifest["setting"])
-        sections.setdefault((rank, one.run.manifest["candidates"]["hash"]), []).append(one)
+        ranks = SETTINGS.index(one.run.manifest["setting"]), _CONTROLS.index(control_of(one.run))
+        sections.setdefault((*ranks, one.run.manifest["candidates"]["hash"]), []).append(one)
     return Board(
         task=key.task,
         version=key.version,
@@ -177,6 +187,7 @@ def _section(found: Sequence[_Found], main: str) -> Section:
         candidates_hash=manifests[0]["candidates"]["hash"],
         rows=tuple(ranked(rows, metrics.get(main))),
         passages=captions.passages(manifests, found[0].scored.offered),
+        control=control_of(found[0].run),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
@@ -51,7 +52,7 @@ def _by_task(found: Sequence[Board], view: View) -> Table:
     tasks = [board.task for board in found]
     systems = [rows for group in groups.values() for rows in group.values()]
     kept = [metric for metric in others if any(_mean(metric, rows, tasks) is not None for rows in systems)]
-    order = sorted(groups, key=lambda title: SETTINGS.index(title.partition(":")[0]))
+    order = sorted(groups, key=lambda title: SETTINGS.index(re.split("[,:]", title)[0]))
     heads = [f"{board.task} {first[board.task].name}" for board in found]
     return Table(
         title=f"{_kind(found)} · {found[0].questions} questions a task",
@@ -75,7 +76,11 @@ def _of_tasks(found: Sequence[Board], view: View) -> tuple[dict[str, Metric], li
 def _setting(found: Sequence[Board], section: Section) -> str:
     """The words of a section where all tasks have the same; else those that do not depend on the data."""
     same = all(any(one.passages == section.passages for one in board.sections) for board in found)
-    return section.passages if same else f"{section.setting}: {IN_GENERAL[section.setting]}"
+    if same:
+        return section.passages
+    if section.control:
+        return f"{section.setting}, control {section.control}"
+    return f"{section.setting}: {IN_GENERAL[section.setting]}"
 
 
 IN_GENERAL = {

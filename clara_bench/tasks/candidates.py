@@ -112,8 +112,10 @@ def freeze(
         corpus=Corpus(corpus, data.corpus if corpus else {}),
         questions_hash=questions_hash(placed),
         candidates_hash=_candidates_hash(
-            placed, [setting, *([control.control] if control else [])],
-            data.corpus_hash if corpus is data.corpus else None, corpus,
+            placed,
+            [setting, *([control.control] if control else [])],
+            data.corpus_hash if corpus is data.corpus else None,
+            corpus,
         ),
     )
 

@@ -54,8 +54,8 @@ def refuse_control(chosen: Controlled, data: TaskData, examples: Sequence[Exampl
         unmarked = sum(not e.gold.supporting or e.question.id in data.missing_gold for e in examples)
         if unmarked:
             raise ConfigError(
-                f"--control {control}: the gold passages of {unmarked} of {len(examples)} questions are not in the data "
-                f"of {data.task.name}. Add --corpus FILE, or --complete-gold to leave them out"
+                f"--control {control}: the gold passages of {unmarked} of {len(examples)} questions of "
+                f"{data.task.name} are not in the data. Add --corpus FILE, or --complete-gold to leave them out"
             )
 
 
@@ -144,8 +144,8 @@ class Evidence:
 def gold_in_order(example: Example, data: TaskData) -> tuple[str, ...]:
     """The gold passages in the order of the hops where the data say it, else in the order that the data give them.
 
-    MuSiQue names a paragraph with each step. HotpotQA and 2WikiMultihopQA list supporting sentences: 2WikiMultihopQA and
-    the synthetic worlds in the order of the hops, HotpotQA's annotators in any order.
+    MuSiQue names a paragraph with each step. HotpotQA and 2WikiMultihopQA list supporting sentences: 2WikiMultihopQA
+    and the synthetic worlds in the order of the hops, HotpotQA in that of its annotators.
     """
     gold = example.gold.supporting
     titles = {composed(data.corpus[id].title): id for id in gold if id in data.corpus}
