@@ -18,6 +18,7 @@ from unicodedata import category
 import click
 
 from clara_bench import __version__
+from clara_bench.cli.analysis.published import published
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
@@ -148,6 +149,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, inspect, publish, list_, show, systems, compressors, worlds, tasks, metrics,
+    init, run, score, leaderboard, compare, inspect, publish, published, list_, show, systems, compressors, worlds,
+    tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clara_bench.cli.table import format_of, table_options, write, write_tables
-from clara_bench.errors import BackendError, BenchError, DataError
+from clara_bench.errors import BackendError, BenchError, ConfigError, DataError
 from clara_bench.io.progress import progress
 from clara_bench.io.terminal import json_text, note
 
@@ -115,7 +115,11 @@ def show(
 
 @click.command()
 @click.argument("baseline")
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1)
+@click.option("--published", "ids", multiple=True, metavar="ID",
+              help="Hold the runs beside this published row instead (clara-bench published). Repeatable.")  # fmt: skip
+@click.option("--from", "file", default="results/published.toml", show_default=True, metavar="FILE",
+              type=click.Path(path_type=Path), help="The file of published numbers.")  # fmt: skip
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
               help="Metric to compare. Repeatable. Default: EM, F1, recall and context positions.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
@@ -127,6 +131,8 @@ def show(
 def compare(
     baseline: str,
     runs: tuple[str, ...],
+    ids: tuple[str, ...],
+    file: Path,
     names: tuple[str, ...],
     root: Path,
     kind: str | None,
@@ -146,13 +152,22 @@ def compare(
       clara-bench compare bm25-text clara-8x clara-16x --root results
       clara-bench compare results/nq/bm25-text results/nq -m em -f latex
       clara-bench compare bm25-text clara-8x --root results -m em --flips
+      clara-bench compare clara-8x --root results --published clara-t6-instruct-mistral-normal-4x
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
+    from clara_bench.cli.analysis import published as closely
     from clara_bench.reporting import pairs
 
     form = "json" if as_json else kind or format_of(output)
     found = [run for what in runs for run in pairs.find(what, root)]
     scorer = cached_scorer()
+    if ids:
+        closely.show(
+            closely.beside([*pairs.find(baseline, root), *found], ids, file, names, scorer), form, output, wide
+        )
+        return
+    if not runs:
+        raise ConfigError("name a run beside the baseline, or a published row: --published ID")
     matched = pairs.pair(pairs.find(baseline, root), found)
     done = pairs.judged([pairs.compare(*pair, names, scorer) for pair in matched])
     if form == "json":
