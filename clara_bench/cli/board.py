@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clara_bench.cli.analysis.options import by_option
 from clara_bench.cli.table import format_of, table_options, write, write_tables
 from clara_bench.errors import BackendError, BenchError, ConfigError, DataError
 from clara_bench.io.progress import progress
 from clara_bench.io.terminal import json_text, note
 
 if TYPE_CHECKING:
+    from clara_bench.analysis.parts import By
     from clara_bench.records.results import Run
     from clara_bench.reporting.leaderboard import Board
     from clara_bench.reporting.scored import Scorer
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 @click.option("--tasks-as-columns", is_flag=True, help="One row per system, with its main metric on every task.")
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--verbose", is_flag=True, help="Show hashes of questions and candidates.")
+@click.option("--chance", is_flag=True,
+              help="Show what a coin, the most frequent answer and a reader of random passages score.")  # fmt: skip
+@by_option
 @table_options
 def leaderboard(
     root: Path,
@@ -37,6 +42,8 @@ def leaderboard(
     tasks_as_columns: bool,
     wide: bool,
     verbose: bool,
+    chance: bool,
+    by: By | None,
     kind: str | None,
     output: Path | None,
 ) -> None:
@@ -49,6 +56,7 @@ def leaderboard(
       clara-bench leaderboard runs
       clara-bench leaderboard results --tasks-as-columns -o table.tex
       clara-bench leaderboard results --columns em,f1,recall@5,backbone --sort seconds
+      clara-bench leaderboard results --columns em --chance --by two-way
     """
     from clara_bench.reporting.views import View, named, to_score
 
@@ -56,24 +64,39 @@ def leaderboard(
     view = View(asked, named(sort), wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)
-    show(_scored(root, names), form, output, view, tasks_as_columns)
+    show(_scored(root, names, chance, by), form, output, view, tasks_as_columns)
 
 
-def _scored(root: Path, names: Sequence[str]) -> list[Board]:
+def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None) -> list[Board]:
     """The boards of all runs below a folder; runs that cannot be read are reported on stderr.
 
     Raises:
         DataError: there is none that can be read.
     """
+    from clara_bench.analysis import chance as chances
     from clara_bench.records.results import find_runs
     from clara_bench.reporting.leaderboard import boards
 
-    runs = find_runs(root, _left_out)
+    runs = divided(find_runs(root, _left_out), by, _left_out)
     with progress("scoring", len(runs), "runs") as advance:
-        found = boards(_counted(runs, advance), names, scorer=cached_scorer(), left_out=_left_out)
+        found = boards(_counted(runs, advance), names, scorer=scorer_of(by), left_out=_left_out)
     if not found:
         raise DataError(f"{root}: none of its runs can be read")
-    return found
+    return chances.added(found, runs) if chance else found
+
+
+def divided(runs: Sequence[Run], by: By | None, left_out: Callable[[BenchError], None] | None = None) -> Sequence[Run]:
+    """The runs, or their parts."""
+    from clara_bench.analysis.parts import parts
+
+    return runs if by is None else parts(runs, by, left_out)
+
+
+def scorer_of(by: By | None) -> Scorer:
+    """What scores runs; parts of runs are not cached, for they have no files of their own."""
+    from clara_bench.reporting.scored import Scorer
+
+    return cached_scorer() if by is None else Scorer()
 
 
 def _counted(runs: Sequence[Run], advance: Callable[[int], None]) -> Iterator[Run]:
@@ -125,6 +148,7 @@ def show(
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
               help="Folder in which labels are looked up.")  # fmt: skip
 @table_options
+@by_option
 @click.option("--flips", is_flag=True, help="List the questions that became right or wrong.")
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -135,6 +159,7 @@ def compare(
     file: Path,
     names: tuple[str, ...],
     root: Path,
+    by: By | None,
     kind: str | None,
     output: Path | None,
     flips: bool,
@@ -152,6 +177,7 @@ def compare(
       clara-bench compare bm25-text clara-8x clara-16x --root results
       clara-bench compare results/nq/bm25-text results/nq -m em -f latex
       clara-bench compare bm25-text clara-8x --root results -m em --flips
+      clara-bench compare bm25-text clara-8x --root results -m em --by two-way
       clara-bench compare clara-8x --root results --published clara-t6-instruct-mistral-normal-4x
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
@@ -159,16 +185,15 @@ def compare(
     from clara_bench.reporting import pairs
 
     form = "json" if as_json else kind or format_of(output)
+    baselines = pairs.find(baseline, root)
     found = [run for what in runs for run in pairs.find(what, root)]
-    scorer = cached_scorer()
+    scorer = scorer_of(by)
     if ids:
-        closely.show(
-            closely.beside([*pairs.find(baseline, root), *found], ids, file, names, scorer), form, output, wide
-        )
+        closely.show(closely.beside([*baselines, *found], ids, file, names, scorer), form, output, wide)
         return
     if not runs:
         raise ConfigError("name a run beside the baseline, or a published row: --published ID")
-    matched = pairs.pair(pairs.find(baseline, root), found)
+    matched = pairs.pair(divided(baselines, by), divided(found, by))
     done = pairs.judged([pairs.compare(*pair, names, scorer) for pair in matched])
     if form == "json":
         write(json_text(pairs.to_builtins(done)), output)

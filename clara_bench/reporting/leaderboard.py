@@ -64,6 +64,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What a guess that reads nothing, or nothing in particular, would score in a section."""
+
+    label: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Runs that saw the same passages, best first."""
 
@@ -74,6 +82,8 @@ class Section:
     """Which passages, in words; no two sections of a board say the same."""
     control: str = ""
     """The control that took the place of the setting's passages; "" for none."""
+    guesses: tuple[Guess, ...] = ()
+    """Chance lines, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from clara_bench import metrics
@@ -11,7 +12,7 @@ from clara_bench.errors import ConfigError
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
 from clara_bench.reporting.formats import INDEX, cell, plain
-from clara_bench.reporting.leaderboard import TRAITS, Board, Row, Section
+from clara_bench.reporting.leaderboard import TRAITS, Board, Guess, Row, Section
 from clara_bench.reporting.tables import Cell, Group, Table
 from clara_bench.reporting.views import BRIEF, DEFAULT, View, head, marks, value_cell
 from clara_bench.statistics.intervals import of_mean
@@ -45,8 +46,11 @@ Rows = Mapping[str, Row]
 def _by_task(found: Sequence[Board], view: View) -> Table:
     first, others = _of_tasks(found, view)
     groups: dict[str, dict[str, dict[str, Row]]] = {}
+    guesses: dict[str, dict[str, dict[str, Guess]]] = {}
     for board in found:
         for section in board.sections:
+            for guess in section.guesses:
+                guesses.setdefault(_setting(found, section), {}).setdefault(guess.label, {})[board.task] = guess
             for row in section.rows:
                 groups.setdefault(_setting(found, section), {}).setdefault(row.name, {})[board.task] = row
     tasks = [board.task for board in found]
@@ -57,7 +61,11 @@ def _by_task(found: Sequence[Board], view: View) -> Table:
     return Table(
         title=f"{_kind(found)} · {found[0].questions} questions a task",
         head=("system", *heads, *(["mean"] * _one_metric(first)), *(head(m.name) for m in kept)),
-        groups=tuple(_task_group(title, groups[title], first, kept, view) for title in order),
+        groups=tuple(
+            replace(group, rows=(*group.rows, *_guessed(guesses.get(title, {}), first, len(kept))))
+            for title in order
+            for group in [_task_group(title, groups[title], first, kept, view)]
+        ),
         caption=("The last columns are means over the tasks.",) if kept and len(found) > 1 else (),
     )
 
@@ -124,6 +132,18 @@ def _task_group(
         overall = [Cell(cell(next(iter(first.values())), _overall(first, rows)))] if _one_metric(first) else []
         lines.append((Cell(name), *shown, *overall, *map(Cell, told)))
     return Group(title, tuple(lines))
+
+
+def _guessed(
+    lines: Mapping[str, Mapping[str, Guess]], first: Mapping[str, Metric], others: int
+) -> Iterator[tuple[Cell, ...]]:
+    """Chance lines, with their mean where the tasks have one metric."""
+    for label, guesses in lines.items():
+        values = [guesses[task].metrics.get(m.name) if task in guesses else None for task, m in first.items()]
+        known = [value for value in values if value is not None]
+        mean = [fmean(known) if len(known) == len(first) else None] if _one_metric(first) else []
+        metric = next(iter(first.values()))
+        yield (Cell(label), *(Cell(plain(metric, value)) for value in [*values, *mean]), *[Cell("–")] * others)
 
 
 def _one_metric(first: Mapping[str, Metric]) -> bool:

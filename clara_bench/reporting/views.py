@@ -9,8 +9,20 @@ from functools import partial
 from clara_bench import metrics
 from clara_bench.errors import UnknownName
 from clara_bench.metrics import Metric
-from clara_bench.reporting.formats import INDEX, cell, index_cell, trait_cell
-from clara_bench.reporting.leaderboard import COLUMNS, PARETO, TIE, TRAITS, Board, Row, Section, best, ranked, tied
+from clara_bench.reporting.formats import INDEX, cell, index_cell, plain, trait_cell
+from clara_bench.reporting.leaderboard import (
+    COLUMNS,
+    PARETO,
+    TIE,
+    TRAITS,
+    Board,
+    Guess,
+    Row,
+    Section,
+    best,
+    ranked,
+    tied,
+)
 from clara_bench.reporting.tables import Cell, Group, Table
 
 BRIEF = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
@@ -112,7 +124,13 @@ def _group(section: Section, columns: Sequence[_Column], main: str, view: View) 
     marked = {column.name: marks(rows, column.metric) for column in columns}
     told = f"{section.passages} [{section.candidates_hash[:8]}]" if view.verbose else section.passages
     lines = [(Cell(row.name), *(marked[c.name](row, _starred(row, c)) for c in columns)) for row in rows]
-    return Group(told, tuple(lines))
+    return Group(told, (*lines, *(_guessed(guess, columns) for guess in section.guesses)))
+
+
+def _guessed(guess: Guess, columns: Sequence[_Column]) -> tuple[Cell, ...]:
+    """A chance line, which is no part of any ranking."""
+    values = (plain(c.metric, guess.metrics.get(c.name)) if c.metric else "–" for c in columns)
+    return (Cell(guess.label), *map(Cell, values))
 
 
 def _starred(row: Row, column: _Column) -> str:

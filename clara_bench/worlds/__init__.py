@@ -12,7 +12,7 @@ scores), lessons (questions about every fact of a passage: material for training
 """
 
 from clara_bench.worlds.config import WorldConfig
-from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate
+from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate, guesses
 from clara_bench.worlds.forms import Fact, Form, Step
 from clara_bench.worlds.lessons import Lesson, paraphrase, questions_about
 from clara_bench.worlds.scenes.generator import Scenes
@@ -35,6 +35,7 @@ __all__ = [
     "coin_flip_line",
     "gate",
     "generate",
+    "guesses",
     "paraphrase",
     "questions_about",
 ]

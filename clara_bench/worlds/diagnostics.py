@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from statistics import fmean
 
@@ -18,8 +18,8 @@ from clara_bench.worlds.world import World, compose
 ATTEMPTS = 1000
 
 
-def coin_flip(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> float:
-    """Expected exact match, 0 to 1, of a reader that knows the right relation but not which passage to take it from.
+def guesses(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, float]:
+    """The answers, with their probabilities, of a reader that knows the right relation but not the right passage.
 
     It draws a passage at random among the candidates that state the last relation asked for: one for a
     question that asks for a value, two different ones for a comparison of values.
@@ -29,14 +29,19 @@ def coin_flip(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> float:
         facts: what each of its candidates states, by passage id.
     """
     if form.ask in ("low", "high"):
-        return 0.5
+        return dict.fromkeys(form.options, 0.5)
     relation = form.steps[form.ends[0]].relation
     values = [fact.value for passage in form.candidates for fact in facts[passage] if fact.relation == relation]
     if form.ask == "value":
-        return values.count(form.answer) / len(values) if values else 0.0
+        return {value: times / len(values) for value, times in Counter(values).items()}
     pairs = len(values) * (len(values) - 1)
     equal = sum(values.count(value) - 1 for value in values) / pairs if pairs else 0.0
-    return equal if form.answer == "yes" else 1.0 - equal
+    return {"yes": equal, "no": 1.0 - equal}
+
+
+def coin_flip(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> float:
+    """Expected exact match, 0 to 1, of the reader of `guesses`."""
+    return guesses(form, facts).get(form.answer, 0.0)
 
 
 def coin_flip_line(world: World) -> dict[str, float]:
