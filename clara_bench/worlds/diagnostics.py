@@ -41,7 +41,7 @@ def guesses(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, floa
 
 def coin_flip(form: Form, facts: Mapping[str, tuple[Fact, ...]]) -> float:
     """Expected exact match, 0 to 1, of the reader of `guesses`."""
-    return guesses(form, facts).get(form.answer, 0.0)
+    return 0.5 if form.ask in ("low", "high") else guesses(form, facts).get(form.answer, 0.0)
 
 
 def coin_flip_line(world: World) -> dict[str, float]:
