@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from refresh import TASKS, filled
 
 from clara_bench import metrics
-from clara_bench.metrics.statistics import Difference, Summary
+from clara_bench.metrics.differences import Difference
+from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run, find_runs
 from clara_bench.reporting.comparison import compare
 from clara_bench.reporting.formats import cell, difference_cell

@@ -60,8 +60,6 @@ COSTS = (
 )
 DECLARED = ("compressor", "nominal_ratio", "offline", "query_dependent")
 EMPTY: Mapping[str, str] = MappingProxyType({})
-AGAIN = re.compile(r"-seed\d+$")
-"""What the label of a repeated training ends with; docs/latents.py shows these."""
 
 
 class Part(NamedTuple):
@@ -162,7 +160,7 @@ def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
 
 
 def family_table(found: list[Board], columns: Sequence[str]) -> str:
-    """A line a system: what it declares, means over the tasks, and bytes of the index by passage."""
+    """A line a system: what it declares, means over tasks and trainings, and bytes of the index by passage."""
     chosen = [metrics.get(name) for name in columns]
     head = ["passages", "system", *DECLARED, *columns, INDEX]
     lines = [head, ["---"] * (2 + len(DECLARED)) + ["---:"] * (len(columns) + 1)]
@@ -220,8 +218,6 @@ def published(part: str) -> list[Board]:
 
 
 def _shown(part: Part, setting: str, row: Row) -> bool:
-    if AGAIN.search(row.label):
-        return False
     compresses = bool(row.traits["compressor"])
     if part.against:
         return setting in part.against and (compresses or row.label == part.against[setting])

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from clara_bench import metrics
 from clara_bench.cli import main
 from clara_bench.errors import ConfigError
-from clara_bench.metrics.statistics import Difference, Summary
+from clara_bench.metrics.differences import Difference
+from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import open_run
 from clara_bench.reporting import comparison, formats, pairs
 

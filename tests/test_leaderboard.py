@@ -303,7 +303,7 @@ def test_rows_are_tested_in_pairs_against_the_best_and_corrected_over_their_sect
     whole, lame = found.sections[1].rows
     assert (whole.p_best.get("em"), lame.p_best["em"]) == (None, 1.0)  # one question of ten is no evidence
     assert leaderboard.tied(lame, metrics.get("em"))
-    scored = [leaderboard._Found(found, SimpleNamespace(values={"em": values})) for values in PAIRED]
+    scored = [SimpleNamespace(values={"em": values}) for values in PAIRED]
     rows = [replace(whole, label=str(place), metrics={"em": Summary(fmean(values), None, 40, 0, 0)})
             for place, values in enumerate(PAIRED)]  # fmt: skip
     tested = leaderboard._tested(rows, scored)

@@ -17,9 +17,16 @@ from clara_bench.io.terminal import json_text, note
 if TYPE_CHECKING:
     from clara_bench.analysis.parts import By
     from clara_bench.records.results import Run
+    from clara_bench.records.trainings import By as Grouping
     from clara_bench.reporting.leaderboard import Board
     from clara_bench.reporting.scored import Scorer
     from clara_bench.reporting.views import View
+
+
+group_by = click.option(
+    "--group-by", "group", default="seed", show_default=True, type=click.Choice(["seed", "label", "run"]),
+    help="What is one row: runs that differ in a seed alone, runs of one label up to -seedN, or each run.",
+)  # fmt: skip
 
 
 @click.command()
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--sort", default="", metavar="COLUMN",
               help="Column to rank by. Default: the task's main metric.")  # fmt: skip
 @click.option("--tasks-as-columns", is_flag=True, help="One row per system, with its main metric on every task.")
+@group_by
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--verbose", is_flag=True, help="Show hashes of questions and candidates.")
 @click.option("--chance", is_flag=True,
@@ -40,6 +48,7 @@ def leaderboard(
     columns: tuple[str, ...],
     sort: str,
     tasks_as_columns: bool,
+    group: Grouping,
     wide: bool,
     verbose: bool,
     chance: bool,
@@ -64,10 +73,10 @@ def leaderboard(
     view = View(asked, named(sort), wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)
-    show(_scored(root, names, chance, by), form, output, view, tasks_as_columns)
+    show(_scored(root, names, chance, by, group), form, output, view, tasks_as_columns)
 
 
-def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None) -> list[Board]:
+def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None, group: Grouping) -> list[Board]:
     """The boards of all runs below a folder; runs that cannot be read are reported on stderr.
 
     Raises:
@@ -79,7 +88,7 @@ def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None) -> li
 
     runs = divided(find_runs(root, _left_out), by, _left_out)
     with progress("scoring", len(runs), "runs") as advance:
-        found = boards(_counted(runs, advance), names, scorer=scorer_of(by), left_out=_left_out)
+        found = boards(_counted(runs, advance), names, scorer=scorer_of(by), left_out=_left_out, by=group)
     if not found:
         raise DataError(f"{root}: none of its runs can be read")
     return chances.added(found, runs) if chance else found
@@ -149,6 +158,10 @@ def show(
               help="Folder in which labels are looked up.")  # fmt: skip
 @table_options
 @by_option
+@group_by
+@click.option("--over-tasks", is_flag=True, help="Compare means over the tasks, each task counting the same.")
+@click.option("--by-passage", is_flag=True,
+              help="Questions that need the same passage count as one observation.")  # fmt: skip
 @click.option("--flips", is_flag=True, help="List the questions that became right or wrong.")
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -162,6 +175,9 @@ def compare(
     by: By | None,
     kind: str | None,
     output: Path | None,
+    group: Grouping,
+    over_tasks: bool,
+    by_passage: bool,
     flips: bool,
     wide: bool,
     as_json: bool,
@@ -169,7 +185,8 @@ def compare(
     """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI and corrected tests.
 
     Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
-    answers the same questions. JSON is {run: {metric: {mean, ci95, p, p_holm, rescued, broken, ...}}}.
+    answers the same questions. Runs that differ in a seed alone (labels NAME and NAME-seedN) are one system: CI and p
+    are then over trainings too. JSON is {run: {metric: {mean, ci95, p, p_holm, rescued, broken, ...}}}.
     docs/statistics.md says what each number is.
 
     \b
@@ -178,26 +195,30 @@ def compare(
       clara-bench compare results/nq/bm25-text results/nq -m em -f latex
       clara-bench compare bm25-text clara-8x --root results -m em --flips
       clara-bench compare bm25-text clara-8x --root results -m em --by two-way
+      clara-bench compare gold-salient gold-cocom --root results/latents -m em --over-tasks
       clara-bench compare clara-8x --root results --published clara-t6-instruct-mistral-normal-4x
       clara-bench compare runs/nq/rag/corpus-0123456789ab runs/nq/rag/corpus-ba9876543210 -m em --json
     """
     from clara_bench.cli.analysis import published as closely
-    from clara_bench.reporting import pairs
+    from clara_bench.reporting import pair_tables, pairs
+    from clara_bench.reporting.scored import Remembering
 
     form = "json" if as_json else kind or format_of(output)
-    baselines = pairs.find(baseline, root)
-    found = [run for what in runs for run in pairs.find(what, root)]
-    scorer = scorer_of(by)
+    baselines = pairs.find(baseline, root, group)
+    found = [run for what in runs for run in pairs.find(what, root, group)]
+    scorer = Remembering(scorer_of(by))
     if ids:
         closely.show(closely.beside([*baselines, *found], ids, file, names, scorer), form, output, wide)
         return
     if not runs:
         raise ConfigError("name a run beside the baseline, or a published row: --published ID")
-    matched = pairs.pair(divided(baselines, by), divided(found, by))
-    done = pairs.judged([pairs.compare(*pair, names, scorer) for pair in matched])
+    way = pairs.Way(scorer, names, by_passage)
+    matched = pairs.pair(divided(baselines, by), divided(found, by), group)
+    compared = [pairs.compare(*pair, way) for pair in matched]
+    done = pairs.judged(pairs.over_tasks(compared, way) if over_tasks else compared)
     if form == "json":
-        write(json_text(pairs.to_builtins(done)), output)
+        write(json_text(pair_tables.to_builtins(done)), output)
     elif form == "csv":
-        write(pairs.to_csv(done), output)
+        write(pair_tables.to_csv(done), output)
     else:
-        write_tables([pairs.table(one, flips) for one in done], pairs.notes(done), form, output, wide)
+        write_tables([pair_tables.table(one, flips) for one in done], pair_tables.notes(done), form, output, wide)

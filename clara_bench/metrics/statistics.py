@@ -1,4 +1,4 @@
-"""From one value per question to a mean with a confidence interval, and to a paired difference with a test.
+"""From one value per question to a mean with a confidence interval.
 
 The gold set is the denominator: a question counts whether or not it was answered. Every metric is
 a sum of numerators over a sum of denominators, so that means and ratios of sums are one case.
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clara_bench.metrics.case import Case, Truth
 from clara_bench.metrics.metric import Metric, failed
 from clara_bench.statistics import intervals
-from clara_bench.statistics.intervals import DETECTABLE, Z95, Interval
-from clara_bench.statistics.significance import sign_flip
+from clara_bench.statistics.intervals import Interval
 from clara_bench.types import Gold, Record
 
 if TYPE_CHECKING:
@@ -65,149 +64,32 @@ def summarise(
     return {name: column.summary(with_intervals) for name, column in found.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The paired difference of one metric between two runs, over the questions that count in both."""
-
-    mean: float | None
-    """The run minus its baseline; None if no question counts in both."""
-    ci95: tuple[float, float] | None
-    """See docs/statistics.md; None for fewer than two questions, or seconds of fewer than two batches."""
-    higher: int
-    """Questions with a higher value than the baseline's."""
-    lower: int
-    n: int
-    """Questions that count in both."""
-    p: float | None = None
-    """Of the paired permutation test, which for 0/1 metrics is the exact McNemar test; not corrected."""
-    effect: float | None = None
-    """Mean over standard deviation of the questions' differences; None where they do not differ."""
-    detectable: float | None = None
-    """The smallest true difference that 80 % of samples of this size would find at 0.05, before any correction."""
-    rescued: tuple[str, ...] = ()
-    """For 0/1 metrics the ids of the questions that went from 0 to 1."""
-    broken: tuple[str, ...] = ()
-    """From 1 to 0."""
-
-
-def differences(
-    metrics: Sequence[Metric],
-    golds: Sequence[Gold],
-    baseline: Sequence[Record | None],
-    records: Sequence[Record | None],
-    contrasts: Mapping[int, int] = NO_CONTRASTS,
-    ids: Sequence[str] = (),
-) -> dict[str, Difference]:
-    """Paired differences between two runs: questions that are hard for both do not widen the interval.
-
-    Args:
-        metrics: what to compare; the keys of the result are their names, in this order.
-        golds: the truth about every question asked.
-        baseline: baseline[i] answers the question of golds[i]; None where there is no answer.
-        records: of the run that is compared with it.
-        contrasts: as in `summarise`.
-        ids: of the questions; () for their places.
-    """
-    before, after = (columns(metrics, golds, found, contrasts) for found in (baseline, records))
-    names = ids or [str(place) for place in range(len(golds))]
-    return {name: _difference(before[name], after[name], names) for name in before}
-
-
-def _difference(before: Column, after: Column, ids: Sequence[str]) -> Difference:
-    both = (before.weights > 0) & (after.weights > 0)
-    if not both.any():
-        return Difference(None, None, 0, 0, 0)
-    size = int(both.sum())
-    theirs, ours = (column.values[both] for column in (before, after))
-    less, clusters = ours - theirs, _joined(before, after, both)
-    if before.metric.divisor is None:
-        mean, moved = float(less.mean()), less
-    else:
-        mean, moved = _of_ratios(before, after, both)
-    flipped = [id for id, there in zip(ids, both, strict=True) if there] if before.binary and after.binary else []
-    interval = _interval_of_difference(before.metric, mean, moved, clusters)
-    spread = float(moved.std(ddof=1)) if size > 1 else 0.0
-    return Difference(
-        mean=mean,
-        ci95=interval,
-        higher=int((less > 0).sum()),
-        lower=int((less < 0).sum()),
-        n=size,
-        p=None if interval is None else sign_flip(moved if clusters is None else intervals.by_cluster(moved, clusters)),
-        effect=mean / spread if spread else None,
-        detectable=None if interval is None else (interval[1] - interval[0]) / 2 / Z95 * DETECTABLE,
-        rescued=tuple(id for id, step in zip(flipped, less, strict=False) if step > 0),
-        broken=tuple(id for id, step in zip(flipped, less, strict=False) if step < 0),
-    )
-
-
-def _of_ratios(before: Column, after: Column, both: NDArray[np.bool_]) -> tuple[float, Vector]:
-    """The difference of two ratios of sums, and what each question adds to it, times the number of questions."""
-    ratios, moved = [], []
-    for column in (before, after):
-        above, below = column.sums[both], column.weights[both]
-        ratio = float(above.sum() / below.sum())
-        ratios.append(ratio)
-        moved.append((above - ratio * below) * len(above) / below.sum())
-    mean = ratios[1] - ratios[0]
-    return mean, moved[1] - moved[0] + mean
-
-
-def _interval_of_difference(
-    metric: Metric, mean: float, moved: Vector, clusters: Sequence[Hashable] | None
-) -> Interval | None:
-    if len(moved) < 2:
-        return None
-    if metric.unit == "fraction":
-        bound = max(1.0, float(abs(moved).max()))
-        return intervals.of_bounded(moved, -bound, bound)
-    return intervals.linear(mean, (moved - mean) / len(moved), clusters)
-
-
-def _joined(before: Column, after: Column, both: NDArray[np.bool_]) -> list[Hashable] | None:
-    """Labels of questions that share a batch in either run, or are linked by such; None where none can."""
-    if before.clusters is None or after.clusters is None:
-        return None
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    numbers: dict[Hashable, int] = {}
-    ends = [
-        [numbers.setdefault((run, column.clusters[place]), len(numbers)) for place in both.nonzero()[0]]
-        for run, column in enumerate((before, after))
-        if column.clusters is not None
-    ]
-    edges = coo_array(([1] * len(ends[0]), ends), shape=(len(numbers), len(numbers)))
-    _, parts = connected_components(edges, directed=False)
-    return [int(parts[place]) for place in ends[0]]
-
-
 class Column(NamedTuple):
     """One metric over all questions; an unscored one has neither numerator nor denominator."""
 
     metric: Metric
-    numerators: list[float]
-    denominators: list[float]
+    numerators: Sequence[float] | Vector
+    denominators: Sequence[float] | Vector
     n: int
     """Questions that are scored."""
     failed: int
     """Questions that count and have no answer."""
-    clusters: list[Hashable] | None
-    """The batch of each question, where those of one batch share what was measured."""
+    clusters: list[int] | None
+    """Number of the cluster of each question: of its batch, where those of one batch share what was measured."""
 
     @property
     def sums(self) -> Vector:
         """The numerators."""
         import numpy as np
 
-        return np.asarray(self.numerators)
+        return np.asarray(self.numerators, np.float64)
 
     @property
     def weights(self) -> Vector:
         """The denominators."""
         import numpy as np
 
-        return np.asarray(self.denominators)
+        return np.asarray(self.denominators, np.float64)
 
     @property
     def values(self) -> Vector:
@@ -220,7 +102,7 @@ class Column(NamedTuple):
     def binary(self) -> bool:
         """Whether each question is right or wrong, and nothing between."""
         plain = self.metric.unit == "fraction" and self.metric.divisor is None
-        return plain and set(self.numerators) <= {0.0, 1.0}
+        return plain and bool(((self.sums == 0) | (self.sums == 1)).all())
 
     def mean(self) -> float | None:
         """None where no question counts."""
@@ -233,13 +115,58 @@ class Column(NamedTuple):
         return Summary(self.mean(), interval, self.n, len(self.numerators) - self.n, self.failed)
 
     def _interval(self) -> Interval | None:
-        if self.binary:
+        if self.binary and self.clusters is None:
             return intervals.of_share(int(math.fsum(self.numerators)), self.n)
-        if self.metric.unit == "fraction" and self.metric.divisor is None:
+        if self.metric.unit == "fraction" and self.metric.divisor is None and self.clusters is None:
             values = self.values[self.weights > 0]
             return intervals.of_bounded(values, 0.0, max(1.0, float(values.max())))
         found = intervals.of_ratio(self.sums, self.weights, self.clusters)
         return None if found is None else (max(0.0, found[0]), found[1])
+
+
+def averaged(columns: Sequence[Column]) -> Column:
+    """One metric of several trainings of a system: of each question the mean over those that count in all of them.
+
+    For a ratio of sums the sums of all are added.
+    """
+    import numpy as np
+
+    first = columns[0]
+    if len(columns) == 1:
+        return first
+    counts = np.logical_and.reduce([column.weights > 0 for column in columns])
+    share = 1 if first.metric.divisor else len(columns)
+    clusters = [column.clusters for column in columns if column.clusters is not None]
+    return Column(
+        first.metric,
+        np.where(counts, np.add.reduce([column.sums for column in columns]) / share, 0.0),
+        np.where(counts, np.add.reduce([column.weights for column in columns]) / share, 0.0),
+        int(counts.sum()),
+        sum(column.failed for column in columns),
+        joined(clusters) if clusters else None,
+    )
+
+
+def joined(clusters: Sequence[Sequence[int]]) -> list[int]:
+    """Numbers of questions that share a cluster in one of the lists, or are linked by such.
+
+    >>> joined([[0, 0, 1, 2], [0, 1, 2, 2]])
+    [0, 0, 0, 0]
+    >>> joined([[0, 0, 1], [5, 6, 7]])
+    [0, 0, 1]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size, starts = len(clusters[0]), [0]
+    for labels in clusters:
+        starts.append(starts[-1] + max(labels, default=-1) + 1)
+    questions = [place for _ in clusters for place in range(size)]
+    held = [size + start + label for labels, start in zip(clusters, starts, strict=False) for label in labels]
+    total = size + starts[-1]
+    edges = coo_array(([1] * len(held), (questions, held)), shape=(total, total))
+    _, parts = connected_components(edges, directed=False)
+    return [int(part) for part in parts[:size]]
 
 
 def columns(
@@ -249,12 +176,25 @@ def columns(
     contrasts: Mapping[int, int] = NO_CONTRASTS,
 ) -> dict[str, Column]:
     """Every question's value of every metric; see `summarise`."""
-    assert len(golds) == len(records), f"{len(golds)} golds, {len(records)} records"
+    return measured(metrics, truths_of(metrics, golds, contrasts), records, contrasts)
+
+
+def truths_of(metrics: Sequence[Metric], golds: Sequence[Gold], contrasts: Mapping[int, int]) -> list[Truth]:
+    """The golds, each to be normalised once however many runs are scored with them."""
     partners = [contrasts.get(place) for place in range(len(golds))]
     truths = [
         Truth(gold, None if partner is None else golds[partner]) for gold, partner in zip(golds, partners, strict=True)
     ]
     _warn_of_empty_references(metrics, truths)
+    return truths
+
+
+def measured(
+    metrics: Sequence[Metric], truths: Sequence[Truth], records: Sequence[Record | None], contrasts: Mapping[int, int]
+) -> dict[str, Column]:
+    """As `columns`, with golds that several runs share."""
+    assert len(truths) == len(records), f"{len(truths)} golds, {len(records)} records"
+    partners = [contrasts.get(place) for place in range(len(truths))]
     cases = [
         None if record is None or failed(record) else Case(truth, record, None if other is None else records[other])
         for truth, record, other in zip(truths, records, partners, strict=True)
@@ -264,15 +204,17 @@ def columns(
     return {metric.name: _column(metric, relevant[metric.relevant], cases, batches) for metric in metrics}
 
 
-def _batches(records: Sequence[Record | None]) -> list[Hashable]:
+def _batches(records: Sequence[Record | None]) -> list[int]:
     """The questions of a batch share its seconds evenly, so they have the same to the last digit."""
-    return [
+    numbers: dict[Hashable, int] = {}
+    labels: list[Hashable] = [
         ("alone", place) if record is None or record.seconds is None else record.seconds
         for place, record in enumerate(records)
     ]
+    return [numbers.setdefault(label, len(numbers)) for label in labels]
 
 
-def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None], batches: list[Hashable]) -> Column:
+def _column(metric: Metric, relevant: Sequence[bool], cases: Sequence[Case | None], batches: list[int]) -> Column:
     measure, of_failure = metric.measure, metric.of_failure  # looked up once: this loop is most of scoring
     values = [
         (of_failure if case is None else measure(case)) if counts else None
@@ -298,5 +240,5 @@ def _warn_of_empty_references(metrics: Sequence[Metric], truths: Sequence[Truth]
         warnings.warn(
             f"{len(bare)} of {len(truths)} questions have no accepted answer that normalises to any text "
             f"(first: {list(bare[0])}): answer metrics leave them unscored",
-            stacklevel=3,
+            stacklevel=4,
         )

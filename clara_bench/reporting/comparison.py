@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from clara_bench import metrics
 from clara_bench.errors import ConfigError
-from clara_bench.metrics.statistics import Difference, differences
+from clara_bench.metrics.differences import Difference, of_methods
+from clara_bench.metrics.statistics import Column
 from clara_bench.records.results import Run
-from clara_bench.reporting.scoring import applicable, contrasts, in_order
+from clara_bench.records.trainings import System
+from clara_bench.reporting.scored import Scorer
 from clara_bench.statistics.significance import LEVEL, benjamini_hochberg, holm
 
 COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positions")
@@ -22,28 +23,41 @@ COLUMNS = ("em", "f1", "recall@1", "recall@5", "all_support@5", "context_positio
 
 
 def compare(baseline: Run, run: Run, names: Sequence[str] = ()) -> dict[str, Difference]:
-    """Differences between a run and its baseline, by metric; metrics that only one of them can have are left out.
+    """Differences between a run and its baseline, by metric; see `compare_systems`."""
+    return compare_systems(System((baseline,)), System((run,)), names, Scorer())
+
+
+def compare_systems(
+    baseline: System, system: System, names: Sequence[str], scorer: Scorer, by_passage: bool = False
+) -> dict[str, Difference]:
+    """Differences between a system and its baseline, by metric; metrics that only one of them can have are left out.
 
     Candidates may differ: which passages a system saw is then part of what is compared.
 
     Args:
         baseline: what it is compared with.
-        run: what is compared.
+        system: what is compared.
         names: metrics; () for `COLUMNS`.
+        scorer: what scores a run.
+        by_passage: whether questions that need the same passage count as one observation.
 
     Raises:
         ConfigError: the runs answer other questions.
         DataError: a file does not hold what it should.
         UnknownName: no such metric.
     """
-    require_same_questions(baseline, run)
-    (_, theirs), (examples, ours) = baseline.answered(), run.answered()
-    chosen = [metrics.get(name, run.manifest["task"]["answer_scorer"]) for name in names or COLUMNS]
-    for one, records in ((baseline, theirs), (run, ours)):
-        chosen = applicable(chosen, one.manifest["setting"], records)
-    golds, ids = [example.gold for example in examples], [example.question.id for example in examples]
-    before, after = in_order(examples, theirs), in_order(examples, ours)
-    return differences(chosen, golds, before, after, contrasts(examples), ids)
+    require_same_questions(baseline.run, system.run)
+    before, after = (measured(one, names or COLUMNS, scorer, by_passage) for one in (baseline, system))
+    ids = scorer(system.run, names or COLUMNS).ids
+    return {name: of_methods(before[name], after[name], ids) for name in before if name in after}
+
+
+def measured(system: System, names: Sequence[str], scorer: Scorer, by_passage: bool = False) -> dict[str, list[Column]]:
+    """By metric every question's value in each of a system's runs; metrics that one of them lacks are left out."""
+    answer_scorer = system.run.manifest["task"]["answer_scorer"]
+    scored = [scorer(run, names) for run in system.runs]
+    known = [name for name in scored[0].values if all(name in one.values for one in scored)]
+    return {name: [one.column(name, answer_scorer, by_passage) for one in scored] for name in known}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import msgspec
 
 from clara_bench.io.escaping import for_csv, for_json
 from clara_bench.metrics import Metric
-from clara_bench.metrics.statistics import Difference, Summary
+from clara_bench.metrics.differences import Difference
+from clara_bench.metrics.statistics import Summary
 from clara_bench.reporting.leaderboard import Board, Row
 
 INDEX = "index_bytes"
@@ -112,7 +113,8 @@ def to_csv(found: Sequence[Board]) -> str:
 
 def _csv_rows(found: Sequence[Board]) -> Iterator[list[Any]]:
     head = ["task", "version", "questions_hash", "setting", "candidates_hash", "system", "metric"]
-    yield [*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path"]
+    seeds = ["seeds", "lowest_seed", "highest_seed", "ci95_seeds_low", "ci95_seeds_high"]
+    yield [*head, "mean", "ci95_low", "ci95_high", "n", "unscored", "failed", "path", *seeds]
     for board in found:
         for section in board.sections:
             for row in section.rows:
@@ -120,7 +122,9 @@ def _csv_rows(found: Sequence[Board]) -> Iterator[list[Any]]:
                     low, high = s.ci95 or ("", "")
                     identity = [board.task, board.version, board.questions_hash, section.setting]
                     measured = ["" if s.mean is None else s.mean, low, high, s.n, s.unscored, s.failed]
-                    yield [*identity, section.candidates_hash, row.label, name, *measured, row.path]
+                    over = row.spread.get(name)
+                    spread = [over.lowest, over.highest, *over.ci95] if over else [""] * 4
+                    yield [*identity, section.candidates_hash, row.label, name, *measured, row.path, row.seeds, *spread]
 
 
 def to_json(found: Sequence[Board]) -> str:

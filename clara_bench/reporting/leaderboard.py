@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clara_bench import metrics
 from clara_bench.errors import BenchError, UnknownName
 from clara_bench.metrics import Metric
-from clara_bench.metrics.statistics import Summary
+from clara_bench.metrics.statistics import Summary, averaged
 from clara_bench.records.results import Run
+from clara_bench.records.trainings import By, System, grouped
 from clara_bench.reporting import captions
 from clara_bench.reporting.scored import Scored, Scorer
 from clara_bench.statistics.significance import LEVEL, holm, sign_flip
+from clara_bench.statistics.trainings import Spread, spread
 from clara_bench.types import CONTROLS, SETTINGS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
 
 COLUMNS = (
     "em", "f1", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
@@ -32,7 +40,7 @@ TRAITS = ("backbone", "reader", "compressor", "offline", "query_dependent", "wei
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run."""
+    """One system: a run, or several that differ in a seed alone."""
 
     label: str
     questions: int
@@ -50,6 +58,10 @@ class Row:
     """By metric the p-value of a paired test against the best row of the section, after Holm over its rows."""
     pareto: tuple[str, ...] = ()
     """The costs of which no row of the section needs less for at least as much of the main metric."""
+    seeds: int = 1
+    """How many runs that differ in a seed alone the row is the mean of; intervals of `metrics` are over questions."""
+    spread: Mapping[str, Spread] = field(default_factory=dict)
+    """By metric how far these runs spread; {} for one."""
 
     @property
     def approximate(self) -> bool:
@@ -59,7 +71,9 @@ class Row:
     @property
     def name(self) -> str:
         """The label, with what tells it from its namesakes, marked where questions failed or counts are approximate."""
-        told = f"{self.label} ({self.difference})" if self.difference else self.label
+        seeds = f"{self.seeds} seeds" if self.seeds > 1 else ""
+        apart = ", ".join(filter(None, (self.difference, seeds)))
+        told = f"{self.label} ({apart})" if apart else self.label
         return f"{told}{' ‡' * self.approximate}{f' †{self.failed}' if self.failed else ''}"
 
 
@@ -129,11 +143,22 @@ def control_of(run: Run) -> str:
 _CONTROLS = ("", *CONTROLS)
 
 
-class _Found(NamedTuple):
+class _Scored(NamedTuple):
     """A run and what it scored."""
 
     run: Run
     scored: Scored
+
+
+class _Found(NamedTuple):
+    """A system and what its runs scored."""
+
+    system: System
+    runs: Sequence[Scored]
+    metrics: Mapping[str, Summary]
+    values: Mapping[str, Sequence[float | None] | Vector]
+    """Of each question the value of each fraction, for paired tests; nothing (None, NaN) where it does not count."""
+    spread: Mapping[str, Spread]
 
 
 def boards(
@@ -141,6 +166,7 @@ def boards(
     names: Sequence[str] = (),
     scorer: Scorer | None = None,
     left_out: Callable[[BenchError], None] | None = None,
+    by: By = "seed",
 ) -> list[Board]:
     """Group runs into tables.
 
@@ -149,12 +175,13 @@ def boards(
         names: metrics, beside the main one of each task; () for `COLUMNS`.
         scorer: what scores a run; by default from its records, anew.
         left_out: told of each run whose files cannot be read, which is then left out; None to raise.
+        by: which runs are one row, see `trainings.By`.
 
     Raises:
         BenchError: see `scoring.score_run`.
     """
     score = scorer or Scorer()
-    groups: dict[Key, list[_Found]] = {}
+    groups: dict[Key, list[_Scored]] = {}
     for run in runs:
         try:
             scored = score(run, [*dict.fromkeys([*(names or COLUMNS), run.manifest["task"]["main_metric"]])])
@@ -165,14 +192,14 @@ def boards(
                 raise
             left_out(error)
         else:
-            groups.setdefault(key_of(run), []).append(_Found(run, scored))
-    return [_board(key, group) for key, group in sorted(groups.items())]
+            groups.setdefault(key_of(run), []).append(_Scored(run, scored))
+    return [_board(key, group, by) for key, group in sorted(groups.items())]
 
 
-def _board(key: Key, found: Sequence[_Found]) -> Board:
+def _board(key: Key, found: Sequence[_Scored], by: By) -> Board:
     first = found[0].run.manifest
     main = first["task"]["main_metric"]
-    sections: dict[tuple[int, int, str], list[_Found]] = {}
+    sections: dict[tuple[int, int, str], list[_Scored]] = {}
     for one in found:
         ranks = SETTINGS.index(one.run.manifest["setting"]), _CONTROLS.index(control_of(one.run))
         sections.setdefault((*ranks, one.run.manifest["candidates"]["hash"]), []).append(one)
@@ -183,21 +210,47 @@ def _board(key: Key, found: Sequence[_Found]) -> Board:
         questions=first["questions"]["count"],
         questions_hash=key.questions_hash,
         main_metric=main,
-        sections=_told_apart([_section(group, main) for _, group in sorted(sections.items())]),
+        sections=_told_apart([_section(group, main, by) for _, group in sorted(sections.items())]),
         origin=captions.source(first["data"]["provenance"]),
     )
 
 
-def _section(found: Sequence[_Found], main: str) -> Section:
-    manifests = [one.run.manifest for one in found]
-    told = captions.differences([one.run for one in found])
-    rows = _on_fronts(_tested([_row(*one, said) for one, said in zip(found, told, strict=True)], found), main)
+def _section(given: Sequence[_Scored], main: str, by: By) -> Section:
+    scored = {id(one.run): one.scored for one in given}
+    found = [
+        _found(system, [scored[id(run)] for run in system.runs]) for system in grouped([one.run for one in given], by)
+    ]
+    manifests = [one.run.manifest for one in given]
+    told = captions.differences([one.system.run for one in found])
+    rows = _on_fronts(_tested([_row(one, said) for one, said in zip(found, told, strict=True)], found), main)
     return Section(
         setting=manifests[0]["setting"],
         candidates_hash=manifests[0]["candidates"]["hash"],
         rows=tuple(ranked(rows, metrics.get(main))),
-        passages=captions.passages(manifests, found[0].scored.offered),
-        control=control_of(found[0].run),
+        passages=captions.passages(manifests, given[0].scored.offered),
+        control=control_of(given[0].run),
+    )
+
+
+def _found(system: System, runs: Sequence[Scored]) -> _Found:
+    import numpy as np
+
+    scorer = system.run.manifest["task"]["answer_scorer"]
+    names = [name for name in runs[0].values if all(name in one.values for one in runs)]
+    columns = {name: [one.column(name, scorer) for one in runs] for name in names}
+    whole = {name: averaged(found) for name, found in columns.items()}
+    alone = len(runs) == 1
+    means = {name: [mean for one in found if (mean := one.mean()) is not None] for name, found in columns.items()}
+    return _Found(
+        system,
+        runs,
+        runs[0].metrics if alone else {name: column.summary() for name, column in whole.items()},
+        {
+            name: np.where(column.weights > 0, column.values, np.nan)
+            for name, column in whole.items()
+            if column.metric.unit == "fraction"
+        },
+        {} if alone else {name: spread(found) for name, found in means.items() if len(found) == len(runs)},
     )
 
 
@@ -253,7 +306,7 @@ def _tested(rows: Sequence[Row], found: Sequence[_Found]) -> list[Row]:
     told: list[dict[str, float]] = [{} for _ in rows]
     for name in dict.fromkeys(name for row in rows for name in row.metrics):
         top = best(rows, metrics.get(name))
-        values = {place: one.scored.values[name] for place, one in enumerate(found) if name in one.scored.values}
+        values = {place: one.values[name] for place, one in enumerate(found) if name in one.values}
         others = [place for place in values if rows[place] not in top] if top else []
         tests = [_paired(values[place], values[rows.index(top[0])]) for place in others]
         for place, p in zip(others, holm(tests), strict=True):
@@ -261,7 +314,7 @@ def _tested(rows: Sequence[Row], found: Sequence[_Found]) -> list[Row]:
     return [replace(row, p_best=one) for row, one in zip(rows, told, strict=True)]
 
 
-def _paired(values: Sequence[float | None], others: Sequence[float | None]) -> float:
+def _paired(values: Sequence[float | None] | Vector, others: Sequence[float | None] | Vector) -> float:
     import numpy as np
 
     less = np.array(values, dtype=np.float64) - np.array(others, dtype=np.float64)  # None is NaN: counts in one alone
@@ -285,17 +338,21 @@ def _on_fronts(rows: Sequence[Row], main: str) -> list[Row]:
     return [replace(row, pareto=front) for row, front in zip(rows, fronts, strict=True)]
 
 
-def _row(run: Run, scored: Scored, difference: str) -> Row:
+def _row(found: _Found, difference: str) -> Row:
+    run, runs = found.system.run, found.runs
+    keys = [key for key in runs[0].totals if all(key in one.totals for one in runs)]
     return Row(
-        label=run.manifest["system"]["label"],
+        label=found.system.label,
         questions=run.manifest["questions"]["count"],
-        failed=scored.failed,
-        metrics=scored.metrics,
+        failed=sum(one.failed for one in runs),
+        metrics=found.metrics,
         traits=run.manifest["traits"],
         path=str(run.path),
         index_bytes=_index_bytes(run.manifest["sessions"]),
         difference=difference,
-        totals=scored.totals,
+        totals={key: sum(one.totals[key] for one in runs) for key in keys},
+        seeds=len(runs),
+        spread=found.spread,
     )
 
 

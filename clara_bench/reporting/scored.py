@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +25,7 @@ from clara_bench import metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
-from clara_bench.metrics.statistics import Column, Summary, columns
+from clara_bench.metrics.statistics import Column, Summary, columns, joined
 from clara_bench.records.results import Run, content
 from clara_bench.reporting.captions import Offered
 from clara_bench.reporting.scoring import (
@@ -37,14 +38,43 @@ from clara_bench.reporting.scoring import (
     statuses,
     totals,
 )
+from clara_bench.types import Example
 
 OLD_SECONDS = 30 * 24 * 3600
 """After this long without use, what other code has scored is deleted."""
 
 
+class Values(NamedTuple):
+    """A metric of every question, as `Column` holds it, its numbers as bytes: many runs fit into memory."""
+
+    numerators: bytes
+    denominators: bytes
+    n: int
+    failed: int
+    batches: bytes | None
+
+    def column(self, name: str, scorer: str = "squad", shared: Sequence[int] | None = None) -> Column:
+        """The metric of every question; those with the same number in `shared` count as one observation."""
+        import numpy as np
+
+        clusters = None if self.batches is None else np.frombuffer(self.batches, np.int64).tolist()
+        if shared is not None:
+            clusters = joined([*([clusters] if clusters else []), shared])
+        sums, weights = np.frombuffer(self.numerators), np.frombuffer(self.denominators)
+        return Column(metrics.get(name, scorer), sums, weights, self.n, self.failed, clusters)
+
+
+def packed(column: Column) -> Values:
+    """A column as it is kept."""
+    import numpy as np
+
+    batches = None if column.clusters is None else np.asarray(column.clusters, np.int64).tobytes()
+    return Values(column.sums.tobytes(), column.weights.tobytes(), column.n, column.failed, batches)
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The data of a run that a leaderboard needs."""
+    """The data of a run that leaderboards and comparisons need."""
 
     metrics: Mapping[str, Summary]
     failed: int
@@ -52,8 +82,21 @@ class Scored:
     """Fewest and most passages that a question could use; None where all could be searched."""
     totals: Mapping[str, float]
     """See `scoring.totals`."""
-    values: Mapping[str, tuple[float | None, ...]]
-    """Of each question the value of each fraction, for paired tests; None where it does not count."""
+    ids: tuple[str, ...]
+    """Of the questions."""
+    shared: tuple[int, ...]
+    """Of each question a number that it has in common with those that need a passage that it needs."""
+    values: Mapping[str, Values]
+
+    def column(self, name: str, scorer: str, by_passage: bool = False) -> Column:
+        """A metric of every question.
+
+        Args:
+            name: of a metric that was scored.
+            scorer: of the task.
+            by_passage: whether questions that need the same passage count as one observation.
+        """
+        return self.values[name].column(name, scorer, self.shared if by_passage else None)
 
 
 class Scorer:
@@ -75,19 +118,47 @@ class Scorer:
         chosen = applicable([metrics.get(name, scorer) for name in names], manifest["setting"], records)
         measured = columns(chosen, [example.gold for example in examples], found, contrasts(examples))
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
-        offered = (min(counts), max(counts)) if counts else None
         return Scored(
             metrics={name: column.summary() for name, column in measured.items()},
             failed=num_failed(statuses(found)),
-            offered=offered,
+            offered=(min(counts), max(counts)) if counts else None,
             totals=totals(records),
-            values={name: _values(column) for name, column in measured.items() if column.metric.unit == "fraction"},
+            ids=tuple(example.question.id for example in examples),
+            shared=tuple(_shared(examples)),
+            values={name: packed(column) for name, column in measured.items()},
         )
 
 
-def _values(column: Column) -> tuple[float | None, ...]:
-    pairs = zip(column.values.tolist(), column.denominators, strict=True)
-    return tuple(value if weight else None for value, weight in pairs)
+class Remembering(Scorer):
+    """Asks another scorer once for each run and choice of metrics."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__()
+        self._scorer = scorer
+        self._known: dict[tuple[Path, tuple[str, ...]], Scored] = {}
+
+    def __call__(self, run: Run, names: Sequence[str]) -> Scored:
+        """See `Scorer`."""
+        key = run.path, tuple(names)
+        if key not in self._known:
+            self._known[key] = self._scorer(run, names)
+        return self._known[key]
+
+
+def _shared(examples: Sequence[Example]) -> list[int]:
+    """Numbers of questions that need a common passage, or are linked by such."""
+    first: dict[str, int] = {}
+    parents = list(range(len(examples)))
+
+    def root(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = place = parents[parents[place]]
+        return place
+
+    for place, example in enumerate(examples):
+        for passage_id in example.gold.supporting:
+            parents[root(place)] = root(first.setdefault(passage_id, place))
+    return [root(place) for place in range(len(examples))]
 
 
 class CachedScorer(Scorer):

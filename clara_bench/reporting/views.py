@@ -178,9 +178,12 @@ def _column(name: str, intervals: bool) -> _Column:
 
 
 def value_cell(metric: Metric, interval: bool, row: Row) -> str:
-    """A row's value, with its interval or without."""
-    summary = row.metrics.get(metric.name)
-    return cell(metric, summary if interval or summary is None else replace(summary, ci95=None))
+    """A row's value, with its interval or without; of several seeds also the lowest and the highest."""
+    summary, spread = row.metrics.get(metric.name), row.spread.get(metric.name)
+    text = cell(metric, summary if interval or summary is None else replace(summary, ci95=None))
+    if not interval or spread is None:
+        return text
+    return f"{text} [{plain(metric, spread.lowest)}–{plain(metric, spread.highest)}]"
 
 
 def _without_constant(
@@ -212,10 +215,16 @@ def _titles(found: Sequence[Board], view: View) -> list[str]:
     return titles
 
 
+SEEDS = (
+    "Seeds: the mean over runs that differ in a seed alone; CI over questions, in brackets the lowest and highest run."
+)
+
+
 def notes(found: Sequence[Table]) -> tuple[str, ...]:
     """Notes below all tables."""
     cells = [one for table in found for group in table.groups for row in group.rows for one in row]
     tied = [f"Best of a section in bold; ≈: {TIE}."] if any(one.tied for one in cells) else []
     approximate = ["‡: tokens of evidence counted approximately."] if any(" ‡" in one.text for one in cells) else []
     front = [f"*: Pareto, {PARETO}."] if any(one.text.endswith(" *") for one in cells) else []
-    return (*NOTES, *approximate, *tied, *front)
+    seeds = [SEEDS] if any(" seeds)" in one.text for one in cells) else []
+    return (*NOTES, *approximate, *seeds, *tied, *front)

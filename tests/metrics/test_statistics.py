@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clara_bench.metrics import get, names
-from clara_bench.metrics.statistics import Summary, differences, summarise
+from clara_bench.metrics.differences import differences
+from clara_bench.metrics.statistics import Summary, summarise
 from clara_bench.types import Answer, Gold, Ranked, Record, Usage
 
 CHECK = settings(max_examples=40, deadline=None, derandomize=True)
