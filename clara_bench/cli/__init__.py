@@ -18,6 +18,7 @@ from unicodedata import category
 import click
 
 from clara_bench import __version__
+from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.published import published
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
@@ -142,6 +143,7 @@ def main() -> None:
       clara-bench run --suite quick          run the quick suite on synthetic questions
       clara-bench leaderboard runs           rank what has been run
       clara-bench compare RUN OTHER          paired differences with 95 % CI
+      clara-bench explain RUN                where answers are lost: retrieval, compression, reading
       clara-bench inspect RUN                read single questions and answers
       clara-bench list                       systems, retrievers, compressors, readers, tasks, suites
       clara-bench show NAME                  all about one of them, or about a metric
@@ -149,7 +151,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, inspect, publish, published, list_, show, systems, compressors, worlds,
-    tasks, metrics,
+    init, run, score, leaderboard, compare, explain, inspect, publish, published, list_, show, systems, compressors,
+    worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)
