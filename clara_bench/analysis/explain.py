@@ -169,10 +169,8 @@ def _fates(run: Run, rungs: Sequence[Rung], scorer: Scorer) -> list[Fate]:
     answered = {record.id: record for record in records}
     em, held = (_by_question(run, name, scorer) for name in ("em", "cover_sequence"))
     place = {rung.name: rung.run for rung in rungs}
-    compresses = bool(_compressor(run)[0])
-    gold = _Answered(
-        *(_by_question(place.get(name), "em", scorer) for name in ("gold", "gold uncompressed")), compresses
-    )
+    shortened, as_text = (_by_question(place.get(name), "em", scorer) for name in ("gold", "gold uncompressed"))
+    gold = _Answered(shortened, as_text, bool(_compressor(run)[0]))
     return [
         Fate(
             one.question.id,
