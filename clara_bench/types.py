@@ -7,7 +7,7 @@ depend on it alone. Ranges are part of the types: msgspec checks them whenever a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -196,6 +196,29 @@ class Reading:
     """What a reasoning model wrote before the answer, where it is no part of `text`."""
 
 
+class Answered(NamedTuple):
+    """An answer with its question and its gold, as a metric or a judge sees it."""
+
+    question: Question
+    gold: Gold
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of one answer."""
+
+    value: Finite | None
+    """None where the reply is no verdict, or there is no reply."""
+    reply: str = ""
+    """All that the judge said."""
+    prompt: str = ""
+    """All that it was asked."""
+    error: str | None = None
+    """Why there is no reply; such an answer is judged again by the next call."""
+    usage: Usage = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class IndexStats:
     """What indexing cost, once per corpus."""
@@ -292,6 +315,30 @@ class Compressor(Protocol):
         One a passage where passages stay apart, so that the reader is shown them as it is shown whole ones; or one
         for all, such as a summary, which may be a plain str; () or "" where nothing stays.
         """
+        ...
+
+
+class MetricPlugin(Protocol):
+    """Scores one answer. Its docstring's first sentence is the metric's definition.
+
+    It may nest a frozen dataclass `Options`, and may have the attributes `unit` ("fraction", the default, "tokens",
+    "seconds", ...), `higher_is_better` (True), `citation`, and a method `applies(gold) -> bool` that says which
+    questions count; by default those with an accepted answer.
+    """
+
+    def score(self, answered: Answered) -> float | None:
+        """The value; None where this answer cannot be scored. A failed answer never comes here: it counts 0."""
+        ...
+
+
+class Judge(Protocol):
+    """A metric that is dear: its verdicts are asked for many answers at once, and kept in a file beside the records.
+
+    It may have all that a `MetricPlugin` may have.
+    """
+
+    def judge(self, answers: Sequence[Answered]) -> Iterable[tuple[int, Verdict]]:
+        """Pairs of an answer's place and the verdict on it, in any order, each as soon as it is there."""
         ...
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,3 +130,48 @@ def oracle(tmp_path: Path) -> str:
     """A file plug-in that answers the capitals; returns FILE.py:CLASS."""
     (tmp_path / "oracle.py").write_text(ORACLE, encoding="utf-8")
     return f"{tmp_path / 'oracle.py'}:Capitals"
+
+
+@dataclass
+class Loopback:
+    """An OpenAI-compatible server on this machine, and what it was asked."""
+
+    url: str
+    requests: list[Any] = field(default_factory=list)
+    reply: Callable[[str], str | int] = str
+    """What is said to the last message; a number is an HTTP status."""
+
+    def named(self, *more: str) -> str:
+        """The metric `judge` that asks it."""
+        options = ["reader.model=m", f"reader.base_url={self.url}", "reader.retries=0", "reader.timeout_seconds=5"]
+        return f"judge[{','.join([*options, *more])}]"
+
+
+@pytest.fixture
+def loopback() -> Iterator[Loopback]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made.requests.append(body)
+            said = made.reply(body["messages"][-1]["content"])
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": str(said)}}
+            usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+            content = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+            data = json.dumps({**content, "usage": usage} if isinstance(said, str) else {"error": {"message": "no"}})
+            self.send_response(200 if isinstance(said, str) else said)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Loopback(f"http://127.0.0.1:{httpd.server_address[1]}/v1")
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield made
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()

@@ -67,9 +67,10 @@ def leaderboard(
       clara-bench leaderboard results --columns em,f1,recall@5,backbone --sort seconds
       clara-bench leaderboard results --columns em --chance --by two-way
     """
+    from clara_bench.metrics.plugin import split
     from clara_bench.reporting.views import View, named, to_score
 
-    asked = tuple(named(name.strip()) for given in columns for name in given.split(",") if name.strip())
+    asked = tuple(named(name) for given in columns for name in split(given))
     view = View(asked, named(sort), wide, verbose)
     form = kind or format_of(output)
     names = to_score(view)

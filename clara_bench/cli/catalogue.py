@@ -52,7 +52,14 @@ def _tasks() -> list[Entry]:
 def _metrics() -> list[Entry]:
     from clara_bench import metrics
 
-    return [Entry(name, metrics.get(name.replace("@k", "@5")).description) for name in metrics.names()]
+    own = [Entry(name, metrics.get(name.replace("@k", "@5")).description) for name in metrics.names()]
+    return [*own, *_components("metric")]
+
+
+def _prompts() -> list[Entry]:
+    from clara_bench.read.prompts import PROMPTS
+
+    return [Entry(name, prompt.with_context) for name, prompt in PROMPTS.items()] + _components("prompt")
 
 
 def _suites() -> list[Entry]:
@@ -70,6 +77,7 @@ KINDS: Mapping[str, Callable[[], list[Entry]]] = MappingProxyType({
     "retriever": lambda: _components("retriever"),
     "compressor": lambda: _components("compressor"),
     "reader": lambda: _components("reader"),
+    "prompt": _prompts,
     "task": _tasks,
     "setting": _settings,
     "metric": _metrics,

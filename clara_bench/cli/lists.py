@@ -17,7 +17,7 @@ from clara_bench.systems.skeleton import write_skeleton
 @click.command("list")
 @click.argument("kind", required=False)
 def list_(kind: str | None) -> None:
-    """Systems, retrievers, compressors, readers, tasks, settings, metrics and suites, a line each.
+    """Systems, retrievers, compressors, readers, prompts, tasks, settings, metrics and suites, a line each.
 
     KIND is one of these words; without it all are listed, metrics aside.
 
@@ -69,11 +69,17 @@ def show(name: str, kind: str | None) -> None:
 
 
 def _show(one: Meaning) -> None:
+    from clara_bench.metrics import plugin
+
     say(f"{one.kind} {one.name}")
-    if one.kind in COMPONENTS:
+    if one.kind in COMPONENTS or (one.kind == "metric" and one.name in plugin.names()):
         _show_component(one.kind, one.name)
     else:
-        {"task": _show_task, "metric": _show_metric, "suite": _show_suite, "setting": _show_setting}[one.kind](one.name)
+        shows = {
+            "task": _show_task, "metric": _show_metric, "prompt": _show_prompt, "suite": _show_suite,
+            "setting": _show_setting,
+        }  # fmt: skip
+        shows[one.kind](one.name)
     say("")
 
 
@@ -110,6 +116,12 @@ def _show_metric(name: str) -> None:
     rows = [["family", metric.family], ["unit", metric.unit], ["better", better]]
     rows += [["definition", metric.description], ["source", metric.citation]]
     print_table(["metric", metric.name], rows)
+
+
+def _show_prompt(name: str) -> None:
+    from clara_bench.read.prompts import get_prompt
+
+    _fields(get_prompt(name))
 
 
 def _show_setting(name: str) -> None:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
 @click.option("--batch", default=32, show_default=True, help="Questions per call of the system.")
 @click.option("--label", default="", help="Name of the system on the leaderboard.")
+@click.option("-m", "--metric", "metrics", multiple=True, metavar="METRIC",
+              help="Metric beside the task's own: a name, FILE.py:CLASS or judge[...]. Repeatable.")  # fmt: skip
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--retry-failed", is_flag=True,
               help="Ask every failed question again, not only server and network failures.")  # fmt: skip
@@ -76,6 +78,7 @@ def run(
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
       clara-bench run -t musique -s rag --setting gold --control last --limit 100
+      clara-bench run -t nq -s rag --limit 100 -m f1_first -m ./mine.py:StartsRight
       clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
     expected = None
@@ -120,6 +123,7 @@ def _from_options(given: dict[str, Any]) -> list[Request]:
             complete_gold=given["complete_gold"],
             batch=given["batch"],
             control=check_control(given["control"]),
+            metrics=given["metrics"],
         )
         for task in dict.fromkeys(given["tasks"])
         for system in dict.fromkeys(given["systems"])
@@ -157,9 +161,9 @@ def check_control(name: str | None) -> Any:
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch", "dry_run"}, "--suite")
+    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch", "dry_run", "metrics"}, "--suite")
     requests = suites.load(name).requests()
-    overrides = {key: given[key] for key in ("limit", "batch") if key in changed(ctx)}
+    overrides = {key: given[key] for key in ("limit", "batch", "metrics") if key in changed(ctx)}
     return [replace(request, **overrides) for request in requests]
 
 
@@ -170,13 +174,18 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
     from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
     refuse_others(
-        ctx, {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run"}, "--manifest"
+        ctx,
+        {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run", "metrics"},
+        "--manifest",
     )
     place = located(path)
     found = read_manifest(place / "manifest.json" if place.is_dir() else place)
     request = as_request(found, str(path))
     places = {key: given[key] for key in ("data", "corpus", "aliases") if key in changed(ctx)}
-    request = replace(request, source=replace(request.source, **places))
+    left = sorted(set(request.metrics) - set(given["metrics"]))
+    if left:
+        note(f"{path}: scored by {', '.join(left)} too when it was run. Add -m to do so again")
+    request = replace(request, source=replace(request.source, **places), metrics=given["metrics"])
     refuse_hidden(request)
     refuse_other_code(request, found)
     if not given["trust"]:

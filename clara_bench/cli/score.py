@@ -14,18 +14,20 @@ from clara_bench.io.terminal import note, print_table, say, say_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clara_bench.judging.asking import Account
     from clara_bench.predictions import Predictions
     from clara_bench.reporting.scoring import Scores
-    from clara_bench.types import Record
+    from clara_bench.types import Example, Record
 
     Totals = Mapping[str, float]
+    Accounts = Mapping[str, Account]
 
 
 @click.command()
 @click.argument("what")
 @click.argument("answers", required=False, type=click.Path(path_type=Path))
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
-              help="Metric to compute. Repeatable. Default: the task's own.")  # fmt: skip
+              help="Metric: a name, FILE.py:CLASS, or judge[...]. Repeatable. Default: the task's own.")  # fmt: skip
 @click.option("--setting", metavar="SETTING", help="Setting in which the answers were made. Default: the task's own.")
 @click.option("--limit", type=int, metavar="N", help="Score only a seeded sample of N questions.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0),
@@ -60,22 +62,27 @@ def score(
       clara-bench score runs/nq/rag/corpus-0123456789ab
       clara-bench score hotpotqa answers.jsonl --data hotpot_dev_distractor_v1.json --setting distractor --json
       clara-bench score 2wikimultihopqa pred.json --data dev.json --aliases id_aliases.json
+      clara-bench score runs/nq/rag/corpus-0123456789ab -m ./mine.py:StartsRight
+      clara-bench score runs/nq/rag/corpus-0123456789ab -m 'judge[reader.model=MODEL,reader.base_url=http://localhost:8000/v1]'
     """
     if answers is None:
         refuse_others(ctx, {"what", "names", "as_json"}, "a run directory")
-        scores, total = _run_scores(Path(what), names)
+        scores, total, accounts = _run_scores(Path(what), names)
     else:
-        scores, total = _predictions(what, answers, names, seed, given)
+        scores, total, accounts = _predictions(what, answers, names, seed, given)
     if as_json:
         say_json(scores.metrics)
     else:
         _print_table(scores, total)
+    for judge, said in accounts.items():
+        note(f"{judge}: {said}")
     missing = [name for name in names if name not in scores.metrics]
     if missing:
         note(f"not applicable to these answers: {', '.join(missing)}")
 
 
-def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals]:
+def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals, Accounts]:
+    from clara_bench.judging import FILE
     from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
     from clara_bench.reporting.scoring import score_run, totals, write_scores
@@ -83,16 +90,30 @@ def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals]:
     if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
+    accounts = _judged(*run.answered(), names, path / FILE) if names else {}
     scores = score_run(run, names)
     if not names:
         write_scores(run, scores)
-    return scores, totals(run.records())
+    return scores, totals(run.records()), accounts
+
+
+def _judged(
+    examples: Sequence[Example], records: Sequence[Record], names: Sequence[str], file: Path
+) -> dict[str, Account]:
+    """Ask the judges among some metrics; what each said, and what that cost."""
+    from clara_bench import metrics
+    from clara_bench.judging.asking import ask
+    from clara_bench.metrics.plugin import is_judge
+
+    judges = filter(is_judge, map(metrics.get, dict.fromkeys(names)))
+    return {metric.name: ask(metric, examples, records, file) for metric in judges}
 
 
 def _predictions(
     what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]
-) -> tuple[Scores, Totals]:
+) -> tuple[Scores, Totals, Accounts]:
     from clara_bench.cli.run import check_setting
+    from clara_bench.judging import FILE
     from clara_bench.predictions import read_predictions
     from clara_bench.reporting import scoring
     from clara_bench.tasks import definitions, sources
@@ -109,9 +130,12 @@ def _predictions(
     asked = {example.question.id for example in examples}
     records = [record for record in found.records if record.id in asked]
     _tell(answers, found, records, len(examples))
-    names = names or task.metrics
-    scores = scoring.score(examples, records, names, task.answer_scorer, setting, found.without)
-    return scores, scoring.totals(records)
+    verdicts = answers.with_name(f"{answers.name}.{FILE}")
+    accounts = _judged(examples, records, names, verdicts)
+    scores = scoring.score(
+        examples, records, names or task.metrics, task.answer_scorer, setting, found.without, verdicts
+    )
+    return scores, scoring.totals(records), accounts
 
 
 def _tell(path: Path, found: Predictions, records: Sequence[Record], questions: int) -> None:

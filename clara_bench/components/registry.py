@@ -25,7 +25,7 @@ from clara_bench.io.escaping import one_line
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-Kind = Literal["system", "retriever", "compressor", "reader"]
+Kind = Literal["system", "retriever", "compressor", "reader", "metric"]
 
 OPERATIONAL = MappingProxyType({"operational": True})
 """Metadata of an Options field that cannot change an answer: `field(default=8, metadata=OPERATIONAL)`."""
@@ -158,7 +158,8 @@ def parse_options(component: type, given: Mapping[str, str], where: str) -> Any:
         elif name in flat:
             values[name] = _convert(flat[name], hints[name], f"{where}: option '{name}'")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{where}: option '{name}' is required: add -o {name}=VALUE")
+            how = f"{name}=VALUE in brackets behind its name" if where.startswith("metric ") else f"-o {name}=VALUE"
+            raise ConfigError(f"{where}: option '{name}' is required: add {how}")
     with plugin_errors(where):
         try:
             return options_class(**values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from clara_bench.errors import ConfigError, UnknownName
-from clara_bench.metrics import answer, cost, retrieval, sufficiency, support
+from clara_bench.metrics import answer, cost, plugin, retrieval, sufficiency, support
 from clara_bench.metrics.metric import Metric
 
 __all__ = ["Metric", "get", "names"]
@@ -19,7 +19,8 @@ def get(name: str, scorer: str = "squad") -> Metric:
     """The metric of that name.
 
     Args:
-        name: such as "f1", "cover_bag" or "recall@5".
+        name: such as "f1", "cover_bag" or "recall@5"; of a plug-in its name or FILE.py:CLASS, with options in brackets
+            behind it.
         scorer: whose em, f1, support and joint metrics are meant: squad, hotpotqa, musique or 2wiki.
 
     Raises:
@@ -36,7 +37,10 @@ def get(name: str, scorer: str = "squad") -> Metric:
         raise ConfigError(f"metric '{name}': {family} takes no cutoff. Write '{family}'")
     if name in retrieval.AT_K:
         raise ConfigError(f"metric '{name}' needs a cutoff. Write '{name}@5', for example")
-    raise UnknownName("metric", name, (known.replace("@k", f"@{cutoff or 'k'}") for known in names()))
+    if plugin.is_named(name):
+        return plugin.get(name)
+    known = [*(one.replace("@k", f"@{cutoff or 'k'}") for one in names()), *plugin.names()]
+    raise UnknownName("metric", name, known)
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from clara_bench.components.registry import Built
 from clara_bench.metrics.case import Case, Truth
 from clara_bench.types import FAILURES, Gold, Record
 
@@ -35,6 +36,8 @@ class Metric:
     """The denominator of a ratio of sums; None for a mean, where every question weighs 1."""
     needs: frozenset[Part] = frozenset()
     """What must be predicted for it; where a whole run predicts none, the metric does not apply to the run."""
+    plugin: Built | None = None
+    """What computes it, where that is a plug-in; `measure` is then to be had from `clara_bench.judging.bound`."""
 
     def __str__(self) -> str:
         return self.name

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.read.models import Model, find, load_tokenizer
-from clara_bench.read.prompts import Prompt, fill
+from clara_bench.read.prompts import Prompt, as_text, turns
 from clara_bench.read.render import render
 from clara_bench.tokens import text_ids
 
@@ -116,7 +116,7 @@ class ByBytes:
         whole = prompt.separator.join(contexts)
         context = whole
         if limit is not None:
-            frame = len(fill(prompt, question, "x").encode()) - 1
+            frame = len(as_text(turns(prompt, question, "x")).encode()) - 1
             context = whole.encode()[: max(0, 4 * limit - frame)].decode(errors="ignore")
         return Fitted(context, _quarter(context), _quarter(whole))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from clara_bench.errors import MissingDependency
+from clara_bench.errors import ConfigError, MissingDependency
 
 try:
     import torch
@@ -20,7 +20,7 @@ from clara_bench.components.registry import OPERATIONAL
 from clara_bench.read.adapters import Adapter, find_adapter, lay_over
 from clara_bench.read.generate import Generated, generate
 from clara_bench.read.models import DEFAULT_MODEL, device, find, load_tokenizer, load_weights
-from clara_bench.read.prompts import get_prompt
+from clara_bench.read.prompts import PROMPT_OPTION, get_prompt, until
 from clara_bench.read.render import Rendered, evidence_tokens, render
 from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import Question, Reading, Usage
@@ -44,8 +44,8 @@ class HFReader:
         """Branch, tag or commit on the hub."""
         adapter: str | None = field(default=None, metadata=OPERATIONAL)
         """Folder or hub id of LoRA weights (PEFT) that are merged into the model."""
-        prompt: str = "short"
-        """A name in prompts.py."""
+        prompt: str = field(default="short", metadata=PROMPT_OPTION)
+        """The name of a prompt, or a TOML file with one."""
         max_new_tokens: int = 32
         """Longest answer, in tokens."""
         thinking: Thinking = "keep"
@@ -72,6 +72,8 @@ class HFReader:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()
         self.prompt = get_prompt(self.options.prompt)
+        if self.prompt.extra_body:
+            raise ConfigError(f"prompt '{self.options.prompt}' has an extra_body, which only a server takes. Remove it")
         self._device = device(self.options.device)
         self.model = find(self.options.model, self.options.revision, self.options.trust_remote_code)
         self.adapter: Adapter | None = find_adapter(self.options.adapter) if self.options.adapter else None
@@ -87,7 +89,7 @@ class HFReader:
             "model": self.model.name,
             "fingerprint": self.model.fingerprint,
             **({"adapter": self.adapter.fingerprint} if self.adapter else {}),
-            "prompt": f"{self.prompt.name}@{self.prompt.version}",
+            "prompt": self.prompt.described,
             "dtype": str(self._dtype).removeprefix("torch."),
             **computing(self._device),
         }
@@ -183,7 +185,8 @@ class HFReader:
         if generated is None:
             error = f"no memory for a prompt of {len(prompt.ids)} tokens"
             return Reading("", usage, "out-of-memory", error)
-        text = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
+        said = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
+        text = until(said, self.prompt.stop)
         usage = Usage(
             prompt.context_positions,
             prompt.context_text_tokens,
@@ -191,7 +194,7 @@ class HFReader:
             len(generated.ids),
             {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
         )
-        cut = prompt.truncated or len(generated.ids) >= self.options.max_new_tokens
+        cut = prompt.truncated or (text == said and len(generated.ids) >= self.options.max_new_tokens)
         reading = Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
         return without_thinking(reading, self.options.thinking)
 

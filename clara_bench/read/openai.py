@@ -16,7 +16,7 @@ from clara_bench.components.registry import OPERATIONAL
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.io.parsing import decode
 from clara_bench.read.counting import counter, dollars
-from clara_bench.read.prompts import fill, get_prompt
+from clara_bench.read.prompts import PROMPT_OPTION, Turn, as_text, get_prompt, turns, until
 from clara_bench.read.server import Failure, Reply, Said, Server
 from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import FAILURES, Question, Reading, Usage
@@ -24,7 +24,7 @@ from clara_bench.types import FAILURES, Question, Reading, Usage
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    message: str
+    turns: Sequence[Turn]
     usage: Usage
     """Filled as far as it is known before the server has answered."""
 
@@ -57,8 +57,8 @@ class OpenAIReader:
         """US dollars for a million tokens of prompts."""
         output_price: float | None = field(default=None, metadata=OPERATIONAL)
         """US dollars for a million tokens of answers."""
-        prompt: str = "short"
-        """A name in prompts.py."""
+        prompt: str = field(default="short", metadata=PROMPT_OPTION)
+        """The name of a prompt, or a TOML file with one."""
         max_new_tokens: int = 32
         """Longest answer, in tokens."""
         thinking: Thinking = "keep"
@@ -89,9 +89,8 @@ class OpenAIReader:
         self.options = options
         self.prompt = get_prompt(options.prompt)
         self._counter = counter(options.tokenizer, options.model)
-        self._extra = decode(
-            options.extra_body or "{}", dict[str, Any], "reader 'openai': extra_body", error=ConfigError
-        )
+        given = decode(options.extra_body or "{}", dict[str, Any], "reader 'openai': extra_body", error=ConfigError)
+        self._extra = _merged(self.prompt.extra_body, given)
         self._server = Server(
             options.base_url,
             os.environ.get(options.api_key_env) or "none",
@@ -107,7 +106,7 @@ class OpenAIReader:
         return {
             "model": self.options.model,
             "base_url": self.options.base_url,
-            "prompt": f"{self.prompt.name}@{self.prompt.version}",
+            "prompt": self.prompt.described,
             "tokenizer": self._counter.name,
         }
 
@@ -158,16 +157,16 @@ class OpenAIReader:
 
     def _request(self, question: Question, texts: Sequence[str]) -> _Request:
         if not any(text.strip() for text in texts):
-            return _Request(fill(self.prompt, question.text, ""), Usage())
+            return _Request(turns(self.prompt, question.text, ""), Usage())
         fitted = self._counter.fit(self.prompt, question.text, texts, self.options.max_prompt_tokens)
-        message = fill(self.prompt, question.text, fitted.context)
-        return _Request(message, Usage(fitted.positions, fitted.text_tokens))
+        return _Request(turns(self.prompt, question.text, fitted.context), Usage(fitted.positions, fitted.text_tokens))
 
     def _readings(self, requests: Sequence[_Request]) -> Iterator[tuple[int, Reading]]:
         body = {"model": self.options.model, "temperature": 0, "max_tokens": self.options.max_new_tokens}
+        body |= {"stop": list(self.prompt.stop)} if self.prompt.stop else {}
         body |= {"extra_body": self._extra} if self._extra else {}
         side_by_side = max(1, min(self.options.concurrency, len(requests)))
-        for reply in self._server.ask([request.message for request in requests], body):
+        for reply in self._server.ask([request.turns for request in requests], body):
             reading = self._reading(requests[reply.place], reply)
             seconds = {"request": reply.seconds / side_by_side}
             yield reply.place, replace(reading, usage=replace(reading.usage, seconds=seconds))
@@ -178,7 +177,8 @@ class OpenAIReader:
             return Reading("", request.usage, said.status, said.reason)
         usage = self._usage(request, said)
         cut = said.cut or usage.context_positions < usage.context_text_tokens
-        reading = Reading(said.text, usage, "truncated" if cut else "ok" if said.text else "empty")
+        text = until(said.text, self.prompt.stop)
+        reading = Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
         return without_thinking(reading, self.options.thinking)
 
     def _usage(self, request: _Request, said: Said) -> Usage:
@@ -186,7 +186,7 @@ class OpenAIReader:
         read, written = said.prompt_tokens, said.generated_tokens
         positions = request.usage.context_positions
         if read is None or written is None:
-            read, written = self._counter.count([request.message, said.text])
+            read, written = self._counter.count([as_text(request.turns), said.text])
         elif self._counter.exact:  # a server that read less than the evidence has cut it
             positions = min(positions, read)
         return replace(
@@ -203,6 +203,18 @@ class OpenAIReader:
             f"{first.error}. Check that the server runs, base_url, the model's name '{self.options.model}' and the key "
             f"in ${self.options.api_key_env}"
         )
+
+
+def _merged(of_prompt: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a prompt and those given as an option.
+
+    Raises:
+        ConfigError: both set one, and differ.
+    """
+    both = sorted(name for name in of_prompt.keys() & given.keys() if of_prompt[name] != given[name])
+    if both:
+        raise ConfigError(f"reader 'openai': extra_body and the prompt's both set {', '.join(both)}. Set it once")
+    return {**of_prompt, **given}
 
 
 def _headers(told: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from clara_bench.read.prompts import Prompt, fill
+from clara_bench.errors import ConfigError
+from clara_bench.read.prompts import Prompt, Turn, as_text, turns
 from clara_bench.tokens import Part, encode, text_ids
 
 _CONTEXT, _QUESTION = "\ue000evidence\ue001", "\ue000question\ue001"
@@ -70,17 +71,36 @@ def evidence_tokens(tokenizer: Any, prompt: Prompt, contexts: Sequence[Sequence[
 
 def message_parts(tokenizer: Any, message: str, *marks: str) -> list[Part]:
     """A message of the user as the chat template has it, parted at the marks, which are left in."""
-    if tokenizer.chat_template:
-        turns = [{"role": "user", "content": message}]
-        # Qwen3 and its kin would think aloud past the longest answer; other templates ignore the setting.
-        settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        message = str(tokenizer.apply_chat_template(turns, **settings))
-    parted = re.split(f"({'|'.join(map(re.escape, marks))})", message)
+    return conversation_parts(tokenizer, [{"role": "user", "content": message}], *marks)
+
+
+def conversation_parts(tokenizer: Any, said: Sequence[Turn], *marks: str) -> list[Part]:
+    """A conversation as the chat template has it, parted at the marks, which are left in.
+
+    Raises:
+        ConfigError: the template refuses it, as some refuse a system message.
+    """
+    text = _templated(tokenizer, said) if tokenizer.chat_template else as_text(said)
+    parted = re.split(f"({'|'.join(map(re.escape, marks))})", text)
     return [Part(text, meant=text not in marks) for text in parted]
 
 
+def _templated(tokenizer: Any, said: Sequence[Turn]) -> str:
+    from jinja2 import TemplateError
+
+    # Qwen3 and its kin would think aloud past the longest answer; other templates ignore the setting.
+    settings = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    try:
+        return str(tokenizer.apply_chat_template([dict(turn) for turn in said], **settings))
+    except TemplateError as error:
+        roles = ", ".join(dict.fromkeys(turn["role"] for turn in said))
+        raise ConfigError(
+            f"the model's chat template refuses a conversation of {roles}: {error}. Choose a prompt without these"
+        ) from error
+
+
 def _framed(tokenizer: Any, prompt: Prompt, question: str, context: str) -> _Frame:
-    parts = message_parts(tokenizer, fill(prompt, _QUESTION, context), _CONTEXT, _QUESTION)
+    parts = conversation_parts(tokenizer, turns(prompt, _QUESTION, context), _CONTEXT, _QUESTION)
     place = next((place for place, part in enumerate(parts) if part.text == _CONTEXT), len(parts))
     filled = tuple(Part(question) if part.text == _QUESTION else part for part in parts)
     return _Frame(filled[:place], filled[place + 1 :])

@@ -19,6 +19,7 @@ import msgspec
 
 from clara_bench.errors import BenchError, DataError, MissingDependency
 from clara_bench.io.parsing import decode
+from clara_bench.read.prompts import Turn
 from clara_bench.types import Count
 
 try:
@@ -71,10 +72,10 @@ class Said(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came of one message."""
+    """What came of one conversation."""
 
     place: int
-    """The message's, among those asked."""
+    """The conversation's, among those asked."""
     said: Said | Failure
     seconds: float
     """All tries together, waiting for a free slot left out."""
@@ -100,11 +101,11 @@ class Server:
         """What the server was asked for otherwise than others are, because it refused that."""
         return [f"{self.base_url} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
 
-    def ask(self, messages: Sequence[str], body: Mapping[str, Any]) -> Iterator[Reply]:
+    def ask(self, conversations: Sequence[Sequence[Turn]], body: Mapping[str, Any]) -> Iterator[Reply]:
         """Replies in order of arrival; ending the iteration early cancels pending requests.
 
         Args:
-            messages: what the user says, one a conversation.
+            conversations: what was said so far, the user last.
             body: the rest of each request.
         """
         with (
@@ -113,8 +114,8 @@ class Server:
         ):
             slots = asyncio.Semaphore(self.concurrency)
             waiting = [
-                portal.start_task_soon(partial(self._reply, client, slots, place, message, body))
-                for place, message in enumerate(messages)
+                portal.start_task_soon(partial(self._reply, client, slots, place, said, body))
+                for place, said in enumerate(conversations)
             ]
             for done in as_completed(waiting):
                 yield done.result()
@@ -131,11 +132,16 @@ class Server:
         )
 
     async def _reply(
-        self, client: openai.AsyncOpenAI, slots: asyncio.Semaphore, place: int, message: str, body: Mapping[str, Any]
+        self,
+        client: openai.AsyncOpenAI,
+        slots: asyncio.Semaphore,
+        place: int,
+        conversation: Sequence[Turn],
+        body: Mapping[str, Any],
     ) -> Reply:
         async with slots:
             start = time.perf_counter()
-            said = await self._asked(client, {**body, "messages": [{"role": "user", "content": message}]})
+            said = await self._asked(client, {**body, "messages": [dict(turn) for turn in conversation]})
             return Reply(place, said, time.perf_counter() - start)
 
     async def _asked(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> Said | Failure:

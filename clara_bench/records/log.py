@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 
@@ -22,16 +23,16 @@ from clara_bench.types import Record
 _CHUNK = 1 << 16
 
 
-class RecordLog:
-    """Appends records to a run's records.jsonl; one writer at a time."""
+class LineLog:
+    """Appends lines to a file beside a run's others; one writer at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the file, and cut off a last line that a kill or a full disk has left unfinished.
 
         Raises:
             BackendError: a published run; another process writes to it; a symbolic link; the disk cannot be written to.
         """
-        self.path = folder / "records.jsonl"
+        self.path, folder = path, path.parent
         if packed(self.path).exists() or is_published(folder):
             raise BackendError(f"{folder} is a published run and cannot be extended. Choose another --out")
         if self.path.is_symlink():
@@ -47,17 +48,13 @@ class RecordLog:
             os.close(self._file)
             raise
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Write records and sync them, all of them or, where they do not fit, none.
+    def write(self, values: Iterable[Any]) -> None:
+        """Write values and sync them, all of them or, where they do not fit, none.
 
         Raises:
             BackendError: the disk is full or cannot be written to.
-            ConfigError: a record contradicts itself.
         """
-        lines = bytearray()
-        for record in records:
-            check_record(record, f"question '{record.id}': the answer")
-            lines += msgspec.json.encode(record) + b"\n"
+        lines = bytearray(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
         end = os.fstat(self._file).st_size
         try:
             with disk_errors(self.path):
@@ -72,11 +69,31 @@ class RecordLog:
         """Give the file back."""
         os.close(self._file)
 
-    def __enter__(self) -> RecordLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class RecordLog(LineLog):
+    """Appends records to a run's records.jsonl."""
+
+    def __init__(self, folder: Path) -> None:
+        """See `LineLog`."""
+        super().__init__(folder / "records.jsonl")
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write records; see `write`.
+
+        Raises:
+            BackendError: the disk is full or cannot be written to.
+            ConfigError: a record contradicts itself.
+        """
+        held = list(records)
+        for record in held:
+            check_record(record, f"question '{record.id}': the answer")
+        self.write(held)
 
 
 def _whole(file: int) -> int:

@@ -21,14 +21,18 @@ FolderName = Annotated[str, msgspec.Meta(pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x0
 """A safe file name: a manifest may be untrusted."""
 
 
+Installed = Annotated[str, msgspec.Meta(pattern=r"^(?!.*\.py\b)")]
+"""The name of a metric that is no file of code: scoring a run from somebody else runs none."""
+
+
 class TaskPart(TypedDict):
     """The part of the task that scoring needs."""
 
     name: FolderName
     version: Count
     answer_scorer: str
-    metrics: list[str]
-    main_metric: str
+    metrics: list[Installed]
+    main_metric: Installed
 
 
 class QuestionsPart(TypedDict):
@@ -126,6 +130,7 @@ class RequestPart(TypedDict):
     batch: Rank
     sampling: NotRequired[str]
     control: NotRequired[Control | None]
+    metrics: NotRequired[list[str]]
 
 
 class SystemPart(TypedDict):

@@ -3,7 +3,7 @@
     results/nq.runs.tar.xz holds what lay below results/nq/
 
 A path below `results/nq/` still names a run: `located` unpacks the file into the cache, once for each content.
-A pack from somebody else is data: only the four files of a run are taken out, and only so many bytes.
+A pack from somebody else is data: only the files of a run are taken out, and only so many bytes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from clara_bench.errors import DataError
 from clara_bench.io.cache import building, cache_dir, file_digest, write_atomic
 
 SUFFIX = ".runs.tar.xz"
-FILES = ("manifest.json", "scores.json", "questions.jsonl", "records.jsonl")
-"""Of a run; in this order, so that what is alike lies together and is compressed well."""
+FILES = ("manifest.json", "scores.json", "questions.jsonl", "records.jsonl", "verdicts.jsonl")
+"""Of a run, verdicts only where it was judged; in this order, so that what is alike lies together, compressed well."""
 LARGEST = 4 << 30
 """Bytes that a pack may hold."""
 

@@ -216,7 +216,7 @@ def _to_publish(run: Run) -> dict[str, bytes]:
     asked, answered = len(run.examples), len(run.records())
     if answered < asked:
         raise DataError(f"{run.path}: {answered} of {asked} questions are answered. Finish the run first")
-    files = {name: content(run.path / name) for name in FILES}
+    files = {name: held for name in FILES if (held := content(run.path / name)) or name != "verdicts.jsonl"}
     if run.manifest["schema"] == 1:  # which was written with whatever was given
         files["manifest.json"] = json_bytes(redacted(run.manifest))
     return files

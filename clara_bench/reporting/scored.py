@@ -21,10 +21,11 @@ from typing import NamedTuple
 import msgspec
 
 import clara_bench
-from clara_bench import metrics
+from clara_bench import judging, metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
+from clara_bench.metrics.plugin import is_named
 from clara_bench.metrics.statistics import Column, Summary, columns, joined
 from clara_bench.records.results import Run, content
 from clara_bench.reporting.captions import Offered
@@ -116,6 +117,7 @@ class Scorer:
         manifest = run.manifest
         scorer, found = manifest["task"]["answer_scorer"], in_order(examples, records)
         chosen = applicable([metrics.get(name, scorer) for name in names], manifest["setting"], records)
+        chosen = judging.bound(chosen, examples, run.path / judging.FILE)
         measured = columns(chosen, [example.gold for example in examples], found, contrasts(examples))
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
         return Scored(
@@ -166,12 +168,15 @@ class CachedScorer(Scorer):
 
     def __init__(self) -> None:
         super().__init__()
+        self._is_plugin = functools.cache(is_named)
         code = code_digest()
         self._code, self._folder, self._told = code, cache_dir("scores", code), False
         _forget_old(self._folder)
 
     def __call__(self, run: Run, names: Sequence[str]) -> Scored:
         """See `Scorer`."""
+        if any(map(self._is_plugin, names)):  # whose code and verdicts no key covers
+            return super().__call__(run, names)
         file = self._folder / f"{self._key(run, names)}.json"
         if file.is_file():
             try:

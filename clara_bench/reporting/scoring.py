@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 
-from clara_bench import metrics
+from clara_bench import judging, metrics
 from clara_bench.datasets.base import UNANSWERABLE
 from clara_bench.errors import DataError
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
 from clara_bench.metrics.metric import Part
+from clara_bench.metrics.plugin import is_file
 from clara_bench.metrics.statistics import Summary, summarise
 from clara_bench.records.manifest import json_bytes
 from clara_bench.records.packs import is_published
@@ -59,7 +62,17 @@ def score_run(run: Run, names: Sequence[str] = ()) -> Scores:
     task = run.manifest["task"]
     refuse_other_scorer(run)
     examples, records = run.answered()
-    return score(examples, records, names or task["metrics"], task["answer_scorer"], run.manifest["setting"])
+    chosen, verdicts = names or chosen_at(run), run.path / judging.FILE
+    return score(examples, records, chosen, task["answer_scorer"], run.manifest["setting"], verdicts=verdicts)
+
+
+def chosen_at(run: Run) -> list[str]:
+    """The metrics of a run's task, and those chosen when it was run; a warning names those that would run a file."""
+    asked = run.manifest["request"].get("metrics", [])
+    for name in filter(is_file, asked):
+        said = f"{run.path}: the metric '{name}', chosen when it was run, is code in a file. Add -m to compute it"
+        warnings.warn(said, stacklevel=3)
+    return list(dict.fromkeys([*run.manifest["task"]["metrics"], *(name for name in asked if not is_file(name))]))
 
 
 def refuse_other_scorer(run: Run, find_task: Callable[[str], Task | None] = installed) -> None:
@@ -98,16 +111,19 @@ def score(
     scorer: str,
     setting: str,
     without: frozenset[Part] = frozenset(),
+    verdicts: Path | None = None,
 ) -> Scores:
     """Score records against the golds of the questions asked; the golds are the denominator.
 
-    `without` is what the records do not predict although it looks so, such as the answers of a file of rankings.
+    `without` is what the records do not predict although it looks so, such as the answers of a file of rankings;
+    `verdicts` is the file of those that judges have given.
 
     Raises:
         DataError: a record answers a question that was not asked.
         UnknownName: no such metric.
     """
     chosen = applicable([metrics.get(name, scorer) for name in names], setting, records, without)
+    chosen = judging.bound(chosen, examples, *([verdicts] if verdicts else []))
     golds, found = [example.gold for example in examples], in_order(examples, records)
     kinds = sorted({gold.kind for gold in golds if gold.kind})
     return Scores(

@@ -14,6 +14,7 @@ from clara_bench.components.registry import Component
 from clara_bench.errors import ConfigError
 from clara_bench.io.parsing import convert
 from clara_bench.io.redaction import at_home, redacted
+from clara_bench.metrics.plugin import is_file
 from clara_bench.tasks.candidates import Sampling, refuse_setting
 from clara_bench.tasks.controls import NO_SEARCH, Controlled
 from clara_bench.tasks.definitions import Task
@@ -42,6 +43,8 @@ class Request:
     sampling: Sampling = "order"
     control: Control | None = None
     """The evidence that takes the place of the setting's own."""
+    metrics: tuple[str, ...] = ()
+    """Scored beside those of the task; they decide no answer, and are no part of the run's identity."""
 
 
 LONGEST_LABEL = 200
@@ -90,6 +93,9 @@ def check(request: Request, task: Task) -> None:
     registry.effective_options("system", request.system)
     registry.effective_options("retriever", request.first_stage.retriever)
     for name in (*task.metrics, task.main_metric):
+        if is_file(name):
+            raise ConfigError(f"task '{task.name}': metric '{name}' is code in a file. Choose it with -m instead")
+    for name in (*task.metrics, task.main_metric, *request.metrics):
         metrics.get(name, task.answer_scorer)
     refuse_setting(task, request.setting)
     least = {"limit": (request.limit, 1), "depth": (request.first_stage.depth, 1), "batch": (request.batch, 1),

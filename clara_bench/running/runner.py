@@ -14,11 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clara_bench import judging, metrics
 from clara_bench.components.identity import adapted, plain
 from clara_bench.components.registry import Built, plugin_errors
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import disk_errors
 from clara_bench.io.redaction import redacted
+from clara_bench.judging.asking import ask
+from clara_bench.metrics.plugin import is_judge
 from clara_bench.records import results
 from clara_bench.records.log import RecordLog
 from clara_bench.records.manifest import Manifest
@@ -89,8 +92,22 @@ def run(
         else:
             folder.write(frozen, {**manifest, "sessions": folder.sessions})
     finished = results.open_run(path)
-    scoring.write_scores(finished, scoring.score_run(finished))
+    judge_run(finished, request.metrics)
+    scoring.write_scores(finished, scoring.score_run(finished, (*data.task.metrics, *request.metrics)))
     return finished
+
+
+def judge_run(run: Run, names: Sequence[str]) -> None:
+    """Ask the judges among some metrics for the verdicts on a run that are missing.
+
+    Raises:
+        BenchError: a judge cannot be asked; the verdicts that came before stay.
+    """
+    chosen = [metrics.get(name, run.manifest["task"]["answer_scorer"]) for name in dict.fromkeys(names)]
+    judges = [metric for metric in chosen if is_judge(metric)]
+    examples, records = run.answered() if judges else ([], [])
+    for metric in judges:
+        ask(metric, examples, records, run.path / judging.FILE)
 
 
 def _freeze(
