@@ -25,7 +25,6 @@ from clara_bench import judging, metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
-from clara_bench.metrics.plugin import is_named
 from clara_bench.metrics.statistics import Column, Summary, columns, joined
 from clara_bench.records.results import Run, content
 from clara_bench.reporting.captions import Offered
@@ -168,7 +167,7 @@ class CachedScorer(Scorer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_plugin = functools.cache(is_named)
+        self._is_plugin = functools.cache(_is_plugin)
         code = code_digest()
         self._code, self._folder, self._told = code, cache_dir("scores", code), False
         _forget_old(self._folder)
@@ -205,6 +204,10 @@ def code_digest() -> str:
     parts = [(str(file.relative_to(package)), file.read_bytes()) for file in sources]
     parts += [(file.name, file.read_bytes()) for file in tasks]
     return digest([version("numpy"), *(part for pair in parts for part in pair)])
+
+
+def _is_plugin(name: str) -> bool:
+    return metrics.get(name).plugin is not None
 
 
 def _forget_old(kept: Path) -> None:

@@ -107,9 +107,7 @@ def test_a_template_that_refuses_a_system_message_is_an_error_that_says_so(terse
     from clara_bench.read.render import render
 
     strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    with pytest.raises(
-        ConfigError, match="template refuses a conversation of system, user, assistant: System role"
-    ):
+    with pytest.raises(ConfigError, match="template refuses a conversation of system, user, assistant: System role"):
         render(make_tokenizer(strict), get_prompt(str(terse)), "who?", ("Oslo.",), None)
 
 
