@@ -18,6 +18,7 @@ from unicodedata import category
 import click
 
 from clara_bench import __version__
+from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.published import published
 from clara_bench.cli.board import compare, leaderboard
@@ -151,7 +152,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, explain, inspect, publish, published, list_, show, systems, compressors,
-    worlds, tasks, metrics,
+    init, run, score, leaderboard, compare, explain, inspect, doctor, publish, published, list_, show, systems,
+    compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)
