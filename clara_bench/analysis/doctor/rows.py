@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,8 @@ from clara_bench.analysis.chance import COIN, FREQUENT, RELATION, Chance
 from clara_bench.analysis.doctor.findings import Answered, Finding
 from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run
+from clara_bench.records.trainings import base
 from clara_bench.reporting.scoring import score_run
-
-SEED = re.compile(r"-seed\d+$")
-"""What the label of another training ends with."""
 
 
 def beside_chance(run: Answered, chance: Chance) -> Iterator[Finding]:
@@ -76,7 +73,7 @@ def one_training(runs: Sequence[Answered]) -> Iterator[Finding]:
 def _without_seed(run: Run) -> tuple[str, ...]:
     """What several trainings of one system share."""
     manifest = run.manifest
-    place = (manifest["setting"], manifest["candidates"]["hash"], SEED.sub("", manifest["system"]["label"]))
+    place = (manifest["setting"], manifest["candidates"]["hash"], base(manifest["system"]["label"]))
     return (manifest["task"]["name"], manifest["questions"]["hash"], *place)
 
 
