@@ -18,6 +18,7 @@ from unicodedata import category
 import click
 
 from clara_bench import __version__
+from clara_bench.__main__ import STOPPED
 from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.published import published
@@ -32,9 +33,6 @@ from clara_bench.cli.worlds import worlds
 from clara_bench.errors import BenchError
 from clara_bench.io.escaping import one_line
 from clara_bench.io.terminal import degrade, note
-
-STOPPED = 130
-"""The exit code that shells give Ctrl-C."""
 
 
 class BadInput(click.ClickException):

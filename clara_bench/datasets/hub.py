@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,11 +43,18 @@ def read_hub(path: str, name: str | None, split: str, revision: str | None) -> H
     commit = None if local else _commit(path, revision)
     if local and not (folder / "README.md").is_file():
         name = None
+    where = str(folder.resolve()) if local else path
     try:
-        table = datasets.load_dataset(str(folder.resolve()) if local else path, name, split=split, revision=commit)
-        return HubRows(list(table), commit)
+        with _cache(local) as cache:
+            table = datasets.load_dataset(where, name, split=split, revision=commit, cache_dir=cache)
+            return HubRows(list(table), commit)
     except Exception as error:  # a dozen unrelated exception types, from three libraries
         raise _unreachable(path, name, split, error) from error
+
+
+def _cache(local: bool) -> AbstractContextManager[str | None]:
+    """Where `datasets` keeps what it has read: not at all for a folder, which it would know by its dates alone."""
+    return tempfile.TemporaryDirectory() if local else nullcontext()
 
 
 def _commit(path: str, revision: str | None) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from clara_bench.errors import BackendError
+from clara_bench.io.unfinished import unfinished
 
 
 def cache_dir(*parts: str) -> Path:
@@ -61,7 +61,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: str | bytes, synced: bool = True) -> None:
-    """Write a file atomically: to a temporary file in the same folder, then rename it.
+    """Write a file atomically: to a temporary file on the same disk, then rename it.
 
     Args:
         path: the file.
@@ -74,26 +74,20 @@ def write_atomic(path: Path, data: str | bytes, synced: bool = True) -> None:
     content = data.encode() if isinstance(data, str) else data
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
+        with unfinished(path) as name:
+            with name.open("wb") as file:
                 file.write(content)
                 file.flush()
                 if synced:
                     os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            name.replace(path)
 
 
 @contextlib.contextmanager
 def building(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when the block ends well; another process may win the race."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with disk_errors(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as name:
-        scratch = Path(name) / "content"
+    with disk_errors(target), unfinished(target) as scratch:
         scratch.mkdir()
         yield scratch
         try:

@@ -24,6 +24,7 @@ from clara_bench.errors import BackendError
 from clara_bench.io.cache import building, cache_dir, digest, file_digest
 from clara_bench.io.parsing import read_json
 from clara_bench.io.quiet import without_bars
+from clara_bench.read import snapshots
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0
@@ -44,7 +45,7 @@ class Model:
     gguf_file: str | None
     """Name of the GGUF file in the folder that holds the weights; None when they are safetensors."""
     fingerprint: str
-    """`hub:ID@COMMIT`, or the SHA-256 of the files; of an adapter with that of the model it is applied to."""
+    """`hub:ID@COMMIT` (see `snapshots`), or the SHA-256 of the files; of an adapter with that of its base model."""
 
 
 def find(name: str, revision: str | None = None, code: bool = False, weights: bool = True) -> Model:
@@ -113,7 +114,7 @@ def _wheel_file() -> Path:
 
 def _from_hub(name: str, revision: str | None, code: bool, weights: bool) -> Model:
     folder = _cached(name, revision, weights) or _downloaded(name, revision, code, weights)
-    return Model(name, folder, None, f"hub:{name}@{folder.name}")  # hub cache folders are named after the commit
+    return Model(name, folder, None, snapshots.fingerprint(name, folder, _files(folder, code)))
 
 
 def _cached(name: str, revision: str | None, weights: bool) -> Path | None:
@@ -164,8 +165,7 @@ def _has_safetensors(folder: Path) -> bool:
 
 def _from_folder(name: str, folder: Path, code: bool, weights: bool) -> Model:
     if _has_safetensors(folder) or (not weights and (folder / "tokenizer.json").is_file()):
-        files = sorted({file for part in (*_PARTS, *(("**/*.py",) if code else ())) for file in folder.glob(part)})
-        parts = [text for file in files for text in (str(file.relative_to(folder)), file_digest(file))]
+        parts = [text for file in _files(folder, code) for text in (str(file.relative_to(folder)), file_digest(file))]
         return Model(name, folder, None, f"sha256:{digest(parts)}")
     ggufs = sorted(folder.glob("*.gguf"))
     if len(ggufs) == 1:
@@ -173,6 +173,11 @@ def _from_folder(name: str, folder: Path, code: bool, weights: bool) -> Model:
     if ggufs:
         raise BackendError(f"model '{name}' holds {len(ggufs)} GGUF files: name one, such as {ggufs[0]}")
     raise _refusal(name, [file.name for file in folder.iterdir()])
+
+
+def _files(folder: Path, code: bool) -> list[Path]:
+    """The files that make a model what it is."""
+    return sorted({file for part in (*_PARTS, *(("**/*.py",) if code else ())) for file in folder.glob(part)})
 
 
 def _refusal(name: str, files: Iterable[str]) -> BackendError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -81,6 +83,17 @@ def test_a_folder_with_the_hubs_readme_has_its_configurations(tmp_path: Path) ->
     )
     data = sources.load(definitions.load("hotpotqa"), Source(data=f"hub:{tmp_path}:fullwiki"))
     assert len(data.examples) == 4 and data.provenance["name"] == "fullwiki"
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.jsonl.gz"])
+def test_a_folder_whose_files_were_replaced_under_their_dates_is_read_anew(name: str, tmp_path: Path) -> None:
+    rows = []
+    for question in ("one", "two"):
+        content = json.dumps({"question": question}).encode()
+        (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
+        os.utime(tmp_path / name, (1e9, 1e9))
+        rows += read_hub(str(tmp_path), None, "train", None).rows
+    assert rows == [{"question": "one"}, {"question": "two"}]
 
 
 def test_a_split_that_is_not_there_is_a_backend_error(tmp_path: Path) -> None:

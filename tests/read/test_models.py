@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -184,6 +185,62 @@ def test_a_cached_hub_model_is_used_without_asking_the_hub(tiny_folder: Path, tm
     (repository / "refs" / "main").write_text(commit)
     done = _find_offline("some/model", tmp_path)
     assert f"hub:some/model@{commit}" in done.stdout, done.stderr
+
+
+def _snapshot(hub: Path, files: dict[str, bytes]) -> Path:
+    """A snapshot as the hub's client makes it: links to blobs, which are named after their content."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = hub / "models--some--model"
+    folder = repository / "snapshots" / commit
+    for made in (repository / "blobs", folder, repository / "refs"):
+        made.mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    for name, content in files.items():
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        blob = repository / "blobs" / (hashlib.sha256(content).hexdigest() if "safetensors" in name else git)
+        blob.write_bytes(content)
+        (folder / name).symlink_to(os.path.relpath(blob, folder))
+    return folder
+
+
+CACHED = {"config.json": b"{}", "tokenizer.json": b"[]", "model.safetensors": b"weights"}
+
+
+def _cached_fingerprint(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    return find("some/model").fingerprint
+
+
+def test_a_snapshot_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _snapshot(tmp_path, CACHED)
+    assert _cached_fingerprint(monkeypatch, folder) == f"hub:some/model@{folder.name}"
+    for name in CACHED:  # as after a copy of the cache: later, and the same
+        os.utime(folder / name, (2e9, 2e9))
+    assert _cached_fingerprint(monkeypatch, folder) == f"hub:some/model@{folder.name}"
+
+
+@pytest.mark.parametrize("name", CACHED)
+@pytest.mark.parametrize("how", ["blob", "file", "link"])
+def test_a_changed_file_in_the_hubs_cache_makes_another_model(
+    how: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _snapshot(tmp_path, CACHED)
+    file, other = folder / name, tmp_path / "other"
+    other.write_bytes(b"{}  ")
+    if how == "blob":
+        file.write_bytes(b"{}  ")
+        os.utime(file, (2e9, 2e9))
+    elif how == "file":
+        file.unlink()
+        shutil.copy(other, file)
+    else:
+        file.unlink()
+        file.symlink_to(other)
+    now = _cached_fingerprint(monkeypatch, folder)
+    assert now.startswith(f"hub:some/model@{folder.name}+sha256:")
+    (other if how == "link" else file).write_bytes(b"{} ")
+    os.utime(file, (2e9, 2e9))
+    assert _cached_fingerprint(monkeypatch, folder) != now
 
 
 def test_large_gguf_files_are_loaded_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
