@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from clara_bench.read.attention import kept, passed
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -47,7 +49,7 @@ def generate(
     out = _forward(model, ids_BT, mask_BT, positions_BT, None)
     next_B = out.logits[:, -1].argmax(-1)
     prefill_seconds = _clock(model) - start
-    tokens, seconds = _decode(model, out.past_key_values, next_B, mask_BT, positions_BT[:, -1], stop, max_new_tokens)
+    tokens, seconds = _decode(model, kept(out), next_B, mask_BT, positions_BT[:, -1], stop, max_new_tokens)
     total = sum(map(len, prompts))
     return [
         Generated(tuple(tokens[row]), prefill_seconds * len(prompts[row]) / total, seconds[row])
@@ -69,8 +71,8 @@ def _forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_
     return model(
         input_ids=ids_BT,
         attention_mask=mask_BT,
-        past_key_values=cache,
         use_cache=True,
+        **passed(model, cache),
         **{name: value for name, value in extra.items() if name in known},
     )
 
@@ -98,14 +100,14 @@ def _decode(
         if not going:
             return tokens, seconds
         if len(going) < len(alive):
-            kept = torch.tensor(going, device=next_B.device)
-            cache.reorder_cache(kept)
-            next_B, mask_BT, last_B = next_B[kept], mask_BT[kept], last_B[kept]
+            left = torch.tensor(going, device=next_B.device)
+            cache.reorder_cache(left)
+            next_B, mask_BT, last_B = next_B[left], mask_BT[left], last_B[left]
             alive = [alive[place] for place in going]
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), 1)], dim=1)
         last_B = last_B + 1
         out = _forward(model, next_B[:, None], mask_BT, last_B[:, None], cache)
-        cache, next_B = out.past_key_values, out.logits[:, -1].argmax(-1)
+        cache, next_B = kept(out), out.logits[:, -1].argmax(-1)
         spent = (_clock(model) - start) / len(alive)
         for row in alive:
             seconds[row] += spent

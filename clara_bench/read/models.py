@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from clara_bench.errors import BackendError
 from clara_bench.io.cache import building, cache_dir, digest, file_digest
 from clara_bench.io.parsing import read_json
 from clara_bench.io.quiet import without_bars
-from clara_bench.read import snapshots
+from clara_bench.read import attention, snapshots
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0
@@ -244,7 +243,7 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
     require_whole(model, "a causal language model", report["missing_keys"])
     if _reads_ahead(weights.config):
         raise BackendError(f"model '{model.name}' is a bidirectional encoder. Expected a causal language model")
-    if "past_key_values" not in inspect.signature(weights.forward).parameters:
+    if not attention.keeps_cache(weights):
         raise BackendError(
             f"model '{model.name}' ({type(weights).__name__}) keeps no attention cache: use a transformer"
         )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from clara_bench import ConfigError, DataError
 from clara_bench.io.escaping import shortened
+from clara_bench.read import attention
 from reference.settings.config import Adapters
 
 
@@ -50,10 +51,10 @@ class Role(nn.Module):
             inputs_embeds=embeddings_BTH,
             attention_mask=mask_BT,
             position_ids=positions_BT,
-            past_key_values=cache,
             use_cache=use_cache,
+            **attention.passed(self.lm.base_model, cache),
         )
-        return out.last_hidden_state, out.past_key_values
+        return out.last_hidden_state, attention.kept(out)
 
     def logits(self, states_PH: Tensor) -> Tensor:
         """Scores (P, V) of the next token."""

@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 
 from clara_bench.compress.shared.checkpoints import check_finite
 from clara_bench.compress.shared.surprisal import LanguageModel
+from clara_bench.read.attention import kept, passed
 
 
 class Prefix:
@@ -65,8 +66,9 @@ class Prefix:
     def _extend(self, ids: Sequence[int]) -> None:
         if ids:
             out = self._read(ids, self._cache, 1)
-            self._cache, self._next_V = out.past_key_values, out.logits[0, -1]
+            self._cache, self._next_V = kept(out), out.logits[0, -1]
 
     def _read(self, ids: Sequence[int], cache: Any, last: int) -> Any:
         ids_1T = torch.tensor([list(ids)], device=self._lm.weights.device)
-        return self._lm.weights(input_ids=ids_1T, past_key_values=cache, use_cache=True, **self._lm.keeping(last))
+        more = {**passed(self._lm.weights, cache), **self._lm.keeping(last)}
+        return self._lm.weights(input_ids=ids_1T, use_cache=True, **more)

@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 
 from clara_bench.compress.shared.checkpoints import check_finite
 from clara_bench.compress.shared.surprisal import LanguageModel
+from clara_bench.read.attention import kept, passed
 from clara_bench.read.render import message_parts
 from clara_bench.tokens import Part, encode
 
@@ -55,7 +56,7 @@ def log_odds(lm: LanguageModel, prompts: Sequence[Sequence[int]], yes: int, no: 
         return []
     shared = _shared(prompts)
     # of the shared tokens only the memory of them is wanted
-    cache = _read(lm, torch.tensor([prompts[0][:shared]]), **lm.keeping(1)).past_key_values if shared else None
+    cache = kept(_read(lm, torch.tensor([prompts[0][:shared]]), **lm.keeping(1))) if shared else None
     odds: list[float] = []
     for start in range(0, len(prompts), BATCH):
         rests = [list(prompt[shared:]) for prompt in prompts[start : start + BATCH]]
@@ -81,8 +82,8 @@ def _odds(lm: LanguageModel, rests: Sequence[list[int]], cache: Any, shared: int
         cache = copy.deepcopy(cache)
         cache.batch_repeat_interleave(len(rests))
     ends_B = torch.tensor([len(rest) - 1 - width for rest in rests])  # counted from the end: what is kept is at the end
-    kept = lm.keeping(-int(ends_B.min()))
-    logits_BSV = _read(lm, ids_BS, attention_mask=mask.to(lm.weights.device), past_key_values=cache, **kept).logits
+    more = {**passed(lm.weights, cache), **lm.keeping(-int(ends_B.min()))}
+    logits_BSV = _read(lm, ids_BS, attention_mask=mask.to(lm.weights.device), **more).logits
     logits_BV = logits_BSV[torch.arange(len(rests)), ends_B].float()
     odds_B: list[float] = check_finite(logits_BV[:, yes] - logits_BV[:, no], lm.model).tolist()
     return odds_B

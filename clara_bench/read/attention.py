@@ -1,0 +1,31 @@
+"""The attention cache of a model of transformers: `past_key_values`, which version 5.24 has renamed to `cache`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+_NAMES = ("cache", "past_key_values")
+
+
+def keeps_cache(model: Any) -> bool:
+    """Whether a model has an attention cache; a state space model has another one, which cannot be cut or reordered."""
+    return _argument(type(model)) is not None
+
+
+def passed(model: Any, cache: Any) -> dict[str, Any]:
+    """A cache as an argument of a model's `forward`."""
+    return {_argument(type(model)) or _NAMES[0]: cache}
+
+
+def kept(output: Any) -> Any:
+    """The cache that a model's output holds."""
+    return output.cache if hasattr(output, "cache") else output.past_key_values
+
+
+@functools.cache
+def _argument(kind: type) -> str | None:
+    known = inspect.signature(kind.forward).parameters  # type: ignore[attr-defined]
+    state_space = getattr(kind, "_is_stateful", False) and "position_ids" not in known
+    return None if state_space else next((name for name in _NAMES if name in known), None)
