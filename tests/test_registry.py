@@ -102,6 +102,13 @@ def test_a_plugin_file_that_breaks_says_why(tmp_path: Path) -> None:
         load("system", f"{file}:Mime")
 
 
+def test_a_module_beside_a_plugin_file_is_told_how_to_be_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import beside_mine.part\nclass Mine: pass\n")
+    (tmp_path / "beside_mine.py").write_text("")
+    with pytest.raises(ConfigError, match=f"cannot import 'beside_mine', which is beside it .* PYTHONPATH={tmp_path}"):
+        load("system", f"{tmp_path / 'mine.py'}:Mine")
+
+
 def test_shared_components_are_built_once_and_only_within_the_block(tmp_path: Path) -> None:
     file = tmp_path / "one.py"
     file.write_text("class One: pass\n")

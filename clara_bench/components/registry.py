@@ -92,7 +92,7 @@ def _from_file(kind: Kind, name: str) -> type:
     assert spec is not None and spec.loader is not None, f"no loader for {path}"
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up by name
-    with plugin_errors(f"{kind} '{name}' does not import"):
+    with plugin_errors(f"{kind} '{name}' does not import"), _neighbours(path):
         spec.loader.exec_module(module)
     classes = [
         key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module_name
@@ -100,6 +100,19 @@ def _from_file(kind: Kind, name: str) -> type:
     if attribute not in classes:
         raise UnknownName("class", attribute, classes, where=str(path))
     return cast(type, getattr(module, attribute))
+
+
+@contextlib.contextmanager
+def _neighbours(file: Path) -> Iterator[None]:
+    """Say how a module that lies beside a plug-in file is found."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        top = str(error.name).partition(".")[0]
+        if not any((file.parent / name).exists() for name in (top, f"{top}.py")):
+            raise
+        said = f"{file}: cannot import '{top}', which is beside it but not on Python's path"
+        raise ConfigError(f"{said}. Set PYTHONPATH={file.parent}") from error
 
 
 @contextlib.contextmanager
