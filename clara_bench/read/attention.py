@@ -11,12 +11,12 @@ _NAMES = ("cache", "past_key_values")
 
 def keeps_cache(model: Any) -> bool:
     """Whether a model has an attention cache; a state space model has another one, which cannot be cut or reordered."""
-    return _argument(type(model)) is not None
+    return _argument(model.__class__) is not None
 
 
 def passed(model: Any, cache: Any) -> dict[str, Any]:
     """A cache as an argument of a model's `forward`."""
-    return {_argument(type(model)) or _NAMES[0]: cache}
+    return {_argument(model.__class__) or _NAMES[0]: cache}
 
 
 def kept(output: Any) -> Any:
@@ -25,7 +25,8 @@ def kept(output: Any) -> Any:
 
 
 @functools.cache
-def _argument(kind: type) -> str | None:
-    known = inspect.signature(kind.forward).parameters  # type: ignore[attr-defined]
+def _argument(kind: Any) -> str | None:
+    """The name that a class of models has for the cache; None where it keeps none."""
+    known = inspect.signature(kind.forward).parameters
     state_space = getattr(kind, "_is_stateful", False) and "position_ids" not in known
     return None if state_space else next((name for name in _NAMES if name in known), None)
