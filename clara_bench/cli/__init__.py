@@ -21,6 +21,7 @@ from clara_bench import __version__
 from clara_bench.__main__ import STOPPED
 from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
+from clara_bench.cli.analysis.export import export
 from clara_bench.cli.analysis.published import published
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
@@ -150,7 +151,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, explain, inspect, doctor, publish, published, list_, show, systems,
-    compressors, worlds, tasks, metrics,
+    init, run, score, leaderboard, compare, explain, inspect, doctor, publish, published, export, list_, show,
+    systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

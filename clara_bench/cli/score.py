@@ -34,6 +34,8 @@ if TYPE_CHECKING:
               help="Seed of the sample.")  # fmt: skip
 @click.option("--named-by", type=click.Choice(["id", "title", "number"]),
               help="How ANSWERS names passages, if a name is ambiguous.")  # fmt: skip
+@click.option("--qrels", type=click.Path(path_type=Path), metavar="FILE",
+              help="Gold passages from a TREC or BEIR file of judgements in place of the data's own.")  # fmt: skip
 @click.option("--variant", metavar="NAME",
               help="Which answers to score, if ANSWERS has several per question (a filter, an epoch).")  # fmt: skip
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
@@ -62,6 +64,7 @@ def score(
       clara-bench score runs/nq/rag/corpus-0123456789ab
       clara-bench score hotpotqa answers.jsonl --data hotpot_dev_distractor_v1.json --setting distractor --json
       clara-bench score 2wikimultihopqa pred.json --data dev.json --aliases id_aliases.json
+      clara-bench score nq run.trec --qrels judged.qrels -m ndcg@10
       clara-bench score runs/nq/rag/corpus-0123456789ab -m ./mine.py:StartsRight
       clara-bench score runs/nq/rag/corpus-0123456789ab -m 'judge[reader.model=MODEL,reader.base_url=http://localhost:8000/v1]'
     """
@@ -113,6 +116,7 @@ def _predictions(
     what: str, answers: Path, names: tuple[str, ...], seed: int, given: dict[str, Any]
 ) -> tuple[Scores, Totals, Accounts]:
     from clara_bench.cli.run import check_setting
+    from clara_bench.exchange import trec
     from clara_bench.judging import FILE
     from clara_bench.predictions import read_predictions
     from clara_bench.reporting import scoring
@@ -127,6 +131,8 @@ def _predictions(
     if given["setting"]:
         refuse_impossible(data, examples, setting)
     found = read_predictions(answers, data, given["named_by"], given["variant"])
+    if given["qrels"]:
+        examples = tuple(trec.with_qrels(examples, trec.read_qrels(given["qrels"]), str(given["qrels"])))
     asked = {example.question.id for example in examples}
     records = [record for record in found.records if record.id in asked]
     _tell(answers, found, records, len(examples))

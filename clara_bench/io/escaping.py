@@ -85,6 +85,16 @@ def for_csv(text: str) -> str:
     return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain
 
 
+def for_csv_whole(text: str) -> str:
+    r"""The text as a cell that no spreadsheet takes for a formula, with its lines and to its end.
+
+    >>> for_csv_whole("\t=1+2"), for_csv_whole("a\nb")
+    ("' =1+2", 'a\nb')
+    """
+    plain = for_terminal(text)
+    return f"'{plain}" if plain.lstrip().startswith(("=", "+", "-", "@")) else plain
+
+
 def for_json(text: str) -> str:
     r"""JSON that says the same, with controls that JSON lets through escaped too.
 

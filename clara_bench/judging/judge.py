@@ -52,12 +52,7 @@ class Judge:
     def describe(self) -> Mapping[str, Any]:
         """The prompt in full, and the model by its name."""
         named = {name: self._reader.options[name] for name in NAMED if name in self._reader.options}
-        prompt = {
-            "version": self.prompt.version,
-            "message": self.prompt.message,
-            "verdicts": dict(self.prompt.verdicts),
-        }
-        return {"judged_by": named, "prompt": prompt}
+        return {"judged_by": named, "message": self.prompt.message, "verdicts": dict(self.prompt.verdicts)}
 
     def judge(self, answers: Sequence[Answered]) -> Iterator[tuple[int, Verdict]]:
         """Verdicts as the reader gives them."""

@@ -36,22 +36,31 @@ def write_run(path: Path, rankings: Mapping[str, Sequence[Ranked]], tag: str) ->
     """Write rankings, best first, whole or not at all; the same rankings give the same bytes.
 
     Raises:
+        DataError: see `run_text`.
+        BackendError: the disk is full or cannot be written to.
+    """
+    data = run_text(rankings, tag).encode()
+    write_atomic(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def run_text(rankings: Mapping[str, Sequence[Ranked]], tag: str) -> str:
+    """Rankings, best first, as the lines of a TREC run.
+
+    Raises:
         DataError: what the format cannot carry: an id that is empty, holds a blank or comes twice, a score that is
             no finite number, or that is higher than a better passage's.
-        BackendError: the disk is full or cannot be written to.
     """
     lines: list[str] = []
     for question_id, ranking in rankings.items():
         _check_writable(question_id, ranking)
         for rank, ranked in enumerate(ranking, start=1):
-            lines.append(f"{question_id} Q0 {ranked.passage_id} {rank} {float(ranked.score)!r} {_word(tag)}\n")
-    data = "".join(lines).encode()
-    write_atomic(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+            lines.append(f"{question_id} Q0 {ranked.passage_id} {rank} {float(ranked.score)!r} {word(tag)}\n")
+    return "".join(lines)
 
 
 def _check_writable(question_id: str, ranking: Sequence[Ranked]) -> None:
-    _word(question_id)
-    if len({_word(ranked.passage_id) for ranked in ranking}) < len(ranking):
+    word(question_id)
+    if len({word(ranked.passage_id) for ranked in ranking}) < len(ranking):
         raise DataError(f"the ranking of question '{question_id}' holds a passage twice. Expected each once")
     for ranked in ranking:
         if not math.isfinite(ranked.score):
@@ -61,9 +70,14 @@ def _check_writable(question_id: str, ranking: Sequence[Ranked]) -> None:
     _refuse_rising_scores(ranking, f"question '{question_id}'")
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """A text that is one word, as ids and tags of TREC's formats are.
+
+    Raises:
+        DataError: it is not.
+    """
     if text.split() != [text]:
-        raise DataError(f"'{text}' cannot stand in a TREC run file: ids and tags must not be empty or hold blanks")
+        raise DataError(f"'{text}' cannot stand in a TREC file: ids and tags must not be empty or hold blanks")
     return text
 
 

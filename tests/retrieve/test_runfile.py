@@ -64,7 +64,7 @@ def test_the_same_rankings_give_the_same_compressed_bytes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("rankings", "message"),
     [
-        ({"q 1": (Ranked("p", 1.0),)}, "'q 1' cannot stand in a TREC run file"),
+        ({"q 1": (Ranked("p", 1.0),)}, "'q 1' cannot stand in a TREC file"),
         ({"q": (Ranked("New York", 1.0),)}, "'New York' cannot stand"),
         ({"q": (Ranked("New\u00a0York", 1.0),)}, "cannot stand"),
         ({"": (Ranked("p", 1.0),)}, "'' cannot stand"),
