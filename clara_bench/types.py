@@ -228,10 +228,13 @@ class IndexStats:
     bytes: Count
     """Size of the index, memory or disk, without the passages' text."""
     encoded_tokens: Count = 0
+    """Tokens of passages that an encoder or compressor read for this index, now or when it filled the cache."""
     cached: bool = False
     """True when the index was read from the cache, in which case `seconds` is the loading time."""
     cut_passages: Count = 0
     """Passages whose end is not searched, because the encoder reads no more of them."""
+    encoding_seconds: Seconds | None = field(default=None, metadata={"later": True})
+    """Seconds that encoding these passages took, whenever that was; None where nothing is encoded, or nobody kept it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,12 @@ class SessionPart(TypedDict):
     index: IndexStats
     seconds: NotRequired[Seconds]
     answering_seconds: NotRequired[Seconds]
+    peak_memory_bytes: NotRequired[Count]
+    """Most memory that the process held until then."""
+    peak_accelerator_bytes: NotRequired[Count]
+    """Most that torch held on accelerators until then."""
+    threads: NotRequired[Count]
+    """Of torch, where it computed on the CPU."""
     adapted: NotRequired[list[str]]
     clara_bench: str
     git: GitPart | None

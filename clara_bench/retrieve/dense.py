@@ -95,7 +95,7 @@ class Dense:
         cached = not embedded.encoded and found.cached
         seconds = time.perf_counter() - start + (0.0 if cached else embedded.earlier_seconds)
         size = self._vectors.nbytes + found.bytes
-        return IndexStats(len(corpus), seconds, size, embedded.tokens, cached, embedded.cut)
+        return IndexStats(len(corpus), seconds, size, embedded.tokens, cached, embedded.cut, embedded.seconds)
 
     def retrieve(self, questions: Sequence[Question], k: int) -> list[list[Ranked]]:
         """The k passages with the highest cosines.

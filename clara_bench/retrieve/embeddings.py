@@ -56,6 +56,8 @@ class Embedded(NamedTuple):
     """(number of texts, dimension) float32, one row a text."""
     tokens: int
     """Tokens the encoder read; a text that occurs twice was read once."""
+    seconds: float
+    """Encoding seconds of all vectors, whenever that was."""
     earlier_seconds: float
     """Encoding seconds of the cached vectors."""
     encoded: int
@@ -88,6 +90,7 @@ def embed(texts: Sequence[str], encoder: PassageEncoder, folder: Path) -> Embedd
     return Embedded(
         vectors=found.vectors,
         tokens=int(found.tokens[once].sum()),
+        seconds=float(found.seconds[once].sum()),
         earlier_seconds=float(found.seconds[earlier].sum()),
         encoded=len(missing),
         cut=_cut(texts, found.tokens, encoder),

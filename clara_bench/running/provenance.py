@@ -29,6 +29,26 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def peaks() -> dict[str, int]:
+    """The most memory that this process has held so far, and the threads that torch computes with."""
+    torch = sys.modules.get("torch")
+    found = {}
+    if sys.platform != "win32":
+        import resource
+
+        found["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+    if torch is not None:
+        found["threads"] = torch.get_num_threads()
+        if torch.cuda.is_initialized():
+            devices = range(torch.cuda.device_count())
+            found["peak_accelerator_bytes"] = sum(map(torch.cuda.max_memory_allocated, devices))
+    return found
+
+
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in what the system counts memory by."""
+
+
 def installed(names: tuple[str, ...]) -> dict[str, str]:
     """Versions of those that are installed."""
     found = {}

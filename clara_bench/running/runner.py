@@ -29,7 +29,7 @@ from clara_bench.records.results import Run
 from clara_bench.reporting import scoring
 from clara_bench.running import run_identity
 from clara_bench.running.answering import answers, as_recorded
-from clara_bench.running.provenance import provenance
+from clara_bench.running.provenance import peaks, provenance
 from clara_bench.running.run_config import Request, control_of, controlled, label_of
 from clara_bench.running.run_folder import RunFolder
 from clara_bench.tasks.candidates import Frozen, freeze, select
@@ -143,7 +143,7 @@ class _Asking:
         answering = self._answer(log, progress)
         found = adapted(self.built)
         seconds = {"seconds": time.perf_counter() - started, "answering_seconds": answering}
-        note(**seconds, **({"adapted": redacted(found)} if found else {}))
+        note(**seconds, **peaks(), **({"adapted": redacted(found)} if found else {}))
 
     @property
     def system(self) -> System:

@@ -2,6 +2,7 @@
 
     FOLDER/store.json               whose memories these are: compressor, rate, width, precision
     FOLDER/<digest>.safetensors     shards (see shards.py), each written whole or not at all
+    FOLDER/<digest>.cost.json       how many documents a shard holds, and how long compressing them took
 
 A document is found by the SHA-256 of its text, the compressor's fingerprint and the rate: no ids to keep in step,
 equal texts are kept once, and another model's memories are never found. A shard is named after its documents, so a
@@ -29,6 +30,8 @@ from reference.memory import shards
 from reference.memory.lookup import Identity, Index, Model, keyed
 from reference.memory.shards import Precision, Shard
 
+COST = ".cost.json"
+"""Suffix of the file that says what a shard took to make."""
 LEFTOVER_SECONDS = 3600
 """Age from which a half-written file is a killed builder's."""
 
@@ -37,6 +40,13 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1]
     precision: Precision
     identity: Identity
+
+
+class _Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a shard took to make."""
+
+    documents: int
+    seconds: float
 
 
 class Built(NamedTuple):
@@ -119,6 +129,18 @@ class Store:
     def bytes_per_document(self) -> float:
         """Bytes on disk a document, keys and checksums included; 0 for an empty store."""
         return self.size_bytes / len(self) if len(self) else 0.0
+
+    @property
+    def seconds_per_document(self) -> float | None:
+        """Seconds that compressing a document took, on average and whenever that was; None where it was not kept."""
+        files = [self._cost(path.name) for path in self._paths]
+        if not files or not all(file.is_file() for file in files):
+            return None
+        costs = [read_json(file, _Cost) for file in files]
+        return sum(cost.seconds for cost in costs) / max(1, sum(cost.documents for cost in costs))
+
+    def _cost(self, name: str) -> Path:
+        return (self.folder / name).with_suffix(COST)
 
     def find(self, texts: Sequence[str]) -> np.ndarray:
         """Rows (texts,) int64 of documents, -1 where one is not stored; rows stay the same while the store is open."""
@@ -220,7 +242,9 @@ class Store:
         if not texts:
             return 0
         keys = [key for key, _ in texts]
+        start = time.perf_counter()
         memories = model.compress([text for _, text in texts])
+        seconds = time.perf_counter() - start
         for (_, text), memory in zip(texts, memories, strict=True):
             if memory.ndim != 2 or len(memory) > self.identity.slots or memory.shape[1] != self.identity.width:
                 raise DataError(
@@ -228,6 +252,7 @@ class Store:
                     f"expected at most {self.identity.slots} x {self.identity.width}"
                 )
         name = shards.name_of(keys) + shards.SUFFIX
+        write_atomic(self._cost(name), msgspec.json.encode(_Cost(len(keys), seconds)))
         write_atomic(self.folder / name, shards.encode(keys, memories, self.precision))
         self.refresh()
         return len(keys)
@@ -248,6 +273,7 @@ class Store:
     def _drop(self, names: Sequence[str]) -> tuple[str, ...]:
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
+            self._cost(name).unlink(missing_ok=True)
         if names:
             self.damaged.clear()
             self._forget()

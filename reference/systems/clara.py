@@ -139,12 +139,14 @@ class ClaraSystem:
         self._corpus = corpus
         _ = self._weights.model  # loaded now, so that no question pays for it
         ranking = self.retriever.index(corpus) if self.retriever else IndexStats(len(corpus), 0.0, 0, cached=True)
-        size, encoded, cached = 0, 0, False
+        size, encoded, cached, spent = 0, 0, False, None
         if corpus and self.options.store is not None:
             self._ids = sorted(corpus)
             texts = [document(corpus[passage_id]) for passage_id in self._ids]
             self._store = self._opened()
             encoded, cached = self._compress(self._store, texts)
+            each = self._store.seconds_per_document
+            spent = None if each is None else each * len(set(texts))
             size = round(self._store.bytes_per_document * len(set(texts))) + self._index_search(self._store, texts)
         return IndexStats(
             passages=len(corpus),
@@ -153,6 +155,7 @@ class ClaraSystem:
             encoded_tokens=ranking.encoded_tokens + encoded,
             cached=ranking.cached and cached,
             cut_passages=ranking.cut_passages,
+            encoding_seconds=spent if ranking.encoding_seconds is None else ranking.encoding_seconds + (spent or 0.0),
         )
 
     def _opened(self) -> Store:
@@ -163,9 +166,8 @@ class ClaraSystem:
         return Store.create(Path(str(self.options.store)).expanduser(), model, precision)
 
     def _compress(self, store: Store, texts: Sequence[str]) -> tuple[int, bool]:
-        """Fill the store; how many tokens were compressed, and whether all of it was there before."""
+        """Fill the store; how many tokens its memories are of, and whether all of them were there before."""
         model, longest, done = self._weights.model, self._weights.config.memory.document_tokens, 0
-        missing = list(dict.fromkeys(text for text, row in zip(texts, store.find(texts), strict=True) if row < 0))
         with progress("compressing", len(texts)) as advance:
 
             def told(count: int) -> None:
@@ -174,7 +176,7 @@ class ClaraSystem:
                 done = count
 
             built = store.build(model, texts, told)
-        tokens = sum(min(len(ids), longest) for ids in model.prompter.documents(missing))
+        tokens = sum(min(len(ids), longest) for ids in model.prompter.documents(list(dict.fromkeys(texts))))
         return tokens, not built.added
 
     def _index_search(self, store: Store, texts: Sequence[str]) -> int:

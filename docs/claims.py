@@ -1,0 +1,321 @@
+"""What the pages may call significant: families of comparisons, tested together, and tables of them.
+
+A family is every comparison that one table makes. A difference is significant if its p is below 0.05 after Holm over
+the family. `tests/test_claims.py` holds each page against this: a sentence that claims a difference is one of `CLAIMS`.
+
+python docs/claims.py    writes the tables between <!-- claims-NAME --> and <!-- /claims-NAME -->
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from clara_bench import metrics
+from clara_bench.io.cache import write_atomic
+from clara_bench.metrics.differences import Difference, over_tasks
+from clara_bench.records.results import Run, find_runs
+from clara_bench.records.trainings import System, grouped
+from clara_bench.reporting import comparison
+from clara_bench.reporting.comparison import Verdict
+from clara_bench.reporting.formats import signed
+from clara_bench.reporting.scored import CachedScorer, Remembering, Scorer
+
+ROOT = Path(__file__).parent.parent
+RESULTS, REFERENCE = ROOT / "docs" / "results.md", ROOT / "docs" / "reference-results.md"
+TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
+MEAN = "mean"
+MEASURED = ("em", "f1", "recall@1", "recall@5")
+
+Pair = tuple[str, str]
+"""Baseline and system, as `FOLDER/LABEL`; `worlds` and `real` are the runs of results/ over such questions."""
+
+
+class Family(NamedTuple):
+    """Comparisons that are tested together."""
+
+    page: Path
+    """Where its table stands."""
+    metric: str
+    rows: Mapping[str, Pair]
+    """What each row says, with what it compares on each task."""
+    means: bool = False
+    """Whether the mean over the tasks is compared, in place of each task."""
+    shown: bool = True
+    """Whether its table stands on the page; what is long is shown elsewhere."""
+
+
+COMPRESSORS = (
+    "truncate-2x", "truncate-4x", "random-drop-2x", "random-drop-4x", "selective-context-2x", "selective-context-4x",
+    "llmlingua-2x", "llmlingua-4x", "longllmlingua-2x", "longllmlingua-4x", "llmlingua2-style-2x",
+    "llmlingua2-style-4x", "recomp-extractive-2x", "recomp-extractive-4x", "recomp-abstractive",
+    "recomp-abstractive-16", "exit-0.2", "exit-0.25",
+)  # fmt: skip
+RATES = {"recomp-abstractive": "2x", "recomp-abstractive-16": "4x", "exit-0.2": "2x", "exit-0.25": "4x"}
+"""The truncation that a compressor without a rate is held against: the longer of its two goes with 2x."""
+SETTINGS = {"gold-": "gold-text", "": "hybrid-text"}
+LATENTS = ("cocom", "icae", "autocompressor", "pisco", "pooled", "xrag")
+
+
+def _whole() -> dict[str, Pair]:
+    return {
+        f"{prefix}{name}": (f"real/{whole}", f"real/{prefix}{name}")
+        for prefix, whole in SETTINGS.items()
+        for name in COMPRESSORS
+    }
+
+
+def _beside_control(control: str) -> dict[str, Pair]:
+    return {
+        f"{prefix}{name}": (f"real/{prefix}{control}-{RATES.get(name) or name[-2:]}", f"real/{prefix}{name}")
+        for prefix in SETTINGS
+        for name in COMPRESSORS
+        if not name.startswith(control)
+    }
+
+
+FAMILIES = {
+    "memories": Family(
+        RESULTS,
+        "em",
+        {f"memories, {rate} nominal": ("worlds/gold-text", f"worlds/gold-clara-{rate}") for rate in ("8x", "16x", "32x")},
+    ),
+    "pipelines": Family(
+        RESULTS,
+        "em",
+        {
+            f"{name} minus {other}": (f"worlds/{other}", f"worlds/{name}")
+            for other in ("bm25-text", "dense-text", "clara-8x")
+            for name in ("clara-8x", "clara-16x", "iterative-text")
+            if name != other and (other != "clara-8x" or name == "iterative-text")
+        },
+    ),
+    "real": Family(
+        RESULTS,
+        "f1",
+        {
+            "gold-text minus closed-book": ("real/closed-book", "real/gold-text"),
+            **{f"{name} minus gold-text": ("real/gold-text", f"real/{name}") for name in ("hybrid-text", "bm25-text", "dense-text")},
+            "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
+            "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
+            "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
+        },
+    ),
+    "retrievers": Family(
+        RESULTS,
+        "recall@5",
+        {
+            "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
+            "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
+            "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
+        },
+    ),
+    "whole": Family(RESULTS, "f1", _whole(), shown=False),
+    "truncation": Family(RESULTS, "f1", _beside_control("truncate"), shown=False),
+    "truncation-means": Family(RESULTS, "f1", _beside_control("truncate"), means=True),
+    "random-drop-means": Family(
+        RESULTS,
+        "f1",
+        {row: pair for row, pair in _beside_control("random-drop").items() if "lingua-" in row},
+        means=True,
+    ),
+    "retrained": Family(
+        REFERENCE,
+        "em",
+        {name: (f"worlds/{name}", f"retrained/{name}") for name in ("gold-text", "gold-clara-8x", "clara-8x")},
+    ),
+    "retrained-text": Family(
+        REFERENCE,
+        "em",
+        {
+            "memories of gold passages minus text": ("retrained/gold-text", "retrained/gold-clara-8x"),
+            "clara-8x minus bm25-text": ("worlds/bm25-text", "retrained/clara-8x"),
+            "clara-8x minus dense-text": ("worlds/dense-text", "retrained/clara-8x"),
+        },
+    ),
+    "ablations": Family(
+        REFERENCE,
+        "f1",
+        {
+            "straight-through (`find`) minus generator alone": ("ablations/generator-only", "ablations/find"),
+            "straight-through minus untrained reasoner": ("ablations/untrained", "ablations/find"),
+            "REINFORCE over five (`find+choose`) minus `find`": ("ablations/find", "ablations/find+choose"),
+            "reasoner from the compressor minus random": ("ablations/random-start", "ablations/find"),
+            "late interaction minus flattened": ("ablations/flattened", "ablations/find"),
+            "late interaction minus pooled": ("ablations/mean-pooled", "ablations/find"),
+            "temperature 0.02 minus 0.5": ("ablations/temperature-0.5", "ablations/find"),
+            "REINFORCE minus straight-through, one document": ("ablations/find", "ablations/reinforce"),
+            "labels minus straight-through, one document": ("ablations/find", "ablations/labels"),
+            "`find+labels` minus `find+choose`": ("ablations/find+choose", "ablations/find+labels"),
+        },
+    ),
+    "ablations-recall": Family(
+        REFERENCE,
+        "recall@5",
+        {"`find+labels` minus `find+choose`": ("ablations/find+choose", "ablations/find+labels")},
+    ),
+    "latents-once": Family(
+        REFERENCE,
+        "em",
+        {f"{prefix}{name}": (f"single/{prefix}salient", f"single/{prefix}{name}") for prefix in ("gold-", "") for name in LATENTS},
+    ),
+    "latents-methods": Family(
+        REFERENCE,
+        "em",
+        {f"gold-{name}, three trainings": ("latents/gold-salient", f"latents/gold-{name}") for name in ("cocom", "pooled")},
+        means=True,
+    ),
+    "mixes": Family(
+        REFERENCE,
+        "em",
+        {
+            "without MSE": ("single/gold-salient", "single/gold-salient-no-mse"),
+            "simple questions alone": ("single/gold-salient", "single/gold-salient-simple"),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A comparison, and what is left of it in its family."""
+
+    less: Difference
+    verdict: Verdict
+
+
+@cache
+def scorer() -> Scorer:
+    """One for all families."""
+    return Remembering(CachedScorer())
+
+
+@cache
+def systems() -> Mapping[str, Mapping[str, System]]:
+    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents."""
+    found: dict[str, dict[str, System]] = {}
+    for name, folder in {"results": "results", "retrained": "reference/retrained"}.items():
+        runs = find_runs(ROOT / folder)
+        for system in grouped(runs):
+            found.setdefault(f"{_folder(system.run, name)}/{system.label}", {})[_task(system.run)] = system
+        for run in runs:
+            if "latents" in run.path.parts:
+                label = run.manifest["system"]["label"]
+                found.setdefault(f"single/{label}", {})[_task(run)] = System((run,))
+    return found
+
+
+def _folder(run: Run, name: str) -> str:
+    parts = run.path.parts
+    studies = [study for study in ("ablations", "latents") if study in parts]
+    real = run.manifest["data"]["provenance"]["source"] != "worlds"
+    return studies[0] if studies else name if name != "results" else "real" if real else "worlds"
+
+
+def _task(run: Run) -> str:
+    return run.manifest["task"]["name"]
+
+
+@cache
+def tested(name: str) -> Mapping[tuple[str, str], Tested]:
+    """Each comparison of a family, by row and task (or `mean`)."""
+    family = FAMILIES[name]
+    found = {
+        (row, task): less for row, pair in family.rows.items() for task, less in _differences(family, *pair).items()
+    }
+    verdicts = comparison.verdicts(list(found.values()))
+    return {key: Tested(less, verdict) for (key, less), verdict in zip(found.items(), verdicts, strict=True)}
+
+
+def _differences(family: Family, baseline: str, system: str) -> dict[str, Difference]:
+    before, after = systems()[baseline], systems()[system]
+    columns = [
+        tuple(comparison.measured(one[task], MEASURED, scorer())[family.metric] for one in (before, after))
+        for task in TASKS
+    ]
+    if family.means:
+        return {MEAN: over_tasks([(pair[0], pair[1]) for pair in columns])}
+    return {
+        task: comparison.compare_systems(before[task], after[task], MEASURED, scorer())[family.metric] for task in TASKS
+    }
+
+
+def verdicts_of(name: str, row: str = "") -> dict[str, list[str]]:
+    """`row task` by verdict, of a family or of one row of it."""
+    found: dict[str, list[str]] = {"higher": [], "lower": [], "undecided": []}
+    for (said, task), one in tested(name).items():
+        if row in ("", said):
+            found[one.verdict.verdict].append(f"{said} {task}")
+    return found
+
+
+def counts(name: str) -> tuple[int, int, int]:
+    """How many comparisons a family has; how many are significant after Holm, and after Benjamini-Hochberg."""
+    found = [one.verdict for one in tested(name).values()]
+    holm = sum(one.verdict != "undecided" for one in found)
+    return len(found), holm, sum(one.p_bh is not None and one.p_bh < 0.05 for one in found)
+
+
+def table(name: str) -> str:
+    """The differences of a family in points, significant ones in bold, with the counts below."""
+    family = FAMILIES[name]
+    places = [MEAN] if family.means else list(TASKS)
+    head = ["minus its baseline", *(TASKS.get(place, "mean of four tasks") for place in places)]
+    lines = [head, ["---", *["---:"] * len(places)]]
+    for row in family.rows:
+        lines.append([row, *(_cell(family.metric, tested(name)[row, place]) for place in places)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{_counted(name)}\n"
+
+
+def _cell(metric: str, one: Tested) -> str:
+    text = signed(metrics.get(metric), one.less.mean, one.less.mean)
+    if one.less.ci95 is not None:
+        low, high = (signed(metrics.get(metric), end, end) for end in one.less.ci95)
+        text = f"{text} ({low} to {high})"
+    return text if one.verdict.verdict == "undecided" else f"**{text}**"
+
+
+def _counted(name: str) -> str:
+    number, holm, bh = counts(name)
+    detectable = [one.less.detectable for one in tested(name).values() if one.less.detectable is not None]
+    said = {"em": "EM", "f1": "F1"}.get(FAMILIES[name].metric, FAMILIES[name].metric)
+    return (
+        f"{said} in points with the paired 95 % CI. Bold: significant, p < 0.05 after Holm over the {number} comparisons of this table "
+        f"({holm}; by Benjamini-Hochberg {bh}). Detectable with 80 % power before correction: ±{100 * median(detectable):.1f} (median)."
+    )
+
+
+def block(name: str) -> str:
+    """What stands between the marks of a family."""
+    if FAMILIES[name].shown:
+        return table(name)
+    number, holm, bh = counts(name)
+    lower, higher = (len(verdicts_of(name)[way]) for way in ("lower", "higher"))
+    return (
+        f"Of the {number} comparisons, {holm} are significant after Holm ({lower} lower, {higher} higher), "
+        f"{bh} after Benjamini-Hochberg.\n"
+    )
+
+
+def filled(text: str, name: str) -> str:
+    """A page with the block of a family in its place."""
+    before, begin, rest = text.partition(f"<!-- claims-{name} -->\n")
+    _, end, after = rest.partition(f"<!-- /claims-{name} -->")
+    return before + begin + block(name) + end + after if begin and end else text
+
+
+def pages() -> Sequence[Path]:
+    """Those that hold blocks."""
+    return list(dict.fromkeys(family.page for family in FAMILIES.values()))
+
+
+if __name__ == "__main__":
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        for name, family in FAMILIES.items():
+            text = filled(text, name) if family.page == page else text
+        write_atomic(page, text)
