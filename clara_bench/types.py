@@ -234,7 +234,7 @@ class IndexStats:
     cut_passages: Count = 0
     """Passages whose end is not searched, because the encoder reads no more of them."""
     encoding_seconds: Seconds | None = field(default=None, metadata={"later": True})
-    """Seconds that encoding these passages took, whenever that was; None where nothing is encoded, or nobody kept it."""
+    """Seconds that encoding these passages took, whenever that was; None where nothing is encoded or none were kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,10 @@ FAMILIES = {
     "memories": Family(
         RESULTS,
         "em",
-        {f"memories, {rate} nominal": ("worlds/gold-text", f"worlds/gold-clara-{rate}") for rate in ("8x", "16x", "32x")},
+        {
+            f"memories, {rate} nominal": ("worlds/gold-text", f"worlds/gold-clara-{rate}")
+            for rate in ("8x", "16x", "32x")
+        },
     ),
     "pipelines": Family(
         RESULTS,
@@ -99,7 +102,10 @@ FAMILIES = {
         "f1",
         {
             "gold-text minus closed-book": ("real/closed-book", "real/gold-text"),
-            **{f"{name} minus gold-text": ("real/gold-text", f"real/{name}") for name in ("hybrid-text", "bm25-text", "dense-text")},
+            **{
+                f"{name} minus gold-text": ("real/gold-text", f"real/{name}")
+                for name in ("hybrid-text", "bm25-text", "dense-text")
+            },
             "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
             "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
             "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
@@ -158,15 +164,35 @@ FAMILIES = {
         "recall@5",
         {"`find+labels` minus `find+choose`": ("ablations/find+choose", "ablations/find+labels")},
     ),
+    **{
+        f"estimators-{metric}": Family(
+            REFERENCE,
+            metric,
+            {
+                "REINFORCE": ("ablations/find", "ablations/reinforce"),
+                "labels": ("ablations/find", "ablations/labels"),
+            },
+            means=True,
+            shown=False,
+        )
+        for metric in ("recall@1", "recall@5", "f1")
+    },
     "latents-once": Family(
         REFERENCE,
         "em",
-        {f"{prefix}{name}": (f"single/{prefix}salient", f"single/{prefix}{name}") for prefix in ("gold-", "") for name in LATENTS},
+        {
+            f"{prefix}{name}": (f"single/{prefix}salient", f"single/{prefix}{name}")
+            for prefix in ("gold-", "")
+            for name in LATENTS
+        },
     ),
     "latents-methods": Family(
         REFERENCE,
         "em",
-        {f"gold-{name}, three trainings": ("latents/gold-salient", f"latents/gold-{name}") for name in ("cocom", "pooled")},
+        {
+            f"gold-{name}, three trainings": ("latents/gold-salient", f"latents/gold-{name}")
+            for name in ("cocom", "pooled")
+        },
         means=True,
     ),
     "mixes": Family(
@@ -284,8 +310,9 @@ def _counted(name: str) -> str:
     detectable = [one.less.detectable for one in tested(name).values() if one.less.detectable is not None]
     said = {"em": "EM", "f1": "F1"}.get(FAMILIES[name].metric, FAMILIES[name].metric)
     return (
-        f"{said} in points with the paired 95 % CI. Bold: significant, p < 0.05 after Holm over the {number} comparisons of this table "
-        f"({holm}; by Benjamini-Hochberg {bh}). Detectable with 80 % power before correction: ±{100 * median(detectable):.1f} (median)."
+        f"{said} in points with the paired 95 % CI. Bold: significant, p < 0.05 after Holm over the {number} "
+        f"comparisons of this table ({holm}; by Benjamini-Hochberg {bh}). Detectable with 80 % power before correction: "
+        f"±{100 * median(detectable):.1f} (median)."
     )
 
 

@@ -13,6 +13,8 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import NamedTuple
 
+import claims
+
 from clara_bench import metrics
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
@@ -128,7 +130,12 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
     systems = by_system(found, first)
     for (setting, label), rows in systems.items():
         whole = systems.get((setting, against.get(setting, "")), {})
-        scores = [_score(first, rows.get(board.task), whole.get(board.task)) for board in found]
+        scores = [
+            _bold(label, board.task, _score(first, rows.get(board.task), whole.get(board.task)))
+            if against
+            else _score(first, rows.get(board.task), None)
+            for board in found
+        ]
         lines.append([setting, label, *scores, *(plain(metric, _mean(metric, rows)) for metric in others)])
     return _markdown(lines)
 
@@ -156,6 +163,12 @@ def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
         return cell(metric, row.metrics.get(metric.name) if row else None)
     less = compare(open_run(Path(baseline.path)), open_run(Path(row.path)), [metric.name])
     return difference_cell(metric, row.metrics[metric.name], less[metric.name])
+
+
+def _bold(label: str, task: str, text: str) -> str:
+    """A difference to the full passages in bold where it is significant, see `claims`."""
+    found = claims.tested("whole").get((label, task))
+    return text if found is None or found.verdict.verdict == "undecided" else f"**{text}**"
 
 
 def family_table(found: list[Board], columns: Sequence[str]) -> str:

@@ -194,7 +194,9 @@ def test_a_corpus_is_compressed_once_and_its_bytes_are_counted(folder: Path, mod
     assert (first.cached, second.cached) == (False, True)
     assert first.encoded_tokens == sum(min(count, 64) for count in tokens(model, corpus, list(corpus)))
     assert second.encoded_tokens == first.encoded_tokens and first.bytes == second.bytes
-    assert second.encoding_seconds == first.encoding_seconds > 0  # kept with the memories, not made up when they are read
+    assert (
+        second.encoding_seconds == first.encoding_seconds > 0
+    )  # kept with the memories, not made up when they are read
     assert first.bytes > len(corpus) * SLOTS * 32 * 2
 
 

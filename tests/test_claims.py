@@ -1,0 +1,229 @@
+"""No page calls a difference significant that is not, after Holm over the comparisons of its table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import claims
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RESULTS, REFERENCE, README = "docs/results.md", "docs/reference-results.md", "reference/README.md"
+PAGES = ("README.md", RESULTS, "docs/compressors.md", REFERENCE, README)
+CLAIMING = re.compile(r"signific|better than|worse than|\bbeats?\b|outperform|superior", re.IGNORECASE)
+WIKI = "2wikimultihopqa"
+ALL = ("nq", "hotpotqa", "musique", WIKI)
+MULTIHOP = ALL[1:]
+
+
+class Claim(NamedTuple):
+    """A statement of a page, with the comparisons that it rests on."""
+
+    page: str
+    text: str
+    """Part of the sentence; blanks and line ends are the same."""
+    family: str
+    rows: tuple[str, ...] = ()
+    """Whose rows; () for all."""
+    higher: tuple[str, ...] = ()
+    """Tasks on which it is significantly higher in every row; `only` says that the others are undecided."""
+    lower: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+
+
+MEAN = ("mean",)
+GOLD_WHOLE = tuple(row for row in claims.FAMILIES["whole"].rows if row.startswith("gold-"))
+CLAIMS = [
+    Claim(RESULTS, "EM is significantly higher on HotpotQA and MuSiQue, and not significantly different on NQ and",
+          "memories", ("memories, 8x nominal",), higher=("hotpotqa", "musique"), undecided=("nq", WIKI)),
+    Claim(RESULTS, "8.6 and 15.2 points of EM more than with BM25, significantly", "pipelines",
+          ("clara-8x minus bm25-text",), higher=("musique", WIKI)),
+    Claim(RESULTS, "On HotpotQA (+5.6) and NQ (+0.6) the difference to BM25 is not significant", "pipelines",
+          ("clara-8x minus bm25-text",), undecided=("nq", "hotpotqa")),
+    Claim(RESULTS, "A second training from other seeds shows the same", "retrained-text", ("clara-8x minus bm25-text",),
+          higher=("musique", WIKI), undecided=("nq", "hotpotqa")),
+    Claim(RESULTS, "significantly more than CLaRa, by 12 to 29 points", "pipelines",
+          ("iterative-text minus clara-8x",), higher=MULTIHOP),
+    Claim(RESULTS, "Three trainings show no significant difference between pretraining objectives", "latents-methods",
+          undecided=MEAN),
+    Claim(RESULTS, "No text compressor is significantly better than truncation", "truncation-means", higher=()),
+    Claim(RESULTS, "Their F1 is significantly higher than closed-book on NQ, HotpotQA and MuSiQue", "real",
+          ("gold-text minus closed-book",), higher=ALL[:3]),
+    Claim(RESULTS, "where many answers are one of two names in the question, the difference is not significant", "real",
+          ("gold-text minus closed-book",), undecided=ALL[3:]),
+    Claim(RESULTS, "This is significant for all three retrievers on NQ, for BM25 on HotpotQA", "real",
+          ("hybrid-text minus gold-text",), lower=ALL[:1], undecided=ALL[1:]),
+    Claim(RESULTS, "This is significant for all three retrievers on NQ, for BM25 on HotpotQA", "real",
+          ("bm25-text minus gold-text",), lower=ALL[:2], undecided=ALL[2:]),
+    Claim(RESULTS, "and for MiniLM on 2WikiMultihopQA", "real", ("dense-text minus gold-text",),
+          lower=("nq", WIKI), undecided=("hotpotqa", "musique")),
+    Claim(RESULTS, "the fusion finds significantly more than MiniLM on HotpotQA and 2WikiMultihopQA", "retrievers",
+          ("hybrid-text minus dense-text",), higher=("hotpotqa", WIKI), undecided=("nq", "musique")),
+    Claim(RESULTS, "significantly more than BM25 on NQ", "retrievers", ("hybrid-text minus bm25-text",),
+          higher=ALL[:1]),
+    Claim(RESULTS, "No difference between retrievers in F1 is significant", "real",
+          ("bm25-text minus dense-text", "hybrid-text minus dense-text", "hybrid-text minus bm25-text"), undecided=ALL),
+    Claim(RESULTS, "On the other tasks no loss is significant after correction", "whole", GOLD_WHOLE,
+          undecided=MULTIHOP),
+    Claim(RESULTS, "`recomp-abstractive` is not significantly below the full passages on any task", "whole",
+          ("gold-recomp-abstractive", "recomp-abstractive"), undecided=ALL),
+    Claim(RESULTS, "`random-drop` at both rates, `longllmlingua` at both and `llmlingua` at 4x are significantly below",
+          "truncation-means", ("gold-random-drop-2x", "gold-random-drop-4x", "gold-longllmlingua-2x",
+                               "gold-longllmlingua-4x", "gold-llmlingua-4x"), lower=MEAN),
+    Claim(RESULTS, "`random-drop-4x` on NQ's gold passages is below it", "truncation", ("gold-random-drop-4x",),
+          lower=ALL[:1], undecided=MULTIHOP),
+    Claim(RESULTS, "are not significantly better than dropping words at random", "random-drop-means", undecided=MEAN),
+    Claim(RESULTS, "one loss is significant**: `llmlingua-4x` on NQ", "whole", ("llmlingua-4x",), lower=ALL[:1]),
+    Claim(REFERENCE, "answer significantly more HotpotQA and MuSiQue questions than text", "memories",
+          ("memories, 8x nominal",), higher=("hotpotqa", "musique"), undecided=("nq", WIKI)),
+    Claim(REFERENCE, "is not significantly better than reconstruction or mean pooling over three trainings",
+          "latents-methods", undecided=MEAN),
+    Claim(REFERENCE, "is not significantly better than reconstruction or pooling over three trainings",
+          "latents-methods", undecided=MEAN),
+    Claim(REFERENCE, "no difference to text is significantly negative, except that of NQ at 8.3x", "memories",
+          ("memories, 16x nominal",), lower=ALL[:1], undecided=MULTIHOP),
+    Claim(REFERENCE, "answers significantly more MuSiQue and 2WikiMultihopQA questions than with BM25 or MiniLM",
+          "pipelines", ("clara-8x minus bm25-text", "clara-8x minus dense-text"), higher=("musique", WIKI)),
+    Claim(REFERENCE, "and more HotpotQA questions than with MiniLM alone", "pipelines", ("clara-8x minus dense-text",),
+          higher=("hotpotqa",)),
+    Claim(REFERENCE, "answer significantly fewer questions than those of the first training", "retrained",
+          ("gold-clara-8x",), lower=("musique",), undecided=("nq", "hotpotqa", WIKI)),
+    Claim(REFERENCE, "are not significantly different from text of the same training on any task", "retrained-text",
+          ("memories of gold passages minus text",), undecided=ALL),
+    Claim(REFERENCE, "the pipeline is significantly better than text with BM25 on MuSiQue and 2WikiMultihopQA, and not",
+          "retrained-text", ("clara-8x minus bm25-text",), higher=("musique", WIKI),
+          undecided=("nq", "hotpotqa")),
+    Claim(REFERENCE, "Ours of the first is not significant on any task", "ablations",
+          ("straight-through (`find`) minus generator alone",), undecided=ALL),
+    Claim(REFERENCE, "On MuSiQue and 2WikiMultihopQA no way to compare memories changes F1 significantly", "ablations",
+          ("late interaction minus flattened", "late interaction minus pooled"),
+          undecided=("musique", WIKI)),
+    Claim(REFERENCE, "reconstruction loses 7 to 13 points to salient pretraining on NQ and MuSiQue, significantly",
+          "latents-once", ("gold-autocompressor",), lower=("nq", "musique"), undecided=("hotpotqa", WIKI)),
+    Claim(REFERENCE, "It is significantly below salient pretraining on NQ alone", "latents-once", ("gold-pisco",),
+          lower=ALL[:1], undecided=MULTIHOP),
+    Claim(REFERENCE, "only the differences of ICAE-like (NQ, HotpotQA) and xRAG-like (all four) are significant",
+          "latents-once", ("xrag",), lower=ALL),
+    Claim(REFERENCE, "only the differences of ICAE-like (NQ, HotpotQA) and xRAG-like (all four) are significant",
+          "latents-once", ("icae",), lower=("nq", "hotpotqa"), undecided=("musique", WIKI)),
+    Claim(REFERENCE, "only the differences of ICAE-like (NQ, HotpotQA) and xRAG-like (all four) are significant",
+          "latents-once", ("cocom", "autocompressor", "pisco", "pooled"), undecided=ALL),
+    Claim(REFERENCE, "Neither variant is significantly different on any task", "mixes", undecided=ALL),
+    Claim(REFERENCE, "REINFORCE is significantly above straight-through in recall@1", "estimators-recall@1",
+          ("REINFORCE",), higher=MEAN),
+    Claim(REFERENCE, "not significantly different in recall@5 and F1", "estimators-recall@5", ("REINFORCE",),
+          undecided=MEAN),
+    Claim(REFERENCE, "not significantly different in recall@5 and F1", "estimators-f1", ("REINFORCE",), undecided=MEAN),
+    Claim(REFERENCE, "end significantly below straight-through in F1", "estimators-f1", ("labels",), lower=MEAN),
+    Claim(REFERENCE, "82.0, 56.4 and 69.7: significantly lower on HotpotQA alone", "ablations-recall",
+          higher=("hotpotqa",), undecided=("nq", "musique", WIKI)),
+    Claim(REFERENCE, "no difference in F1 is significant (table above)", "ablations",
+          ("`find+labels` minus `find+choose`",), undecided=ALL),
+    Claim(README, "answer significantly more HotpotQA and MuSiQue questions than text, with no significant difference",
+          "memories", ("memories, 8x nominal",), higher=("hotpotqa", "musique"), undecided=("nq", WIKI)),
+    Claim(README, "answers significantly more MuSiQue and 2WikiMultihopQA questions than text RAG with BM25 or MiniLM",
+          "pipelines", ("clara-8x minus bm25-text", "clara-8x minus dense-text"), higher=("musique", WIKI)),
+    Claim(README, "With BM25 the difference on HotpotQA and NQ is not significant", "pipelines",
+          ("clara-8x minus bm25-text",), undecided=("nq", "hotpotqa")),
+    Claim(README, "Trained again with other seeds, the same holds", "retrained-text", ("clara-8x minus bm25-text",),
+          higher=("musique", WIKI), undecided=("nq", "hotpotqa")),
+    Claim(README, "answers significantly more than CLaRa on the multi-hop tasks", "pipelines",
+          ("iterative-text minus clara-8x",), higher=MULTIHOP),
+    Claim(README, "was not significantly better than reconstruction or mean pooling over three trainings",
+          "latents-methods", undecided=MEAN),
+]  # fmt: skip
+COUNTED = {
+    (RESULTS, "Thirteen of 18 compressors lose significantly"): lambda: 13 == _lower("whole", "gold-", "nq"),
+    (RESULTS, "one of 128 comparisons is significant"): lambda: claims.counts("truncation")[:2] == (128, 1),
+    (RESULTS, "one loss is significant"): lambda: _lower("whole", "", "") - _lower("whole", "gold-", "") == 1,
+    (RESULTS, "Nothing is significantly better than truncation"): lambda: _none_higher(
+        "truncation", "truncation-means"
+    ),
+    (RESULTS, "no method is significantly above `truncate`"): lambda: _none_higher("truncation-means"),
+    (REFERENCE, "changes one of twelve numbers significantly"): lambda: claims.counts("retrained")[:2] == (12, 1),
+}
+DEFINITIONS = (
+    '"Significant" means p < 0.05 after Holm', "bold ones are significant", "Does salient pretraining beat",
+    "A method that does not beat both at its own rate",
+)  # fmt: skip
+"""Sentences that claim no difference."""
+TITLES = {
+    "No compressor is significantly better than truncation": lambda: _none_higher("truncation", "truncation-means"),
+    "CLaRa memories reach the accuracy of text with 4.5x fewer context positions": lambda: (
+        not _lower("memories", "memories, 8x", "")
+    ),
+    "do not differ beyond what another seed changes": lambda: claims.counts("latents-methods")[1] == 0,
+    "On MuSiQue and 2Wiki, 8x memories lead single-search text; two searches lead both": lambda: (
+        set(claims.verdicts_of("pipelines", "clara-8x minus bm25-text")["higher"])
+        == {f"clara-8x minus bm25-text {task}" for task in ("musique", WIKI)}
+    ),
+}
+"""What pictures say above their panels."""
+
+
+def _lower(family: str, prefix: str, task: str) -> int:
+    return sum(row.startswith(prefix) and row.endswith(task) for row in claims.verdicts_of(family)["lower"])
+
+
+def _none_higher(*families: str) -> bool:
+    return not any(claims.verdicts_of(family)["higher"] for family in families)
+
+
+def prose(page: str) -> str:
+    """A page's text without tables and generated blocks, in one line."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    text = re.sub(r"<!-- claims-.*?<!-- /claims-[\w@-]+ -->", "", text, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"^\|.*$", "", text, flags=re.MULTILINE))
+
+
+def claiming(page: str) -> Iterator[str]:
+    """The sentences of a page that speak of a difference."""
+    return (said for said in re.split(r"(?<=[.:])\s(?=[A-Z*`-])", prose(page)) if CLAIMING.search(said))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_sentence_that_claims_a_difference_is_held_against_a_family_of_comparisons(page: str) -> None:
+    known = [one.text for one in CLAIMS if one.page == page]
+    known += [text for place, text in COUNTED if place == page]
+    loose = [said for said in claiming(page) if not any(text in said for text in (*known, *DEFINITIONS))]
+    assert loose == []
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda one: f"{one.family}-{one.text[:40]}")
+def test_every_claim_stands_on_its_page_and_is_what_holm_leaves_of_it(claim: Claim) -> None:
+    assert claim.text in prose(claim.page)
+    found: Any = claims.tested(claim.family)
+    for row in claim.rows or claims.FAMILIES[claim.family].rows:
+        for verdict in ("higher", "lower", "undecided"):
+            for task in getattr(claim, verdict):
+                assert found[row, task].verdict.verdict == verdict, (row, task)
+
+
+@pytest.mark.parametrize(("page", "text"), COUNTED)
+def test_every_count_of_significant_differences_is_right(page: str, text: str) -> None:
+    assert text in prose(page)
+    assert COUNTED[page, text]()
+
+
+def test_tables_of_families_are_those_of_the_published_runs() -> None:
+    for name, family in claims.FAMILIES.items():
+        text = family.page.read_text(encoding="utf-8")
+        assert not family.shown or f"<!-- claims-{name} -->" in text, name
+        assert claims.filled(text, name) == text, name
+
+
+def test_the_144_comparisons_with_whole_passages_and_128_with_truncation_are_counted_as_the_pages_say() -> None:
+    assert claims.counts("whole") == (144, 14, 30)
+    assert claims.counts("truncation") == (128, 1, 5)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_what_a_picture_says_above_its_panels_holds_after_correction(title: str) -> None:
+    sources = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.py"))
+    drawn = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.svg"))
+    assert title in sources
+    assert title in drawn
+    assert TITLES[title]()
