@@ -311,8 +311,8 @@ def _counted(name: str) -> str:
     said = {"em": "EM", "f1": "F1"}.get(FAMILIES[name].metric, FAMILIES[name].metric)
     return (
         f"{said} in points with the paired 95 % CI. Bold: significant, p < 0.05 after Holm over the {number} "
-        f"comparisons of this table ({holm}; by Benjamini-Hochberg {bh}). Detectable with 80 % power before correction: "
-        f"±{100 * median(detectable):.1f} (median)."
+        f"comparisons of this table ({holm}; by Benjamini-Hochberg {bh}). Detectable with 80 % power before "
+        f"correction: ±{100 * median(detectable):.1f} (median)."
     )
 
 
