@@ -108,6 +108,16 @@ def test_a_world_of_pairs_gives_each_question_two_passages(tmp_path: Path) -> No
     assert [len(row["ctxs"]) for row in rows] == [2] * 20
 
 
+def test_the_audit_of_a_world_names_every_shortcut_and_fails_on_request() -> None:
+    few = ("--world", "questions=40", "--world", "passages=400")
+    code, text = invoke("worlds", "audit", "hotpotqa", *few, "--strict", "-f", "json")
+    assert code == 1
+    found = {(one["shortcut"], one["kind"]): one for one in json.loads(text)}
+    assert len(found) == 16 and found["last passage", "value"]["score"] == 1.0
+    code, text = invoke("worlds", "audit", "musique", *few, "--world", "version=2", "--kinds")
+    assert code == 0 and "last passage, 4hop3" in text and "worlds of version 2" in text
+
+
 def test_options_that_a_run_directory_settles_are_refused(hostile: Path) -> None:
     for option in ("--limit", "2"), ("--data", "x"), ("--setting", "closed"):
         code, text = invoke("score", str(hostile), *option)

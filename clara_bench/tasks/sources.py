@@ -163,7 +163,7 @@ def _from_world(task: Task, source: Source) -> _Found:
     world = generate(str(task.sources.worlds), config)
     corpus = {row["id"]: Passage(row["id"], row["title"], row["text"]) for row in world.corpus}
     dataset = read(task.reader, world.rows, f"world of {task.name}", corpus)
-    return _Found(dataset, {"source": "worlds", "schema": task.sources.worlds, "config": asdict(config)})
+    return _Found(dataset, {"source": "worlds", "schema": task.sources.worlds, "config": config.described()})
 
 
 def world_config(task: Task, options: Mapping[str, str]) -> WorldConfig:

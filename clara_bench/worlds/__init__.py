@@ -11,6 +11,7 @@ scores), lessons (questions about every fact of a passage: material for training
 (passages with questions over all of them, without end: for training readers).
 """
 
+from clara_bench.worlds.audit import MARGIN, SHORTCUTS, Finding, audit
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate, guesses
 from clara_bench.worlds.forms import Fact, Form, Step
@@ -20,8 +21,11 @@ from clara_bench.worlds.scenes.scene import Asked, Scene, SceneConfig, Told
 from clara_bench.worlds.world import World, generate
 
 __all__ = [
+    "MARGIN",
+    "SHORTCUTS",
     "Asked",
     "Fact",
+    "Finding",
     "Form",
     "Lesson",
     "Scene",
@@ -31,6 +35,7 @@ __all__ = [
     "Told",
     "World",
     "WorldConfig",
+    "audit",
     "coin_flip",
     "coin_flip_line",
     "gate",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from clara_bench.errors import ConfigError
 
@@ -12,6 +12,9 @@ Tier = Literal["easy", "hard"]
 
 MIN_PASSAGES, MAX_PASSAGES = 200, 1_000_000
 MIN_CANDIDATES, MAX_CANDIDATES = 10, 100
+VERSION = 2
+"""The newest version of the worlds."""
+OPTIONS_OF_2 = ("version", "members", "facts", "decoys", "closeness", "unseen_forms")
 PASSAGES_PER_QUESTION = 2
 """A world carries at most one question for this many passages."""
 
@@ -43,6 +46,20 @@ class WorldConfig:
     unanswerable_fraction: float = 0.0
     """Share of questions, 0 to 1, from whose candidates one gold passage is taken away (musique only).
     It stays in the corpus: such a question has no answer in its own candidates."""
+    version: int = 1
+    """1: a passage is about one entity. 2: a passage is about several of a type, which state the same relations with
+    other values, so that no passage alone answers a question of two hops. The options below are of version 2 alone."""
+    members: int = 3
+    """Entities that a passage is about; 2 to 6. A reader of the right relation in the right passage gets one in so
+    many right."""
+    facts: int = 4
+    """Facts, at most, that a passage states of each member; 2 to 7. Three members with four facts: about 90 words."""
+    decoys: int = 4
+    """Other chains of the same relations, from other entities, among the candidates of a chain; 0 to 6."""
+    closeness: float = 0.75
+    """Share of the remaining candidates that are like a gold passage, by name or by relation; 0 to 1."""
+    unseen_forms: float = 0.5
+    """Share of a dev world's questions in wordings that no train world uses; 0 to 1."""
 
     def __post_init__(self) -> None:
         _within("seed", self.seed, -(2**63), 2**63 - 1)
@@ -53,8 +70,30 @@ class WorldConfig:
         _within("questions", self.questions, 1, limit, hint)
         _one_of("split", self.split, get_args(Split))
         _one_of("tier", self.tier, get_args(Tier))
-        if not 0.0 <= self.unanswerable_fraction <= 1.0:
-            raise ConfigError(f"world: unanswerable_fraction is {self.unanswerable_fraction}, expected 0 to 1")
+        _within("version", self.version, 1, VERSION)
+        _within("members", self.members, 2, 6)
+        _within("facts", self.facts, 2, 7)
+        _within("decoys", self.decoys, 0, 6)
+        for name in ("unanswerable_fraction", "closeness", "unseen_forms"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ConfigError(f"world: {name} is {value}, expected 0 to 1")
+        if self.version == 1:
+            self._refuse_options_of_version_2()
+
+    def _refuse_options_of_version_2(self) -> None:
+        for one in fields(self):
+            if one.name in OPTIONS_OF_2 and getattr(self, one.name) != one.default:
+                raise ConfigError(f"world: {one.name} is an option of version 2, and version is 1. Add version=2")
+
+    @property
+    def group(self) -> int:
+        """Entities that a passage is about."""
+        return self.members if self.version > 1 else 1
+
+    def described(self) -> dict[str, Any]:
+        """The options that shape this world, for manifests: those of version 2 only where they count."""
+        return {name: value for name, value in asdict(self).items() if self.version > 1 or name not in OPTIONS_OF_2}
 
 
 def _within(name: str, value: int, low: int, high: int, hint: str = "") -> None:

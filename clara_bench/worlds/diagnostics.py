@@ -97,4 +97,6 @@ def _rival(desk: Desk, plan: Plan, alike: bool) -> int | None:
     world, hop = desk.world, plan.hops[0]
     others = world.alike(hop.entity) if alike else world.members[world.kind(hop.entity)]
     other = desk.draw.pick(others) if others else hop.entity
-    return other if world.value(other, hop.key) not in (None, hop.value) and other != hop.entity else None
+    host = world.host(other)
+    fit = world.value(other, hop.key) is not None and hop.value not in world.told(host, hop.key)
+    return host if fit and host not in plan.gold else None

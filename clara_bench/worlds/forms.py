@@ -14,7 +14,7 @@ class Fact(NamedTuple):
     """One thing that a passage states about the entity of its title."""
 
     subject: str
-    """Title of the passage."""
+    """Whom or what it is about: in worlds of version 1 the title of the passage."""
     relation: str
     """Such as "film.director"; "person.mention" says only that another entity is named."""
     value: str
@@ -85,17 +85,24 @@ def form(press: Press, item: Item) -> Form:
     )
 
 
-def facts(press: Press, entity: int) -> tuple[Fact, ...]:
+def facts(press: Press, host: int) -> tuple[Fact, ...]:
     """Everything that a passage states."""
-    world, places = press.world, press.prose(entity).places
-    title = world.names[entity]
+    return tuple(fact for entity in press.world.inside(host) for fact in _facts(press, host, entity))
+
+
+def _facts(press: Press, host: int, entity: int) -> list[Fact]:
+    """What it states about one entity."""
+    world, places = press.world, press.prose(host).places
+    name = world.names[entity]
     found = []
     for relation in relations_of(world.kind(entity), world.hard):
         value = world.value(entity, relation.key)
         if value is not None:
-            found.append(Fact(title, relation.key, world.surface(relation.key, value), places[relation.key]))
+            place = places[entity, relation.key]
+            found.append(Fact(name, relation.key, world.surface(relation.key, value), place))
     if entity in world.mentions:
-        found.append(Fact(title, MENTION, world.names[world.mentions[entity]], places[MENTION]))
+        found.append(Fact(name, MENTION, world.names[world.mentions[entity]], places[entity, MENTION]))
     for receipt in world.receipts.get(entity, ()):
-        found.append(Fact(title, AWARDED, world.names[receipt.city], places[AWARDED], world.awards[receipt.award]))
-    return tuple(found)
+        place = places[entity, AWARDED]
+        found.append(Fact(name, AWARDED, world.names[receipt.city], place, world.awards[receipt.award]))
+    return found

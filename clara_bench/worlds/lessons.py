@@ -29,10 +29,13 @@ def questions_about(world: World, passage_id: str) -> list[Lesson]:
     Raises:
         KeyError: no such passage.
     """
-    entity = world.entity(passage_id)
-    asker = Asker(world.press.world, world.press.world.draw(f"lesson {passage_id}"))
+    host, known = world.entity(passage_id), world.press.world
+    asker = Asker(known, known.draw(f"lesson {passage_id}"))
+    entities = {known.names[entity]: entity for entity in known.inside(host)}
     found = [fact for fact in world.facts(passage_id) if fact.relation != MENTION]
-    return [Lesson(asker.single(entity, fact.relation, fact.qualifier), fact.value, fact) for fact in found]
+    return [
+        Lesson(asker.single(entities[fact.subject], fact.relation, fact.qualifier), fact.value, fact) for fact in found
+    ]
 
 
 def paraphrase(world: World, passage_id: str, number: int = 1) -> str:

@@ -1,7 +1,8 @@
 """Writes plans as rows of the four official raw schemas.
 
 The forms are those of the published files: DPR's with passages (as "lost in the middle" publishes Natural
-Questions), HotpotQA distractor, MuSiQue, 2WikiMultihopQA. One key is added: "link" on HotpotQA's bridge rows.
+Questions), HotpotQA distractor, MuSiQue, 2WikiMultihopQA. One key is added, "link": on HotpotQA's
+bridge rows, and on questions in unseen forms.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from clara_bench.worlds.knowledge.facts import encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED, RELATIONS, is_entity
 from clara_bench.worlds.passages.prose import Writer
 from clara_bench.worlds.questions.plans import Hop, Plan, surface, target_is_entity
-from clara_bench.worlds.questions.verbalize import Asker
+from clara_bench.worlds.questions.verbalize import Asker, in_unseen_form
 
 UNITS = {"river.length": "kilometres", "film.minutes": "minutes", "book.pages": "pages", "company.employees": "people"}
 """What may follow a number in an answer."""
@@ -45,27 +46,28 @@ class Press:
         """As `writer.write`, quicker for what was written lately."""
         self.asker = asker
         self.ids = ids
-        """Passage id of each entity."""
+        """Id of the passage about each entity."""
 
     def text(self, entity: int) -> str:
-        """An entity's passage as one string."""
-        return " ".join(self.prose(entity).sentences)
+        """The passage about an entity as one string."""
+        return " ".join(self.prose(self.world.host(entity)).sentences)
 
     def title(self, entity: int) -> str:
-        """Title of an entity's passage."""
-        return self.world.names[entity]
+        """Title of the passage about an entity: the name of its host."""
+        return self.world.names[self.world.host(entity)]
 
     def place(self, hop: Hop) -> int:
         """Index of the sentence that states a hop."""
-        return self.prose(hop.entity).places[hop.key]
+        return self.prose(self.world.host(hop.entity)).places[hop.entity, hop.key]
 
 
 def open_press(purpose: str, config: WorldConfig) -> Press:
     """The world of a config, ready to write questions for a purpose."""
     world = encyclopaedia(config)
     ids = [""] * len(world.names)
-    for number, entity in enumerate(world.order):
-        ids[entity] = f"w{number:07d}"
+    for number, host in enumerate(world.order):
+        for entity in world.inside(host):
+            ids[entity] = f"w{number:07d}"
     return Press(world, Writer(world), Asker(world, world.draw(f"words of {purpose}")), ids)
 
 
@@ -76,7 +78,19 @@ def nq(press: Press, item: Item) -> dict[str, Any]:
         "question": item.question,
         "answers": answers,
         "ctxs": [_context(press, entity, answers, entity in item.plan.gold) for entity in item.candidates],
-    }
+    } | _link(press, item.plan)
+
+
+def _link(press: Press, plan: Plan) -> dict[str, str]:
+    """What the official forms lack: how a hidden passage can be found, and whether the wording was never practised."""
+    form = "unseen" if in_unseen_form(press.world, plan) else "seen" if _plain(press, plan) else ""
+    link = "-".join(part for part in (plan.link, form) if part)
+    return {"link": link} if link else {}
+
+
+def _plain(press: Press, plan: Plan) -> bool:
+    """Natural Questions has no kinds, so that in version 2 both sorts of wording are named."""
+    return press.world.config.version > 1 and plan.kind == "single"
 
 
 def _context(press: Press, entity: int, answers: list[str], gold: bool) -> dict[str, Any]:
@@ -100,7 +114,7 @@ def hotpotqa(press: Press, item: Item) -> dict[str, Any]:
     for entity in item.candidates:
         first, *rest = press.prose(entity).sentences
         row["context"].append([press.title(entity), [first, *(f" {sentence}" for sentence in rest)]])
-    return row | {"link": plan.link} if plan.link else row
+    return row | _link(press, plan)
 
 
 def musique(press: Press, item: Item) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def musique(press: Press, item: Item) -> dict[str, Any]:
         "answer": plan.answer,
         "answer_aliases": aliases(press.world, plan),
         "answerable": item.removed is None,
-    }
+    } | _link(press, plan)
 
 
 def _paragraph(press: Press, item: Item, number: int) -> dict[str, Any]:
@@ -134,8 +148,13 @@ def _step(press: Press, item: Item, hop: Hop) -> dict[str, Any]:
         "id": hop.entity * 200 + 2 * keys.index(hop.key) + _second_award(press.world, hop),
         "question": press.asker.step(hop),
         "answer": surface(press.world, hop),
-        "paragraph_support_idx": item.candidates.index(hop.entity) if hop.entity != item.removed else None,
+        "paragraph_support_idx": _place(press, item, hop),
     }
+
+
+def _place(press: Press, item: Item, hop: Hop) -> int | None:
+    host = press.world.host(hop.entity)
+    return item.candidates.index(host) if host != item.removed else None
 
 
 def _second_award(world: Encyclopaedia, hop: Hop) -> int:
@@ -153,11 +172,11 @@ def two_wiki(press: Press, item: Item) -> dict[str, Any]:
         "context": [[press.title(entity), press.prose(entity).sentences] for entity in item.candidates],
         "entity_ids": "_".join(_entity_id(hop.entity) for hop in hops),
         "supporting_facts": [[press.title(hop.entity), press.place(hop)] for hop in hops],
-        "evidences": [[press.title(hop.entity), RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
+        "evidences": [[world.names[hop.entity], RELATIONS[hop.key].wiki, surface(world, hop)] for hop in hops],
         "answer": plan.answer,
         "evidences_id": [] if plan.options else [_triple_ids(hop) for hop in hops],
         "answer_id": _answer_id(world, plan),
-    }
+    } | _link(press, plan)
 
 
 def _answer_id(world: Encyclopaedia, plan: Plan) -> str | None:
@@ -197,5 +216,6 @@ def aliases(world: Encyclopaedia, plan: Plan) -> list[str]:
 def _digest(press: Press, item: Item) -> str:
     """Hex digits that name a question: of its world, its words and what it needs."""
     config = press.world.config
-    parts = (config.seed, config.split, config.tier, config.passages, item.question, item.plan.gold)
+    shape = () if config.version == 1 else (config.version, config.members, config.facts)
+    parts = (config.seed, config.split, config.tier, config.passages, item.question, item.plan.gold, *shape)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

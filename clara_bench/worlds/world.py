@@ -32,6 +32,11 @@ class World:
     press: Press = field(repr=False, compare=False)
     """Internal state of the world."""
 
+    @property
+    def config(self) -> WorldConfig:
+        """What the world was made from."""
+        return self.press.world.config
+
     def facts(self, passage_id: str) -> tuple[Fact, ...]:
         """Everything that a passage states, in symbols.
 
@@ -41,7 +46,7 @@ class World:
         return facts(self.press, self.entity(passage_id))
 
     def entity(self, passage_id: str) -> int:
-        """The number of the entity that a passage is about.
+        """The number of the entity that a passage is about: its host, where there are several.
 
         Raises:
             KeyError: no such passage.

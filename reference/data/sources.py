@@ -156,7 +156,10 @@ def _sign(one: Told, other: Told) -> str:
 def _world_config(options: Worlds, number: int) -> WorldConfig:
     digest = hashlib.sha256(f"{options.seed} {number}".encode()).digest()
     seed = int.from_bytes(digest[:7], "big")
-    config = WorldConfig(seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier)
+    config = WorldConfig(
+        seed=seed, questions=1, passages=options.passages, split=options.split, tier=options.tier,
+        version=options.version,
+    )  # fmt: skip
     return replace(config, candidates=options.candidates) if isinstance(options, Choices) else config
 
 

@@ -54,6 +54,8 @@ class Worlds(Table, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tier: Literal["easy", "hard"] = "hard"
     split: Literal["train", "dev"] = "train"
     """No name of a dev world occurs in a train world; dev is for rows to judge by."""
+    version: Literal[1, 2] = 1
+    """Of the worlds; see `clara_bench.worlds.WorldConfig`."""
     chain: Chain = "none"
     """What `Turn.chain` holds. values: what is found out before the answer, "Ann Lee ; 1960" or, where two are
     compared, "1960 , 1972 ; <". titles: every fact with the passage it is from, "Ann Lee : 1960"."""

@@ -43,38 +43,56 @@ class Encyclopaedia:
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
         self.hard = config.tier == "hard"
+        self.group = config.group
+        """Entities that share a passage: neighbours in number, and of one type."""
         self.names: list[str] = []
         self.pieces: list[tuple[int, int]] = []
         """The first two pieces of each name, as indexes into the pools of its type."""
         self.members: dict[str, range] = {}
         """The entities of each type."""
-        for kind, count in count_types(config.passages).items():
+        for kind, passages in count_types(config.passages).items():
+            count = passages * self.group
             self.members[kind] = range(len(self.names), len(self.names) + count)
-            naming = name_all(kind, count, config.split, self.draw(f"names of {kind}"))
+            naming = name_all(kind, count, config.split, self.draw(f"names of {kind}"), config.version > 1)
             self.names += naming.names
             self.pieces += naming.pieces
         awards = len(self.members["company"])
-        self.awards = name_all("award", awards, config.split, self.draw("names of award")).names
+        self.awards = name_all("award", awards, config.split, self.draw("names of award"), config.version > 1).names
         self.columns: dict[str, Column] = {}
         self.female = bytearray(len(self.members["person"]))
         self.receipts: dict[int, tuple[Receipt, Receipt]] = {}
         """Person -> two awards from different sponsors, received in different cities."""
         self.mentions: dict[int, int] = {}
-        """Person -> the work, band or company that the person's passage mentions."""
-        self.order = self.draw("order").shuffled(range(len(self.names)))
-        """Entities in the order of the corpus."""
+        """Host of a passage about people -> the work, band or company that it mentions."""
+        self.order = self.draw("order").shuffled(range(0, len(self.names), self.group))
+        """Hosts of the passages in the order of the corpus."""
         self._kinds = list(self.members)
         self._starts = [members.start for members in self.members.values()]
         self._holders: dict[str, dict[int, list[int]]] = {}
+        self._ranked: dict[str, list[int]] = {}
 
     def draw(self, purpose: str) -> Draw:
         """A stream of choices for one purpose; it depends on all that the corpus depends on, and nothing else."""
         config = self.config
-        return Draw("world", config.seed, config.split, config.tier, config.passages, purpose)
+        shape = () if config.version == 1 else (config.version, config.members, config.facts)
+        return Draw("world", config.seed, config.split, config.tier, config.passages, *shape, purpose)
 
     def kind(self, entity: int) -> str:
         """The type of an entity."""
         return self._kinds[bisect_right(self._starts, entity) - 1]
+
+    def host(self, entity: int) -> int:
+        """The entity that gives its name to the passage about this one."""
+        return entity - entity % self.group
+
+    def inside(self, host: int) -> range:
+        """The entities that a passage is about."""
+        return range(host, host + self.group)
+
+    def told(self, host: int, key: str) -> list[int]:
+        """The values of a relation that a passage states, one for each member that has it."""
+        values = (self.value(entity, key) for entity in self.inside(host))
+        return [value for value in values if value is not None]
 
     def value(self, entity: int, key: str) -> int | None:
         """The value of a relation, None where the passage does not state it."""
@@ -92,6 +110,12 @@ class Encyclopaedia:
     def holders(self, key: str, value: int) -> list[int]:
         """The entities whose passages state this value, in a fixed order."""
         return self._index(key).get(value, [])
+
+    def ranked(self, key: str) -> list[int]:
+        """The entities whose passages state a relation, by value."""
+        if key not in self._ranked:
+            self._ranked[key] = [entity for _, entity in sorted((value, entity) for entity, value in self._cells(key))]
+        return self._ranked[key]
 
     def shared_values(self, key: str) -> list[int]:
         """The values that two or more passages state."""

@@ -18,6 +18,7 @@ from clara_bench.worlds.knowledge.ontology import (
     MENTIONED_TYPES,
     MOST_FACTS,
     RELATIONS,
+    THEMES,
     Relation,
     is_entity,
     relations_of,
@@ -52,6 +53,9 @@ def encyclopaedia(config: WorldConfig) -> Encyclopaedia:
         stated = _stated(world, kind, relations)
         for place, relation in enumerate(relations):
             world.columns[relation.key] = _column(world, relation, [bool(facts >> place & 1) for facts in stated])
+    if world.group > 1:
+        _themes(world)
+        _thin_people(world)
     _capitals(world)
     _casts(world, born)
     if world.hard:
@@ -60,14 +64,44 @@ def encyclopaedia(config: WorldConfig) -> Encyclopaedia:
     return world
 
 
+def _themes(world: Encyclopaedia) -> None:
+    """One value that all members of a passage share, where its type has such relations and the passage states one."""
+    draw = world.draw("themes")
+    for kind, keys in THEMES.items():
+        for host in world.members[kind][:: world.group]:
+            stated = [key for key in keys if len(world.told(host, key)) == world.group]
+            if not stated:
+                continue
+            key = draw.pick(stated)
+            first = host - world.members[kind].start
+            column = world.columns[key]
+            column[first : first + world.group] = [column[first]] * world.group
+
+
+def _thin_people(world: Encyclopaedia) -> None:
+    """What a passage about people states: their professions, and as many other relations as there is room for."""
+    draw = world.draw("thin people")
+    people, columns = world.members["person"], world.columns
+    keys = [relation.key for relation in relations_of("person", world.hard) if relation.key in columns]
+    for host in people[:: world.group]:
+        told = [key for key in keys[1:] if world.told(host, key)]
+        for key in draw.shuffled(told)[world.config.facts - 1 :]:
+            for entity in world.inside(host):
+                columns[key][entity - people.start] = None
+
+
 def _stated(world: Encyclopaedia, kind: str, relations: Sequence[Relation]) -> list[int]:
     """For each entity of a type the set of relations that its passage states, as bits."""
     draw = world.draw(f"stated of {kind}")
     certain = FEWEST_FACTS if kind == "person" else 0  # occupation, birth and birthplace are always stated
     sets: list[int] = []
-    for _ in world.members[kind]:
+    most = world.config.facts if world.group > 1 and kind != "person" else MOST_FACTS
+    for local in range(len(world.members[kind])):
+        if local % world.group:  # the members of a passage state the same relations
+            sets.append(sets[-1])
+            continue
         facts = sum(1 << place for place, relation in enumerate(relations) if draw.chance(relation.stated))
-        while not FEWEST_FACTS - certain <= facts.bit_count() <= MOST_FACTS:
+        while not min(most, FEWEST_FACTS) - certain <= facts.bit_count() <= most:
             facts = sum(1 << place for place, relation in enumerate(relations) if draw.chance(relation.stated))
         sets.append(facts)
     return sets
@@ -81,7 +115,18 @@ def _column(world: Encyclopaedia, relation: Relation, stated: Sequence[bool], wh
     if relation.target == "number":
         return [_number(draw, relation) if told else None for told in stated]
     low, size = _range(world, relation)
+    if world.group > 1 and is_entity(relation.target):
+        return _aligned(draw, world, low, size, stated)
     return [low + draw.below(size) if told else None for told in stated]
+
+
+def _aligned(draw: Draw, world: Encyclopaedia, low: int, size: int, stated: Sequence[bool]) -> Column:
+    """The members of a passage have those of one other passage as values, so that a link tells no member apart."""
+    column: Column = []
+    for told in stated[:: world.group]:
+        host = low + draw.below(size // world.group) * world.group
+        column += draw.shuffled(world.inside(host)) if told else [None] * world.group
+    return column
 
 
 def _number(draw: Draw, relation: Relation) -> int:
@@ -105,8 +150,12 @@ def _people(world: Encyclopaedia) -> list[int]:
     draw = world.draw("people")
     born: list[int] = []
     for (_, first, end), places in zip(GENERATIONS, _generations(world), strict=True):
+        female = False
         for number, place in enumerate(places):
-            world.female[place] = number == 0 or (number > 1 and draw.chance(0.5))  # at least one of each
+            turn, within = divmod(number, world.group)
+            if not within:  # the people of a passage are all women or all men
+                female = turn == 0 or (turn > 1 and draw.chance(0.5))  # at least one of each
+            world.female[place] = female
             born.append(first + draw.below(end - first))
     world.columns["person.born"] = list(born)
     return born
@@ -115,7 +164,7 @@ def _people(world: Encyclopaedia) -> list[int]:
 def _generations(world: Encyclopaedia) -> list[range]:
     """The places of each generation among the people: the first has no parents in the world, the last no children."""
     count = len(world.members["person"])
-    bounds = [*(int(count * start) for start, _, _ in GENERATIONS), count]
+    bounds = [*(world.host(int(count * start)) for start, _, _ in GENERATIONS), count]
     return [range(low, end) for low, end in itertools.pairwise(bounds)]
 
 
@@ -126,10 +175,11 @@ def _families(world: Encyclopaedia, born: Sequence[int]) -> None:
     families: dict[str, Column] = {key: [None] * len(born) for key in ("person.father", "person.mother")}
     for elders, children in itertools.pairwise(generations):
         for key, female in (("person.father", False), ("person.mother", True)):
-            fit = [place for place in elders if world.female[place] == female]
-            for child in children:
-                families[key][child] = _parent(draw, fit, born, child)
-    families["person.spouse"] = _spouses(draw, families, generations[-1])
+            fit = [place for place in elders[:: world.group] if world.female[place] == female]
+            for child in children[:: world.group]:
+                parents = world.inside(_parent(draw, fit, born, child))
+                families[key][child : child + world.group] = _in_order(draw, parents)
+    families["person.spouse"] = _spouses(world, draw, families, generations[-1])
     _state(world, families, draw)
 
 
@@ -143,22 +193,32 @@ def _parent(draw: Draw, fit: Sequence[int], born: Sequence[int], child: int) -> 
     return parent
 
 
-def _spouses(draw: Draw, families: dict[str, Column], places: range) -> Column:
+def _in_order(draw: Draw, places: range) -> list[int]:
+    """Some places in random order; nothing is drawn for one."""
+    return draw.shuffled(places) if len(places) > 1 else list(places)
+
+
+def _spouses(world: Encyclopaedia, draw: Draw, families: dict[str, Column], places: range) -> Column:
     """Couples who are not siblings; one of the two passages states it, never both."""
     spouses: Column = [None] * len(families["person.father"])
-    order = draw.shuffled(places)
+    order = draw.shuffled(places[:: world.group])
     for one, other in zip(order[::2], order[1::2], strict=False):
-        if all(parents[one] != parents[other] for parents in families.values()):
-            spouses[one] = other
+        theirs = [(parents[one], set(parents[other : other + world.group])) for parents in families.values()]
+        if all(parent not in others for parent, others in theirs):
+            spouses[one : one + world.group] = _in_order(draw, world.inside(other))
     return spouses
 
 
 def _state(world: Encyclopaedia, families: dict[str, Column], draw: Draw) -> None:
     """Turn places into entities, and leave out what is not stated."""
     first = world.members["person"].start
+    kept: list[str] = []
     for place in range(len(world.female)):
         known = [key for key, column in families.items() if column[place] is not None]
-        kept = [key for key in known if draw.chance(RELATIONS[key].stated)] if world.hard else known
+        if world.group == 1:
+            kept = [key for key in known if draw.chance(RELATIONS[key].stated)] if world.hard else known
+        elif place % world.group == 0:  # the members of a passage state the same relations
+            kept = [key for key in families if draw.chance(RELATIONS[key].stated)]
         if kept and not world.hard:
             kept = [draw.pick(kept)]
         for key in known:
@@ -171,7 +231,8 @@ def _capitals(world: Encyclopaedia) -> None:
     """Every country has a capital of its own, whose passage leaves the country out: told once, told in one place."""
     draw = world.draw("capitals")
     first, count = world.members["city"].start, len(world.members["country"])
-    capitals = draw.shuffled(world.members["city"])[:count]
+    hosts = draw.shuffled(world.members["city"][:: world.group])[: count // world.group]
+    capitals = [city for host in hosts for city in _in_order(draw, world.inside(host))]
     world.columns["country.capital"] = list(capitals)
     instead = [RELATIONS[f"city.{name}"] for name in ("mayor", "founded", "population")]
     for relation in instead:
@@ -191,34 +252,42 @@ def _casts(world: Encyclopaedia, born: Sequence[int]) -> None:
         if not roles:
             continue
         years = world.columns[f"{kind}.{_YEAR[kind]}"]
-        for place in range(len(members)):
-            cast = _some(draw, draw.pick(generations), len(roles))
-            for column, person in zip(roles, cast, strict=True):
-                column[place] = people + person if column[place] is not None else None
-            if years[place] is not None:
-                years[place] = max(born[person] for person in cast) + 20 + draw.below(24)
+        for first in range(0, len(members), world.group):
+            hosts = _some(draw, draw.pick(generations)[:: world.group], len(roles))
+            casts = zip(*(_in_order(draw, world.inside(host)) for host in hosts), strict=True)
+            for place, cast in enumerate(casts, first):
+                for column, person in zip(roles, cast, strict=True):
+                    column[place] = people + person if column[place] is not None else None
+                if years[place] is not None:
+                    years[place] = max(born[person] for person in cast) + 20 + draw.below(24)
 
 
 def _some(draw: Draw, places: range, count: int) -> list[int]:
     """Different members of a range."""
     found: list[int] = []
     while len(found) < count:
-        place = places.start + draw.below(len(places))
+        place = places[draw.below(len(places))]
         if place not in found:
             found.append(place)
     return found
 
 
 def _awards(world: Encyclopaedia) -> None:
-    """Two awards with known sponsors for many people, each received in another city."""
+    """Two awards with known sponsors for many people, each received in another city.
+
+    The members of a passage have the same two, from sponsors of one passage, so that neither tells which is meant.
+    """
     draw = world.draw("awards")
     sponsored = [award for award in world.columns["company.award"] if award is not None]
     cities, people = world.members["city"], world.members["person"]
-    for person in people:
-        if draw.chance(AWARDED_FRACTION):
-            awards = _some(draw, range(len(sponsored)), 2)
-            places = _some(draw, cities, 2)
-            first, second = (Receipt(sponsored[a], city) for a, city in zip(awards, places, strict=True))
+    for host in people[:: world.group]:
+        if not draw.chance(AWARDED_FRACTION):
+            continue
+        turn = draw.below(len(sponsored) // world.group) * world.group if world.group > 1 else 0
+        awards = _some(draw, range(turn, turn + world.group) if world.group > 1 else range(len(sponsored)), 2)
+        places = (_in_order(draw, world.inside(city)) for city in _some(draw, cities[:: world.group], 2))
+        for person, own in zip(world.inside(host), zip(*places, strict=True), strict=True):
+            first, second = (Receipt(sponsored[a], city) for a, city in zip(awards, own, strict=True))
             world.receipts[person] = (first, second)
             for key in ("person.hobby", "person.residence"):  # long enough without
                 world.columns[key][person - people.start] = None
@@ -240,4 +309,4 @@ def _mentions(world: Encyclopaedia) -> None:
                 continue
             strangers = [people.start + draw.below(len(people)) for _ in range(2)]
             for person in (draw.pick(own), *(stranger for stranger in strangers if stranger not in own)):
-                world.mentions.setdefault(person, entity)
+                world.mentions.setdefault(world.host(person), entity)

@@ -22,6 +22,8 @@ from clara_bench.worlds.knowledge.draw import Draw
 
 DEV_SHARE = 5
 """One combination in this many is for dev worlds."""
+HELD_OUT = 8
+"""One piece in this many occurs in dev worlds alone, from version 2 on."""
 SPARSENESS = 2
 """A world's pools hold at least this many times the combinations that it needs, in either split."""
 FEWEST_THIRDS = 24
@@ -163,8 +165,11 @@ class Naming(NamedTuple):
     """The first two pieces of each name, as indexes into the pools: what makes two names alike."""
 
 
-def name_all(kind: str, count: int, split: Split, draw: Draw) -> Naming:
-    """Draw `count` different names of a type, all of combinations that belong to the split."""
+def name_all(kind: str, count: int, split: Split, draw: Draw, held_out: bool = False) -> Naming:
+    """Draw `count` different names of a type, all of combinations that belong to the split.
+
+    With `held_out`, names of train worlds use none of the pieces that are kept for dev worlds.
+    """
     pools = scheme(kind)
     sizes = pool_sizes(pools, count)
     first, second, third = (pool.first(size) for pool, size in zip(pools[:3], sizes, strict=True))
@@ -174,7 +179,7 @@ def name_all(kind: str, count: int, split: Split, draw: Draw) -> Naming:
     pieces: list[tuple[int, int]] = []
     while len(names) < count:
         key = (draw.below(len(first)), draw.below(len(second)), draw.below(len(third)))
-        if key in taken or of_dev(key) != (split == "dev"):
+        if key in taken or of_dev(key) != (split == "dev") or (held_out and split == "train" and unseen(key)):
             continue
         taken.add(key)
         names.append(pools.join(first[key[0]], second[key[1]], third[key[2]]))
@@ -191,6 +196,11 @@ def pool_sizes(pools: Scheme, count: int) -> tuple[int, int, int]:
     third = math.ceil(needed / (first * second)) - 1
     assert third <= len(pools.third), f"{count} names need {third} third pieces, there are {len(pools.third)}"
     return first, second, min(len(pools.third), max(third, FEWEST_THIRDS)) if third else 0
+
+
+def unseen(key: tuple[int, int, int]) -> bool:
+    """Whether a name of a world of version 2 has a piece that occurs in dev worlds alone."""
+    return any(piece % HELD_OUT == HELD_OUT - 1 for piece in key)
 
 
 def of_dev(key: tuple[int, int, int]) -> bool:

@@ -111,6 +111,16 @@ _TABLE = (
 
 RELATIONS: dict[str, Relation] = {relation.key: relation for relation in _TABLE}
 
+THEMES: dict[str, tuple[str, ...]] = {
+    "person": ("person.birthplace", "person.occupation"),
+    "city": ("city.country", "city.known_for", "city.river"),
+    "country": ("country.currency", "country.language"),
+    "company": ("company.headquarters", "company.product"),
+    "river": ("river.fish", "river.dam"),
+}
+"""Version 2: what all members of a passage may have in common. A question may tell it, as it says nothing of which
+member is meant. Of the types that a passage of another type may name."""
+
 AWARDED = "person.awarded"
 """The one relation with a qualifier: the city in which a person received a named award. Hard tier only."""
 MENTION = "person.mention"

@@ -7,10 +7,19 @@ from typing import NamedTuple
 from clara_bench.worlds.knowledge.draw import Draw
 from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED, MENTION, relations_of
-from clara_bench.worlds.passages.templates import AWARDED_SENTENCES, FILLERS, OPENINGS, PRONOUNS, SENTENCES
+from clara_bench.worlds.passages.templates import (
+    AWARDED_SENTENCES,
+    FILLERS,
+    OPENINGS,
+    PRONOUNS,
+    SENTENCES,
+    SHARED_MENTIONS,
+)
 
 NAME_FRACTION = 0.3
 """Share of sentences after the first that repeat the name rather than use a pronoun."""
+NAME_FRACTION_OF_SEVERAL = 0.8
+"""The same, where a passage is about several entities."""
 SHORT_WORDS = 36
 """Passages with fewer words than this get sentences that state no fact."""
 PAST_BEFORE = 1930
@@ -22,8 +31,8 @@ class Prose(NamedTuple):
 
     sentences: list[str]
     """Without blanks at either end."""
-    places: dict[str, int]
-    """Relation (its key) -> index of the sentence that states it; exactly the relations that are stated."""
+    places: dict[tuple[int, str], int]
+    """Entity and relation (its key) -> index of the sentence that states it; exactly the facts that are stated."""
 
 
 class Writer:
@@ -42,20 +51,33 @@ class Writer:
         """The passage of an entity as one string."""
         return " ".join(self.write(entity).sentences)
 
-    def write(self, entity: int) -> Prose:
-        """The passage of an entity, sentence by sentence."""
-        self._draw.reseed(self._seed + entity)
-        kind = self.world.kind(entity)
+    def write(self, host: int) -> Prose:
+        """The passage that is named after an entity, sentence by sentence."""
+        self._draw.reseed(self._seed + host)
+        world, kind = self.world, self.world.kind(host)
+        prose = Prose([], {})
+        if world.group == 1:
+            self._lengthen(prose.sentences, FILLERS[kind], self._write_about(prose, host, kind))
+            return prose
+        for entity in self._draw.shuffled(world.inside(host)):
+            self._write_about(prose, entity, kind)
+        if host in world.mentions:
+            prose.places[host, MENTION] = len(prose.sentences)
+            prose.sentences.append(self._draw.pick(SHARED_MENTIONS).format(o=self._mentioned(host)))
+        return prose
+
+    def _write_about(self, prose: Prose, entity: int, kind: str) -> dict[str, str]:
+        """Add what is stated of one entity; the words that stand for it are returned."""
+        sentences, places = prose
         values = self._values(entity, kind)
         names, opening = self._opening(kind, values)
         words = self._words(entity, kind)
-        sentences = [opening.format(**words, **values, **_with_articles(values))]
-        places = {f"{kind}.{name}": 0 for name in names}
+        places.update({(entity, f"{kind}.{name}"): len(sentences) for name in names})
+        sentences.append(opening.format(**words, **values, **_with_articles(values)))
         for key in self._draw.shuffled(self._unsaid(entity, kind, values, names)):
-            places[key] = len(sentences)
+            places[entity, key] = len(sentences)
             sentences.append(self._sentence(entity, key, values, words))
-        self._lengthen(sentences, FILLERS[kind], words)
-        return Prose(sentences, places)
+        return words
 
     def _values(self, entity: int, kind: str) -> dict[str, str]:
         """Relation name -> value as spelled, for all that is stated."""
@@ -83,21 +105,27 @@ class Writer:
     def _unsaid(self, entity: int, kind: str, values: dict[str, str], said: tuple[str, ...]) -> list[str]:
         keys = [f"{kind}.{name}" for name in values if name not in said]
         keys += [AWARDED] if entity in self.world.receipts else []
-        return keys + ([MENTION] if entity in self.world.mentions else [])
+        return keys + ([MENTION] if entity in self.world.mentions and self.world.group == 1 else [])
 
     def _sentence(self, entity: int, key: str, values: dict[str, str], words: dict[str, str]) -> str:
         draw = self._draw
         kind, name = key.split(".")
-        repeat = draw.chance(NAME_FRACTION)
+        repeat = draw.chance(NAME_FRACTION if self.world.group == 1 else NAME_FRACTION_OF_SEVERAL)
         full = f"The {words['N']}" if kind == "river" else words["N"]
         start = full if repeat else draw.pick(PRONOUNS.get(kind) or (words["s"].capitalize(),))
         owner = full + ("'" if full.endswith("s") else "'s") if repeat else words["P"]
         filled = words | {"S": start, "P": owner}
         if key == AWARDED:
-            return draw.pick(AWARDED_SENTENCES).format(**filled, **self._ceremonies(entity, words["s"]))
+            fit = self._naming(AWARDED_SENTENCES, repeat)
+            return draw.pick(fit).format(**filled, **self._ceremonies(entity, words["s"]))
         value = self._mentioned(entity) if key == MENTION else values[name]
-        sentence = draw.pick(SENTENCES[key]).format(**filled, o=value)
+        sentence = draw.pick(self._naming(SENTENCES[key], repeat)).format(**filled, o=value)
         return sentence[0].upper() + sentence[1:]
+
+    def _naming(self, templates: tuple[str, ...], repeat: bool) -> list[str]:
+        """Where a passage is about several entities, the templates in which a name can be repeated, if it is to be."""
+        naming = [one for one in templates if "{S}" in one or "{P}" in one]
+        return naming if repeat and naming and self.world.group > 1 else list(templates)
 
     def _lengthen(self, sentences: list[str], fillers: tuple[str, ...], words: dict[str, str]) -> None:
         length = sum(sentence.count(" ") + 1 for sentence in sentences)

@@ -157,6 +157,13 @@ AWARDED_SENTENCES: tuple[str, ...] = (
 )
 """{o} is "him" or "her"."""
 
+SHARED_MENTIONS: tuple[str, ...] = (
+    "All of them have given interviews about {o}.",
+    "Each of them has written a few pages on {o}.",
+    "Several letters of theirs deal with {o}.",
+)
+"""A mention that does not say which member of a passage it is about."""
+
 FILLERS: dict[str, tuple[str, ...]] = {
     "person": (
         "Little is known about {p} early schooling.",

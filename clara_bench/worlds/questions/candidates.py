@@ -5,32 +5,33 @@ from __future__ import annotations
 from clara_bench.worlds.knowledge.draw import Draw
 from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
 from clara_bench.worlds.knowledge.ontology import AWARDED
-from clara_bench.worlds.questions.plans import Plan
+from clara_bench.worlds.questions.plans import Plan, answers
 
-HARD_FRACTION = 0.75
-"""Share of the free places for passages like a gold one: half by name, half because they state the same relation."""
 TRIES = 12
 
 
 def candidates(world: Encyclopaedia, plan: Plan, count: int, draw: Draw, without: int | None = None) -> list[int]:
-    """Different entities, `count` of them, in random order: gold, those that must be near, hard ones, any.
+    """Hosts of different passages, `count` of them, in random order: gold, those that must be near, hard ones, any.
 
-    `without` is a gold entity to leave out, for a question that is to have no answer.
+    Of the hard ones half are alike by name, half state the same relation. `without` is the host of a gold passage to
+    leave out, for a question that is to have no answer.
     """
-    chosen = dict.fromkeys((*plan.gold, *plan.near))
+    chosen = dict.fromkeys((*plan.gold, *plan.near)[:count])
     room = count - len(chosen)
-    for turn in range(int(room * HARD_FRACTION)):
+    for turn in range(int(room * world.config.closeness)):
         hop = plan.hops[turn // 2 % len(plan.hops)]
         found = _alike(world, hop.entity, draw) if turn % 2 else _of_relation(world, hop.entity, hop.key, draw)
-        for entity in found:
-            if entity not in chosen:
-                chosen[entity] = None
+        for host in map(world.host, found):
+            if host not in chosen and not answers(world, plan, host):
+                chosen[host] = None
                 break
     if without is not None:
         count += 1
     while len(chosen) < count:
-        chosen[draw.below(len(world.names))] = None
-    return [entity for entity in draw.shuffled(list(chosen)) if entity != without]
+        host = world.host(draw.below(len(world.names)))
+        if not answers(world, plan, host):
+            chosen[host] = None
+    return [host for host in draw.shuffled(list(chosen)) if host != without]
 
 
 def _alike(world: Encyclopaedia, entity: int, draw: Draw) -> list[int]:

@@ -10,6 +10,7 @@ from clara_bench.worlds.questions.wordings import CLUES, KINSHIP
 AWARDED_SHARE = 0.05
 """Share of single-hop questions, hard tier, about the city where an award was received."""
 
+JOIN_TRIES = 40
 MAX_HOLDERS = 200
 """As many who share a clue are looked at."""
 
@@ -44,8 +45,14 @@ def chain(desk: Desk, kind: str, length: int, link: Link = "") -> Plan | None:
     """A line of hops from a named entity: each is about the value of the one before."""
     path = desk.path(length)
     hops = desk.follow(desk.entity(RELATIONS[path[0]].subject), path)
-    near = desk.siblings(hops) if hops else ()
+    near = _rivals(desk, hops) if hops else ()
     return _value(desk, kind, hops, near, link) if near else None
+
+
+def _rivals(desk: Desk, hops: tuple[Hop, ...]) -> tuple[int, ...]:
+    """Passages of parallel chains; () if there is none."""
+    config = desk.world.config
+    return desk.siblings(hops) if config.version == 1 else desk.decoys(hops, config.decoys)
 
 
 def clued(desk: Desk) -> Plan | None:
@@ -62,7 +69,8 @@ def clued(desk: Desk) -> Plan | None:
     if not usable:
         return None
     _, clue, sharers = min(usable)  # the attribute that fewest share
-    return _value(desk, "bridge", hops, (desk.draw.pick(sharers),), "clue", clue)
+    near = (desk.draw.pick(sharers), *(_rivals(desk, hops) if desk.world.group > 1 else ()))
+    return _value(desk, "bridge", hops, near, "clue", clue)
 
 
 def _clues(desk: Desk, hops: tuple[Hop, ...]) -> list[Clue]:
@@ -70,6 +78,7 @@ def _clues(desk: Desk, hops: tuple[Hop, ...]) -> list[Clue]:
     world, hidden = desk.world, hops[-1].entity
     keys = [relation.key for relation in desk.relations[world.kind(hidden)] if relation.key in CLUES]
     told = [Clue(key, value) for key in keys if (value := world.value(hidden, key)) is not None]
+    told = [clue for clue in told if world.told(world.host(hidden), clue.key) == [clue.value] * world.group]
     named = world.names[hops[0].entity]
     return [clue for clue in told if clue.key != hops[-1].key and world.surface(*clue) != named]
 
@@ -78,30 +87,35 @@ def _sharers(desk: Desk, hops: tuple[Hop, ...], clue: Clue) -> list[int]:
     """Who else has an attribute, but another answer."""
     world, asked = desk.world, hops[-1]
     others = world.holders(*clue)[:MAX_HOLDERS]
-    own = (hops[0].entity, asked.entity)
-    return [one for one in others if one not in own and world.value(one, asked.key) not in (None, asked.value)]
+    own = (world.host(hops[0].entity), world.host(asked.entity))
+    return [
+        one for one in others if world.host(one) not in own and world.value(one, asked.key) not in (None, asked.value)
+    ]
 
 
 def backlinked(desk: Desk) -> Plan | None:
     """A bridge question whose hidden passage mentions the named entity, as passages of strangers do too."""
     world = desk.world
-    person = desk.draw.pick(desk.mentioners)
-    start = world.mentions[person]
+    host = desk.draw.pick(desk.mentioners)
+    start, members = world.mentions[host], world.inside(host)
     keys = [relation.key for relation in desk.relations[world.kind(start)] if relation.target == "person"]
-    keys = [key for key in keys if world.value(start, key) == person]
+    keys = [key for key in keys if world.value(start, key) in members]
     if not keys:
         return None
     asked = desk.draw.pick(desk.relations["person"]).key
     hops = desk.follow(start, (desk.draw.pick(keys), asked))
-    strangers = [other for other in world.holders(MENTION, start) if other != person]
+    strangers = [other for other in world.holders(MENTION, start) if other != host]
     near = [other for other in strangers if hops and world.value(other, asked) not in (None, hops[-1].value)]
-    return _value(desk, "bridge", hops, (desk.draw.pick(near),), "backlink") if near else None
+    if not near:
+        return None
+    rivals = _rivals(desk, hops) if hops and world.group > 1 else ()
+    return _value(desk, "bridge", hops, (desk.draw.pick(near), *rivals), "backlink")
 
 
 def kinship(desk: Desk) -> Plan | None:
     """Two relations between people that amount to one with a name: grandmother, father-in-law."""
     hops = desk.follow(desk.entity("person"), desk.draw.pick(list(KINSHIP)))
-    near = desk.siblings(hops) if hops else ()
+    near = _rivals(desk, hops) if hops else ()
     return _value(desk, "inference", hops, near) if near else None
 
 
@@ -118,7 +132,8 @@ def joined(desk: Desk, shape: str) -> Plan | None:
     rival = _rival(desk, person, receipt)
     if left is None or right is None or rival is None:
         return None
-    near = (rival.entity, *(hop.entity for hop in (_sponsor(desk, other.award),) if hop))
+    sponsors = (_sponsor(desk, other.award),) if desk.world.group == 1 else ()  # else told by a passage that is needed
+    near = (rival.entity, *(hop.entity for hop in sponsors if hop))
     lines = [left, right] if shape != "4hop3" else _with_client(desk, left, right)
     if not lines:
         return None
@@ -126,7 +141,38 @@ def joined(desk: Desk, shape: str) -> Plan | None:
     hops = [*lines, Hop(person, AWARDED, receipt.city, lines.index(left), receipt.award, source)]
     if shape == "4hop2":
         return _beyond(desk, hops, near, (other.city, rival.value))
-    return _value(desk, shape, tuple(hops), near)
+    return _value(desk, shape, tuple(hops), (*near, *_other_joins(desk, hops, (*near, person))))
+
+
+def _other_joins(desk: Desk, hops: list[Hop], taken: tuple[int, ...]) -> tuple[int, ...]:
+    """Version 2: the passages of joins by the same relations, of other people and awards."""
+    world = desk.world
+    found = [world.host(entity) for entity in (*taken, *(hop.entity for hop in hops))]
+    own = len(found)
+    for _ in range(world.config.decoys if world.config.version > 1 else 0):
+        tries = (_join_like(desk, hops) for _ in range(JOIN_TRIES))
+        found += next((hosts for hosts in tries if hosts and not set(hosts) & set(found)), ())
+    return tuple(found[own:])
+
+
+def _join_like(desk: Desk, hops: list[Hop]) -> tuple[int, ...]:
+    """The hosts of a join from any start; () if a relation is not stated on the way."""
+    world, left = desk.world, hops[0]
+    start = desk.entity(world.kind(left.entity))
+    person = world.value(start, left.key)
+    if person is None or person not in world.receipts:
+        return ()
+    receipt = desk.draw.pick(world.receipts[person])
+    sponsor = _sponsor(desk, receipt.award)
+    entities: list[int | None] = [start, person, sponsor.entity if sponsor else None]
+    client = hops[1] if hops[1].key != "company.award" else None
+    if client and sponsor:
+        holders = world.holders(client.key, sponsor.entity)
+        entities.append(desk.draw.pick(holders) if holders else None)
+    if hops[-1].key != AWARDED:  # goes on from the city
+        entities.append(receipt.city if world.value(receipt.city, hops[-1].key) is not None else None)
+    hosts = dict.fromkeys(world.host(entity) for entity in entities if entity is not None)
+    return tuple(hosts) if None not in entities and len(hosts) == len(entities) else ()
 
 
 def _who(desk: Desk, person: int) -> Hop | None:
@@ -148,7 +194,7 @@ def _rival(desk: Desk, person: int, receipt: Receipt) -> Hop | None:
         Hop(other, AWARDED, theirs.city, None, theirs.award)
         for other in world.holders(AWARDED, receipt.award)
         for theirs in world.receipts[other]
-        if other != person and theirs.award == receipt.award and theirs.city != receipt.city
+        if world.host(other) != world.host(person) and theirs.award == receipt.award and theirs.city != receipt.city
     ]
     return desk.draw.pick(found) if found else None
 
@@ -170,4 +216,5 @@ def _beyond(desk: Desk, hops: list[Hop], near: tuple[int, ...], cities: tuple[in
     others = [desk.follow(city, (key,)) for city in cities]
     if not last or any(not other or other[0].value == last[0].value for other in others):
         return None
-    return _value(desk, "4hop2", (*hops, last[0]._replace(source=len(hops) - 1)), (*near, *cities))
+    more = _other_joins(desk, hops, (*near, *cities))
+    return _value(desk, "4hop2", (*hops, last[0]._replace(source=len(hops) - 1)), (*near, *cities, *more))

@@ -14,6 +14,9 @@ from clara_bench.worlds.questions.plans import Ask, Desk, Hop, Plan, sound
 from clara_bench.worlds.questions.wordings import BRIDGED_FIRST, BRIDGED_SAME, FIRST, SAME
 
 UPSET_TRIES = 60
+REACH, MIN_REACH = 0.05, 6
+"""Version 2: two values that are compared are at most so far apart in rank, as a share of all and in places."""
+COMPARED = frozenset((*FIRST, *(end for _, end in BRIDGED_FIRST)))
 
 
 def comparison(desk: Desk, turn: int) -> Plan | None:
@@ -41,8 +44,21 @@ def bridge_comparison(desk: Desk, turn: int) -> Plan | None:
 
 
 def _any_two(desk: Desk, key: str) -> list[Hop] | None:
+    if desk.world.group > 1 and key in COMPARED:
+        return _close(desk, key)
     kind = RELATIONS[key].subject
     return _two(desk.follow(desk.entity(kind), (key,)) for _ in range(2))
+
+
+def _close(desk: Desk, key: str) -> list[Hop] | None:
+    """Two entities with values near each other in rank, so that one value alone does not tell which is the higher."""
+    ranked = desk.world.ranked(key)
+    reach = max(MIN_REACH, int(len(ranked) * REACH))
+    place = desk.draw.below(len(ranked))
+    other = place + (1 + desk.draw.below(reach)) * (1 if desk.draw.chance(0.5) else -1)
+    if not 0 <= other < len(ranked):
+        return None
+    return _two(desk.follow(ranked[one], (key,)) for one in (place, other))
 
 
 def _equal(desk: Desk, key: str) -> list[Hop] | None:

@@ -51,12 +51,14 @@ class Plan:
     link: Link = ""
     clue: Clue | None = None
     near: tuple[int, ...] = ()
-    """Entities that must be among the candidates, so that nothing follows when a gold passage is missing."""
+    """Hosts of passages that must be candidates, so that nothing follows when a gold passage is missing."""
+    group: int = 1
+    """Entities that a passage is about."""
 
     @property
     def gold(self) -> tuple[int, ...]:
-        """The entities whose passages the answer needs, in the order of the hops."""
-        return tuple(dict.fromkeys(hop.entity for hop in self.hops))
+        """The hosts of the passages that the answer needs, in the order of the hops."""
+        return tuple(dict.fromkeys(hop.entity - hop.entity % self.group for hop in self.hops))
 
     @property
     def options(self) -> tuple[int, ...]:
@@ -108,23 +110,51 @@ class Desk:
                 return None
             hops.append(Hop(entity, key, value, place - 1 if place else None))
             entity = value
-        entities = [hop.entity for hop in hops]
-        return tuple(hops) if len(set(entities)) == len(entities) else None
+        hosts = {self.world.host(hop.entity) for hop in hops}
+        return tuple(hops) if len(hosts) == len(hops) else None
 
     def siblings(self, hops: tuple[Hop, ...]) -> tuple[int, ...]:
         """The passages of a parallel chain with another answer, from an entity of the same type; () if none is found.
 
         With them among the candidates, "the only chain that can be completed" gives nothing away.
         """
-        world, first = self.world, hops[0]
-        keys, own = tuple(hop.key for hop in hops), {hop.entity for hop in hops}
-        alike = self.draw.shuffled(world.alike(first.entity)[: 4 * SIBLING_TRIES])[:SIBLING_TRIES]
-        others = [self.entity(world.kind(first.entity)) for _ in range(SIBLING_TRIES)]
-        for start in alike + others:
+        keys, taken = tuple(hop.key for hop in hops), {self.world.host(hop.entity) for hop in hops}
+        return self._decoy(hops, keys, self._starts(hops[0].entity), taken)
+
+    def decoys(self, hops: tuple[Hop, ...], count: int) -> tuple[int, ...]:
+        """Hosts of several such chains that have no passage in common, then of one chain of each shorter length."""
+        keys, found = tuple(hop.key for hop in hops), [self.world.host(hop.entity) for hop in hops]
+        own = len(found)
+        for number in range(count):
+            starts = self._starts(hops[0].entity) if number % 2 == 0 else self._any(hops[0].entity)
+            found += self._decoy(hops, keys, starts, set(found))
+        for place in range(1, own - 1):
+            found += self._decoy(hops, keys[place:], self._any(hops[place].entity), set(found))
+        return tuple(found[own:])
+
+    def _decoy(
+        self, hops: tuple[Hop, ...], keys: tuple[str, ...], starts: list[int], taken: set[int]
+    ) -> tuple[int, ...]:
+        """The hosts of a chain of relations with another answer, through none of the passages taken; () if none."""
+        world, last = self.world, hops[-1]
+        for start in starts:
             chain = self.follow(start, keys)
-            if chain and chain[-1].value != hops[-1].value and not own.intersection(hop.entity for hop in chain):
-                return tuple(hop.entity for hop in chain)
+            hosts = tuple(world.host(hop.entity) for hop in chain or ())
+            same = [host for host in hosts if world.kind(host) == world.kind(last.entity)]
+            same = same if world.group > 1 else list(hosts[-1:])
+            if chain and not taken.intersection(hosts) and not any(last.value in world.told(h, last.key) for h in same):
+                return hosts
         return ()
+
+    def _starts(self, first: int) -> list[int]:
+        """Entities of a type, first those whose names share a piece."""
+        world = self.world
+        alike = self.draw.shuffled(world.alike(first)[: 4 * SIBLING_TRIES])[:SIBLING_TRIES]
+        return alike + self._any(first)
+
+    def _any(self, first: int) -> list[int]:
+        kind = self.world.kind(first)
+        return [self.entity(kind) for _ in range(SIBLING_TRIES if self.world.group == 1 else 4 * SIBLING_TRIES)]
 
 
 def surface(world: Encyclopaedia, hop: Hop) -> str:
@@ -139,13 +169,32 @@ def target_is_entity(hop: Hop) -> bool:
 
 def sound(world: Encyclopaedia, plan: Plan) -> Plan | None:
     """The plan itself if no gold passage tells what another one is needed for, else None."""
+    plan = replace(plan, group=world.group, near=tuple(dict.fromkeys(map(world.host, plan.near))))
     gold = plan.gold
     if len(gold) != len(plan.hops) or set(gold) & set(plan.near):
         return None
-    told = {entity: stated(world, entity) for entity in gold}
-    if any(_told_elsewhere(world, plan, place, told) for place in range(len(gold))):
+    if world.group > 1 and not all(_contested(world, hop) for hop in plan.hops):
         return None
-    return replace(plan, near=tuple(dict.fromkeys(plan.near)))
+    if any(answers(world, plan, host) for host in plan.near):
+        return None
+    told = {entity: stated(world, entity) for entity in gold}
+    return None if any(_told_elsewhere(world, plan, place, told) for place in range(len(gold))) else plan
+
+
+def answers(world: Encyclopaedia, plan: Plan, host: int) -> bool:
+    """Whether a passage that is not needed states the answer, of somebody else; version 2 offers none of them."""
+    last = plan.hops[-1]
+    if world.group == 1 or plan.ask != "value" or last.key == AWARDED:
+        return False
+    return world.kind(host) == RELATIONS[last.key].subject and last.value in world.told(host, last.key)
+
+
+def _contested(world: Encyclopaedia, hop: Hop) -> bool:
+    """Whether every member of the passage states the relation, each another value: so that it has to be chosen."""
+    host = world.host(hop.entity)
+    if hop.key == AWARDED:
+        return True  # each in another city
+    return len(set(world.told(host, hop.key))) == world.group
 
 
 def _told_elsewhere(world: Encyclopaedia, plan: Plan, place: int, told: dict[int, set[str]]) -> bool:
@@ -155,21 +204,22 @@ def _told_elsewhere(world: Encyclopaedia, plan: Plan, place: int, told: dict[int
     for other_place, other in enumerate(plan.hops):
         if other_place == place:
             continue
-        if hop.source is None and plan.link != "backlink" and name in told[other.entity]:
+        around = told[world.host(other.entity)]
+        if hop.source is None and plan.link != "backlink" and name in around:
             return True
         follows = place in (other.source, other.award_source)  # the passage about the value, or about its award
-        if plan.ask == "value" and not follows and value in told[other.entity] | {world.names[other.entity]}:
+        if plan.ask == "value" and not follows and value in around | {world.names[other.entity]}:
             return True
     return False
 
 
-def stated(world: Encyclopaedia, entity: int) -> set[str]:
-    """Every value that a passage states, as spelled, and what it mentions."""
-    kind = world.kind(entity)
-    keys = (relation.key for relation in relations_of(kind, world.hard))
-    found = {world.surface(key, value) for key in keys if (value := world.value(entity, key)) is not None}
-    if entity in world.mentions:
-        found.add(world.names[world.mentions[entity]])
-    for receipt in world.receipts.get(entity, ()):
+def stated(world: Encyclopaedia, host: int) -> set[str]:
+    """Every value that a passage states, as spelled, what it mentions, and whom it is about besides its host."""
+    keys = [relation.key for relation in relations_of(world.kind(host), world.hard)]
+    found = {world.surface(key, value) for key in keys for value in world.told(host, key)}
+    if host in world.mentions:
+        found.add(world.names[world.mentions[host]])
+    members = world.inside(host)
+    for receipt in (receipt for entity in members for receipt in world.receipts.get(entity, ())):
         found |= {world.awards[receipt.award], world.names[receipt.city]}
-    return found
+    return found | {world.names[entity] for entity in members if entity != host}

@@ -49,7 +49,7 @@ class Scenes:
     @property
     def documents(self) -> range:
         """Every passage, by number."""
-        return range(len(self._press.world.names))
+        return range(0, len(self._press.world.names), self._press.world.group)
 
     def document(self, passage: int) -> str:
         """A passage as its title, a line feed and its text."""
@@ -94,7 +94,7 @@ class Scenes:
     def passage(self, number: int) -> int:
         """Any passage, each type as often: so questions name them, though few passages are about countries."""
         draw = self._start(number)
-        return draw.pick(draw.pick(list(self._press.world.members.values())))
+        return self._press.world.host(draw.pick(draw.pick(list(self._press.world.members.values()))))
 
     def _start(self, number: int) -> Draw:
         assert 0 <= number < 2**64, f"scene {number}, expected 0 to 2**64 - 1"
@@ -137,9 +137,9 @@ class Scenes:
         if way == "equal" and (found := self._clerk.equal(draw.pick(list(chosen)), chosen)) is not None:
             return found
         if way == "linked":
-            hop = draw.pick(self._clerk.hops(draw.pick(list(chosen))))
-            return hop.value if target_is_entity(hop) else None
-        return draw.below(len(self._press.world.names))
+            hop = draw.pick(self._clerk.told_in(draw.pick(list(chosen))))
+            return self._press.world.host(hop.value) if target_is_entity(hop) else None
+        return self._press.world.host(draw.below(len(self._press.world.names)))
 
     def _further(self, passages: Passages, asked: list[Asked], kinds: Mapping[str, float] | None = None) -> list[Asked]:
         """What was asked and as many more as there is room for, all different."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from clara_bench.worlds.knowledge.draw import Draw
 from clara_bench.worlds.knowledge.encyclopaedia import Encyclopaedia
@@ -30,7 +31,7 @@ class Clerk:
         self._relations = {kind: [one.key for one in relations_of(kind, world.hard)] for kind in world.members}
 
     def hops(self, entity: int) -> tuple[Hop, ...]:
-        """Every fact that a passage states, mentions apart."""
+        """Every fact that is stated of an entity, mentions apart."""
         if entity not in self._hops:
             world = self.world
             values = [(key, world.value(entity, key)) for key in self._relations[world.kind(entity)]]
@@ -39,6 +40,14 @@ class Clerk:
             awarded = [Hop(entity, AWARDED, receipt.city, None, receipt.award) for receipt in receipts]
             self._hops[entity] = (*plain, *awarded)
         return self._hops[entity]
+
+    def told_in(self, host: int) -> list[Hop]:
+        """Every fact that the passage of a host states, of all its members."""
+        return [hop for entity in self.world.inside(host) for hop in self.hops(entity)]
+
+    def member(self, host: int) -> int:
+        """One of those whom a passage is about."""
+        return host if self.world.group == 1 else self.draw.pick(self.world.inside(host))
 
     def known(self, hop: Hop) -> Known:
         """A fact as questions spell it."""
@@ -53,34 +62,36 @@ class Clerk:
         return Told(self.world.names[hop.entity], surface(self.world, hop))
 
     def rival(self, hop: Hop, alike: bool, without: Mapping[int, object]) -> int | None:
-        """Another entity of the type whose passage states another value of the relation; alike: names share a piece."""
+        """The host of a passage about another entity of the type, with another value; alike: names share a piece."""
         world = self.world
         pool = world.alike(hop.entity) if alike else world.members[world.kind(hop.entity)]
         for _ in range(TRIES if pool else 0):
             other = self.draw.pick(pool)
-            if other == hop.entity or other in without:
+            host = world.host(other)
+            if host == world.host(hop.entity) or host in without:
                 continue
             if other in world.receipts if hop.key == AWARDED else world.value(other, hop.key) not in (None, hop.value):
-                return other
+                return host
         return None
 
-    def equal(self, entity: int, without: Mapping[int, object]) -> int | None:
-        """Another entity whose passage states the same value of a relation that `SAME` asks about."""
-        hops = [hop for hop in self.hops(entity) if hop.key in SAME]
+    def equal(self, host: int, without: Mapping[int, object]) -> int | None:
+        """The host of another passage that states the same value of a relation that `SAME` asks about."""
+        hops = [hop for hop in self.told_in(host) if hop.key in SAME]
         if not hops:
             return None
         hop = self.draw.pick(hops)
-        others = [other for other in self.world.holders(hop.key, hop.value) if other not in without]
+        hosts = [self.world.host(other) for other in self.world.holders(hop.key, hop.value)]
+        others = [other for other in hosts if other not in without]
         return self.draw.pick(others) if others else None
 
 
 class Passages:
     """The passages of one scene, open for questions."""
 
-    def __init__(self, clerk: Clerk, entities: Sequence[int]) -> None:
+    def __init__(self, clerk: Clerk, hosts: Sequence[int]) -> None:
         self.clerk = clerk
-        self.places = {entity: place for place, entity in enumerate(entities)}
-        self.hops = [hop for entity in entities for hop in clerk.hops(entity)]
+        self.places = {host: place for place, host in enumerate(hosts)}
+        self.hops = [hop for host in hosts for hop in clerk.told_in(host)]
         self.by_key: dict[str, list[Hop]] = defaultdict(list)
         for hop in self.hops:
             self.by_key[hop.key].append(hop)
@@ -91,7 +102,7 @@ class Passages:
         half = len(told) // 2
         branches = (told[:half], told[half:]) if len(plan.ends) > 1 else (told,)
         steps = tuple(zip(*branches, strict=True))
-        gold = tuple(self.places[entity] for entity in plan.gold)
+        gold = tuple(self.places[host] for host in replace(plan, group=self.clerk.world.group).gold)
         return Asked(question, plan.answer, plan.kind, plan.ask, steps, gold)
 
     def single(self, contested: float) -> Asked:
@@ -106,7 +117,7 @@ class Passages:
     def bridge(self) -> Asked | None:
         """A fact of something that another passage names."""
         clerk = self.clerk
-        links = [hop for hop in self.hops if target_is_entity(hop) and hop.value in self.places]
+        links = [hop for hop in self.hops if target_is_entity(hop) and clerk.world.host(hop.value) in self.places]
         if not links:
             return None
         first = clerk.draw.pick(links)
@@ -140,14 +151,15 @@ class Passages:
     def both(self) -> Asked | None:
         """Two facts of one passage."""
         clerk = self.clerk
-        entity = clerk.draw.pick(list(self.places))
+        host = clerk.draw.pick(list(self.places))
+        entity = clerk.member(host)
         one, other = (clerk.draw.shuffled(clerk.hops(entity)))[:2]
         if one.key == other.key:
             return None
         question = both(clerk.world, clerk.draw, entity, (clerk.known(one), clerk.known(other)))
         told = clerk.told(one), clerk.told(other)
         answer = " and ".join(fact.value for fact in told)
-        return Asked(question, answer, "both", "value", (told,), (self.places[entity],))
+        return Asked(question, answer, "both", "value", (told,), (self.places[host],))
 
     def described(self) -> Asked | None:
         """A fact of what another of its facts tells apart from the rest."""
@@ -162,7 +174,7 @@ class Passages:
         if told.value.lower() in question.lower():
             return None
         steps = (Told(found.value, found.title),), (told,)
-        return Asked(question, told.value, "described", "value", steps, (self.places[by.entity],))
+        return Asked(question, told.value, "described", "value", steps, (self.places[clerk.world.host(by.entity)],))
 
     def unknown(self) -> Asked | None:
         """A fact of an entity whose passage is missing, though one much like it is there."""
@@ -171,8 +183,10 @@ class Passages:
         other = clerk.rival(hop, clerk.draw.chance(0.5), self.places)
         if other is None:
             return None
-        asked = clerk.draw.pick([one for one in clerk.hops(other) if one.key == hop.key])
-        return Asked(clerk.asker.single(other, asked.key, clerk.award(asked)), UNKNOWN, "unknown", "value", (), ())
+        asked = clerk.draw.pick([one for one in clerk.told_in(other) if one.key == hop.key])
+        return Asked(
+            clerk.asker.single(asked.entity, asked.key, clerk.award(asked)), UNKNOWN, "unknown", "value", (), ()
+        )
 
     def _worded(self, plan: Plan | None) -> Asked | None:
         if plan is None:
