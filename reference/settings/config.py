@@ -225,6 +225,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     passages: Count = 1000
     """Of the world."""
     world_seed: int = 1_000_003
+    world_version: Literal[1, 2] = 1
     max_new_tokens: Count = 48
 
 

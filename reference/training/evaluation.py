@@ -63,7 +63,8 @@ def _setting(settings: TrainConfig, asked: Evaluation) -> Any:
 
 
 def _world(asked: Evaluation) -> dict[str, object]:
-    return {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
+    options = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
+    return options | ({"version": asked.world_version} if asked.world_version > 1 else {})
 
 
 def _taken(exam: Exam, model: Clara, settings: TrainConfig, most: int) -> dict[str, float]:
