@@ -63,7 +63,7 @@ def _setting(settings: TrainConfig, asked: Evaluation) -> Any:
 
 
 def _world(asked: Evaluation) -> dict[str, object]:
-    options = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
+    options: dict[str, object] = {"questions": asked.questions, "passages": asked.passages, "seed": asked.world_seed}
     return options | ({"version": asked.world_version} if asked.world_version > 1 else {})
 
 
