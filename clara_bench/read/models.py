@@ -20,10 +20,11 @@ import msgspec
 
 from clara_bench.components.registry import found_model
 from clara_bench.errors import BackendError
+from clara_bench.io import snapshots
 from clara_bench.io.cache import building, cache_dir, digest, file_digest
 from clara_bench.io.parsing import read_json
 from clara_bench.io.quiet import without_bars
-from clara_bench.read import attention, snapshots
+from clara_bench.read import attention
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HUB_SECONDS = 5.0
