@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from clara_bench.records.results import Run
     from clara_bench.reporting.tables import Table
+    from clara_bench.reporting.views import View
     from clara_bench.running.estimate import Estimate
     from clara_bench.running.run_config import Request
     from clara_bench.tasks.sources import TaskData
@@ -307,17 +308,40 @@ def _duration(seconds: float) -> str:
 def _report(finished: list[Run]) -> None:
     from clara_bench.cli.board import cached_scorer, show
     from clara_bench.reporting.leaderboard import boards
+    from clara_bench.reporting.views import to_score
 
-    show(boards(finished, scorer=cached_scorer()), "rich", None)
+    view = _view(finished)
+    show(boards(finished, to_score(view), scorer=cached_scorer()), "rich", None, view)
     say("Written:")
     for run in finished:
         here = run.path.is_relative_to(Path.cwd())
         say(f"  {run.path.relative_to(Path.cwd()) if here else run.path}")
     for told in dict.fromkeys(told for run in finished for told in run.manifest["sessions"][-1].get("adapted", ())):
         note(f"warning: {told}")
+    for run in finished:
+        _tell_of_judges(run)
     shares = [_failed(run) for run in finished]
     if min(shares) == 1:
         raise SystemExit(1)
+
+
+def _view(finished: Sequence[Run]) -> View:
+    """The usual columns and, behind the main metric, those chosen for the runs."""
+    from clara_bench.reporting.views import BRIEF, DEFAULT, View
+
+    chosen = [name for run in finished for name in run.manifest["request"].get("metrics", ())]
+    main = [run.manifest["task"]["main_metric"] for run in finished]
+    return View(tuple(dict.fromkeys((*main, *chosen, *BRIEF)))) if chosen else DEFAULT
+
+
+def _tell_of_judges(run: Run) -> None:
+    """What each judge that was chosen said of a run, and what that cost."""
+    from clara_bench import judging, metrics
+    from clara_bench.judging.asking import account
+    from clara_bench.metrics.plugin import is_judge
+
+    for metric in filter(is_judge, map(metrics.get, run.manifest["request"].get("metrics", ()))):
+        note(f"{run.path}: {metric.name}: {account(metric, *run.answered(), run.path / judging.FILE)}")
 
 
 def _failed(run: Run) -> float:

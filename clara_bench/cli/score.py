@@ -88,14 +88,14 @@ def _run_scores(path: Path, names: tuple[str, ...]) -> tuple[Scores, Totals, Acc
     from clara_bench.judging import FILE
     from clara_bench.records.packs import located
     from clara_bench.records.results import open_run
-    from clara_bench.reporting.scoring import score_run, totals, write_scores
+    from clara_bench.reporting.scoring import score_run, totals, unasked_files, write_scores
 
     if not located(path).exists():
         raise ConfigError(f"no such run: {path}. To score a file of answers: clara-bench score TASK ANSWERS.jsonl")
     run = open_run(path)
     accounts = _judged(*run.answered(), names, path / FILE) if names else {}
     scores = score_run(run, names)
-    if not names:
+    if not names and not unasked_files(run):
         write_scores(run, scores)
     return scores, totals(run.records()), accounts
 

@@ -16,6 +16,8 @@ DEFAULTS: Mapping[str, str] = {
     "prompt": "verbatim", "max_new_tokens": "256", "thinking": "strip", "tokenizer": "approximate",
 }  # fmt: skip
 """Options of a reader that judges, where it has them and nothing else is asked for."""
+BATCH = 32
+"""Answers that are judged at once by a reader which hands over none before all are read; what a kill costs."""
 NAMED = ("model", "revision", "adapter")
 """Options by which a reader's model is told from others, whether or not it can be loaded here."""
 
@@ -60,8 +62,11 @@ class Judge:
         prompts = [self.prompt.fill(answered) for answered in answers]
         questions = [Question(answered.question.id, text) for answered, text in zip(answers, prompts, strict=True)]
         who = f"reader '{self._reader.name}'"
-        for place, reading in checks.readings_each(reader, questions, [()] * len(questions), who):
-            yield place, self._verdict(prompts[place], reading)
+        at_once = len(questions) if hasattr(reader, "read_each") else BATCH
+        for start in range(0, len(questions), at_once):
+            some = questions[start : start + at_once]
+            for place, reading in checks.readings_each(reader, some, [()] * len(some), who):
+                yield start + place, self._verdict(prompts[start + place], reading)
 
     def _verdict(self, prompt: str, reading: Reading) -> Verdict:
         usage = Usage(

@@ -69,10 +69,15 @@ def score_run(run: Run, names: Sequence[str] = ()) -> Scores:
 def chosen_at(run: Run) -> list[str]:
     """The metrics of a run's task, and those chosen when it was run; a warning names those that would run a file."""
     asked = run.manifest["request"].get("metrics", [])
-    for name in filter(is_file, asked):
+    for name in unasked_files(run):
         said = f"{run.path}: the metric '{name}', chosen when it was run, is code in a file. Add -m to compute it"
         warnings.warn(said, stacklevel=3)
     return list(dict.fromkeys([*run.manifest["task"]["metrics"], *(name for name in asked if not is_file(name))]))
+
+
+def unasked_files(run: Run) -> list[str]:
+    """Metrics chosen when it was run that would run a file: nobody has asked for that now."""
+    return [name for name in run.manifest["request"].get("metrics", []) if is_file(name)]
 
 
 def refuse_other_scorer(run: Run, find_task: Callable[[str], Task | None] = installed) -> None:

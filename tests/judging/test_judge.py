@@ -282,3 +282,33 @@ def test_answers_from_a_file_are_judged_with_the_verdicts_beside_it(server, capi
         assert '"mean": 0.1' in said
     assert len(server.requests) == 2
     assert answers.with_name("answers.jsonl.verdicts.jsonl").is_file()
+
+
+def test_a_reader_without_read_each_judges_in_batches_so_that_a_kill_costs_one(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clara_bench.judging import judge
+
+    monkeypatch.setattr(judge, "BATCH", 2)
+    (tmp_path / "local.py").write_text(LOCAL, encoding="utf-8")
+    name = f"judge[reader={tmp_path / 'local.py'}:Local]"
+    with pytest.raises(ConfigError, match="out of memory"):
+        ask(metrics.get(name), EXAMPLES, RECORDS, file)
+    assert len(verdicts.read(file)) == 2
+
+
+LOCAL = """
+from clara_bench import Reading, Usage
+
+class Local:
+    calls = 0
+
+    def read(self, questions, contexts):
+        self.calls += 1
+        if self.calls == 2:
+            raise MemoryError("out of memory")
+        return [Reading("Verdict: CORRECT", Usage()) for _ in questions]
+
+    def context_tokens(self, contexts):
+        return [0 for _ in contexts]
+"""

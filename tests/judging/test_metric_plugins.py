@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,16 @@ def test_a_metric_chosen_at_a_run_is_in_its_manifest_and_scores_and_not_in_its_i
     assert {f"{mine}:Longest", "f1_first", "em"} <= json.loads((run / "scores.json").read_bytes())["metrics"].keys()
 
 
+def test_a_run_ends_with_the_metrics_that_were_chosen_for_it(
+    capitals: Path, oracle: str, mine: str, tmp_path: Path
+) -> None:
+    data = str(capitals.with_name("capitals.jsonl"))
+    given = ["run", "-t", str(capitals), "-s", oracle, "--data", data, "--out", str(tmp_path / "runs")]
+    said = invoke(*given, "-m", "f1_first", "-m", f"{mine}:Norway")
+    assert "f1_first" in said
+    assert "Norway" in said
+
+
 def test_scoring_a_run_does_not_execute_the_file_that_its_manifest_names(answered, mine: str) -> None:
     run = answered("whole", "-m", f"{mine}:Longest")
     marker = Path(mine).with_name("ran.txt")
@@ -141,6 +152,11 @@ def test_scoring_a_run_does_not_execute_the_file_that_its_manifest_names(answere
     with pytest.warns(UserWarning, match="is code in a file. Add -m to compute it"):
         scores = score_run(open_run(run))
     assert "em" in scores.metrics
+    kept = (run / "scores.json").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        invoke("score", str(run))
+    assert (run / "scores.json").read_bytes() == kept  # which holds the metric that is not computed now
     assert not marker.exists()
     manifest = dict(read_manifest(run / "manifest.json"))
     manifest["task"] = {**manifest["task"], "main_metric": f"{mine}:Longest"}
