@@ -35,6 +35,7 @@ ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "metric": {
         "exact-match": ("em",), "exact_match": ("em",), "accuracy": ("cover_substring",), "acc": ("cover_substring",),
         "latency": ("seconds",), "tokens": ("context_positions",),
+        "context-tokens": ("context_positions",), "context_tokens": ("context_positions",),
         "compression-ratio": ("effective_ratio_micro",), "ratio": ("effective_ratio_micro",),
         "hits": ("hit@k",), "recall": ("recall@k",), "ndcg": ("ndcg@k",),
     },

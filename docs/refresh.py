@@ -18,10 +18,11 @@ import claims
 from clara_bench import metrics
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
+from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import find_runs, open_run
 from clara_bench.reporting import tables, views
 from clara_bench.reporting.comparison import compare
-from clara_bench.reporting.formats import INDEX, cell, difference_cell, plain, trait_cell
+from clara_bench.reporting.formats import INDEX, cell, difference_cell, head, plain, trait_cell
 from clara_bench.reporting.leaderboard import Board, Row, boards
 from clara_bench.types import SETTINGS
 
@@ -29,13 +30,13 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "reference"
 HEADLINE = {
     "gold-text": "text",
-    "gold-clara-8x": "CLaRa, 8x",
-    "gold-clara-16x": "CLaRa, 16x",
-    "gold-recomp-4x": "RECOMP, 4x",
-    "iterative-text": "text, two searches",
-    "clara-8x": "CLaRa, 8x",
-    "bm25-text": "text, BM25",
-    "recomp-4x": "RECOMP, 4x, BM25",
+    "gold-clara-8x": "CLaRa 8x",
+    "gold-clara-16x": "CLaRa 16x",
+    "gold-recomp-4x": "RECOMP 4x",
+    "iterative-text": "two searches, text",
+    "clara-8x": "CLaRa 8x",
+    "bm25-text": "BM25, text",
+    "recomp-4x": "BM25, RECOMP 4x",
 }
 """The systems of the README's table, in its words."""
 HEADS = {"gold": "gold", "distractor": "5 of 20"}
@@ -105,16 +106,16 @@ PARTS = {
 
 
 def table(found: list[Board], columns: Sequence[str]) -> str:
-    """All boards as one Markdown table; shares in per cent, with half their 95 % interval."""
+    """All boards as one Markdown table; percentages with their 95 % CI."""
     chosen = [metrics.get(name) for name in columns]
-    head = ["task", "passages", "system", *(metric.name for metric in chosen)]
+    first = ["task", "passages", "system", *(head(metric.name) for metric in chosen)]
     rows = [
         [board.task, section.setting, row.label, *(cell(metric, row.metrics.get(metric.name)) for metric in chosen)]
         for board in found
         for section in board.sections
         for row in section.rows
     ]
-    lines = [head, ["---"] * 3 + ["---:"] * len(chosen), *rows]
+    lines = [first, ["---"] * 3 + ["---:"] * len(chosen), *rows]
     return _markdown(lines)
 
 
@@ -125,7 +126,8 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str, str] = EMPTY) -> str:
     """A line a system: the first metric on each task, and means over the tasks of the others."""
     first, *others = (metrics.get(name) for name in columns)
-    lines = [["passages", "system", *(f"{board.task} {first.name}" for board in found), *(one.name for one in others)]]
+    scored, means = (f"{board.task} {first.name}" for board in found), (head(one.name) for one in others)
+    lines = [["passages", "system", *scored, *means]]
     lines.append(["---", "---", *["---:"] * (len(lines[0]) - 2)])
     systems = by_system(found, first)
     for (setting, label), rows in systems.items():
@@ -141,20 +143,29 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
 
 
 def headline_table(found: list[Board]) -> str:
-    """The systems of `HEADLINE`: EM of each task, and means over the tasks of what it rests on and costs."""
-    em, recall, positions, ratio = (metrics.get(name) for name in ("em", *MEANS[:3]))
-    head = ["passages", "system", *TASKS.values(), "recall@5", "positions", "ratio"]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    """The systems of `HEADLINE`: EM of each task, and means over the tasks of what it rests on and costs.
+
+    Cells without CI, so that a row is one line on a page; the widest CI is said below.
+    """
+    em, recall, tokens, ratio = (metrics.get(name) for name in ("em", *MEANS[:3]))
+    first = ["passages", "system", *TASKS.values(), "recall@5", "context tokens", "ratio"]
+    lines, widest = [first, ["---", "---", *["---:"] * (len(first) - 2)]], 0.0
     for (setting, label), rows in by_system(found, em).items():
         if label in HEADLINE:
-            scores = [cell(em, rows[task].metrics["em"]) for task in TASKS]
-            means = [
-                plain(recall, _mean(recall, rows)),
-                plain(positions, _mean(positions, rows)),
-                f"{_mean(ratio, rows):.1f}x",
-            ]
-            lines.append([HEADS[setting], HEADLINE[label], *scores, *means])
-    return _markdown(lines)
+            scores = [rows[task].metrics["em"] for task in TASKS]
+            widest = max([widest, *map(_longer_side, scores)])
+            means = [plain(recall, _mean(recall, rows)), f"{_mean(tokens, rows):.0f}"]
+            values = [plain(em, one.mean) for one in scores]
+            name = HEADLINE[label].replace(" ", "\N{NO-BREAK SPACE}")
+            lines.append([HEADS[setting], name, *values, *means, f"{_mean(ratio, rows):.1f}x"])
+    told = f"The 95 % CIs reach at most {100 * widest:.1f} points to either side"
+    return f"{_markdown(lines)}\n{told} ([each](docs/results.md#synthetic-questions)).\n"
+
+
+def _longer_side(summary: Summary) -> float:
+    """Of a CI."""
+    assert summary.mean is not None and summary.ci95 is not None, f"{summary}"
+    return max(summary.mean - summary.ci95[0], summary.ci95[1] - summary.mean)
 
 
 def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
@@ -174,8 +185,8 @@ def _bold(label: str, task: str, text: str) -> str:
 def family_table(found: list[Board], columns: Sequence[str]) -> str:
     """A line a system: what it declares, means over tasks and trainings, and bytes of the index by passage."""
     chosen = [metrics.get(name) for name in columns]
-    head = ["passages", "system", *DECLARED, *columns, INDEX]
-    lines = [head, ["---"] * (2 + len(DECLARED)) + ["---:"] * (len(columns) + 1)]
+    first = ["passages", "system", *DECLARED, *map(head, columns), head(INDEX)]
+    lines = [first, ["---"] * (2 + len(DECLARED)) + ["---:"] * (len(columns) + 1)]
     for (setting, label), rows in by_system(found, chosen[0]).items():
         [traits, *_] = (row.traits for row in rows.values())
         bytes_ = [row.index_bytes for row in rows.values() if row.index_bytes is not None]
@@ -253,9 +264,9 @@ def filled(text: str, part: str, content: str) -> str:
 def leaderboard() -> str:
     """What stands in results/LEADERBOARD.md: every published run."""
     found = boards(find_runs(ROOT / "results"))
-    head = "# Leaderboard\n\nEvery run in this folder, written by `python docs/refresh.py`.\n\n"
+    intro = "# Leaderboard\n\nEvery run in this folder, written by `python docs/refresh.py`.\n\n"
     shown = views.tables(found)
-    return head + tables.markdown(shown, views.notes(shown))
+    return intro + tables.markdown(shown, views.notes(shown))
 
 
 if __name__ == "__main__":

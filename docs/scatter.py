@@ -43,7 +43,7 @@ class Point(NamedTuple):
     setting: str
     name: str
     """Its label, without what says that it was given the gold passages."""
-    positions: float
+    tokens: float
     score: float
     half: float
     """Half the width of the 95 % interval of `score`; both in percent."""
@@ -70,9 +70,9 @@ def collect(part: str, metric: str, tasks: Sequence[str]) -> list[Point]:
 def _point(setting: str, label: str, rows: Sequence[Row], metric: str) -> Point:
     scores = [row.metrics[metric] for row in rows]
     halves = [(one.ci95[1] - one.ci95[0]) / 2 for one in scores if one.ci95]
-    positions = fmean(row.metrics["context_positions"].mean or 0.0 for row in rows)
+    tokens = fmean(row.metrics["context_positions"].mean or 0.0 for row in rows)
     mean = fmean(one.mean or 0.0 for one in scores)
-    return Point(setting, label.removeprefix("gold-"), positions, 100 * mean, 100 * math.hypot(*halves) / len(rows))
+    return Point(setting, label.removeprefix("gold-"), tokens, 100 * mean, 100 * math.hypot(*halves) / len(rows))
 
 
 def scatter(
@@ -81,22 +81,22 @@ def scatter(
     """Points by family, the rates of a family joined; names where `offsets` says."""
     for one in found:
         hollow = one.setting == "gold"
-        style.points(panel, [one.positions], [one.score], [one.half], one.colour, hollow=hollow, marker=one.marker)
+        style.points(panel, [one.tokens], [one.score], [one.half], one.colour, hollow=hollow, marker=one.marker)
         if one.name in offsets:
-            style.label(panel, NAMES[one.name], (one.positions, one.score), offsets[one.name], one.colour)
+            style.label(panel, NAMES[one.name], (one.tokens, one.score), offsets[one.name], one.colour)
     for setting in ("gold", "distractor"):
-        rates = [(p.positions, p.score) for p in found if p.colour == MEMORIES and p.setting == setting]
+        rates = [(p.tokens, p.score) for p in found if p.colour == MEMORIES and p.setting == setting]
         if rates:
             panel.plot(*zip(*sorted(rates), strict=True), color=MEMORIES, lw=1.2, zorder=0.8)
     panel.set_xscale("symlog", linthresh=10)
     panel.set_xticks(ticks, map(str, ticks))
     panel.minorticks_off()
-    panel.set_xlabel("context positions per question")
+    panel.set_xlabel("context tokens per question")
 
 
 def headline(found: Sequence[Point], target: Path) -> None:
     """Gold and retrieved passages, means over the four tasks, with what to look at written beside it."""
-    finding = "CLaRa memories reach the accuracy of text with 4.5x fewer context positions; text compressors do not"
+    finding = "CLaRa memories reach the accuracy of text with 4.5x fewer context tokens; text compressors do not"
     titles = {"gold": "Gold passages given", "distractor": "Five passages, retrieved from 20 candidates"}
     sides = {"text": (0, 12), "clara-8x": (0, 13), "clara-16x": (0, -14), "clara-32x": (-7, 6), "recomp-4x": (8, 0)}
     found_sides = sides | {"bm25-text": (8, 4), "dense-text": (8, -5), "iterative-text": (0, 13)}
@@ -105,12 +105,12 @@ def headline(found: Sequence[Point], target: Path) -> None:
         for panel, (setting, title) in zip(panels, titles.items(), strict=True):
             here = [one for one in found if one.setting == setting]
             scatter(panel, here, sides if setting == "gold" else found_sides, (10, 30, 100, 300))
-            style.pareto(panel, [(one.positions, one.score) for one in here])
+            style.pareto(panel, [(one.tokens, one.score) for one in here])
             panel.set(title=title, xlim=(6, 900), ylim=(0, 100))
         panels[0].set_ylabel("exact match, %, mean of four tasks, 95 % CI")
-        _arrow(panels[0], found, ("gold", "text", "clara-8x"), "as accurate,\n4.5x fewer positions", (60, 81))
+        _arrow(panels[0], found, ("gold", "text", "clara-8x"), "as accurate,\n4.5x fewer tokens", (60, 81))
         _arrow(
-            panels[1], found, ("distractor", "bm25-text", "clara-8x"), "more accurate,\n4.4x fewer positions", (270, 33)
+            panels[1], found, ("distractor", "bm25-text", "clara-8x"), "more accurate,\n4.4x fewer tokens", (270, 33)
         )
         handles = [style.key(colour, name) for colour, name in FAMILIES.items()]
         figure.legend(handles=[*handles, style.PARETO], loc="lower center", ncols=4)
@@ -119,7 +119,7 @@ def headline(found: Sequence[Point], target: Path) -> None:
 
 def _arrow(panel: Axes, found: Sequence[Point], ends: tuple[str, str, str], said: str, at: tuple[float, float]) -> None:
     setting, start, end = ends
-    places = {one.name: (one.positions, one.score) for one in found if one.setting == setting}
+    places = {one.name: (one.tokens, one.score) for one in found if one.setting == setting}
     arrow = {"arrowstyle": "->", "color": style.INK, "lw": 1.2, "shrinkA": 7, "shrinkB": 7}
     panel.annotate("", places[end], places[start], arrowprops=arrow)
     panel.annotate(said, at, ha="center", va="top", fontsize=8.5)
@@ -131,7 +131,7 @@ def by_task(part: str, metric: str, finding: str, families: Mapping[str, str], t
         for panel, (task, title) in zip(panels, TASKS.items(), strict=True):
             found = collect(part, metric, [task])
             scatter(panel, found, {"clara-8x": (-6, 8), "closed-book": (5, 9)}, (0, 10, 100, 1000))
-            style.pareto(panel, [(one.positions, one.score) for one in found if one.setting not in ("gold", "closed")])
+            style.pareto(panel, [(one.tokens, one.score) for one in found if one.setting not in ("gold", "closed")])
             panel.set(title=title, xlim=(-2, 1500), ylim=(0, None))
         panels[0].set_ylabel({"em": "exact match, %, 95 % CI", "f1": "F1, %, 95 % CI"}[metric])
         handles = [style.key(colour, name) for colour, name in families.items()]

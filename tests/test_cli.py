@@ -73,7 +73,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["score", "nowhere"], "no such run"),
         (["score", "nq", "nowhere.jsonl"], "nowhere.jsonl: cannot be read: No such file or directory. Expected"),
         (["leaderboard", "nowhere"], "no such folder: nowhere"),
-        (["inspect", "nowhere"], "nowhere is not a run"),
+        (["inspect", "nowhere"], "'nowhere' is not a run or a folder"),
+        (["show", "nowhere.py:It"], "no such file nowhere.py"),
         (["publish", "nowhere"], "no such folder: nowhere"),
         (["show", "recal@k"], "unknown name 'recal@k'. Did you mean 'recall@k'?"),
         (["show", "recall@0"], "unknown name 'recall@0'"),
@@ -185,6 +186,44 @@ def test_inspect_shows_question_passages_answer_and_gold(capitals: Path, oracle:
         assert expected in text
     assert "RuntimeError: no answer today" in invoke("inspect", run, "--only", "failed")[1]
     assert "unknown question 'q99'" in invoke("inspect", run, "--question", "q99")[1]
+
+
+def test_inspect_takes_labels_and_folders_and_shows_one_question_of_all_their_runs(
+    capitals: Path, oracle: str, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "runs")
+    for label, limit in ("few", "1"), ("all", "10"):
+        words = ["run", "-t", str(capitals), "-s", oracle, "--out", out, "--label", label, "--limit", limit]
+        assert invoke(*words)[0] == 0
+    code, text = invoke("inspect", "all", "--root", out, "--limit", "1")
+    assert code == 0, text
+    assert text.splitlines()[-1] == "1 of 10 questions (all)"
+    assert "1 of 1 question (all)" in invoke("inspect", "few", "--root", out)[1]
+    [asked] = [line.split()[1] for line in invoke("inspect", "few", "--root", out)[1].splitlines() if "─ q" in line]
+    both = invoke("inspect", out, "-q", asked)[1]
+    assert both.count(f"─ {asked} ") == 2
+    assert both.count("capitals/few/corpus-") == both.count("capitals/all/corpus-") == 1
+    assert "unknown question 'q99'" in invoke("inspect", out, "-q", "q99")[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("answer", "system"), ("retrieve", "retriever"), ("compress", "compressor"), ("read", "reader")],
+)
+def test_a_plug_in_file_is_shown_and_its_kind_is_found_by_its_method(tmp_path: Path, method: str, kind: str) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from dataclasses import dataclass\n\nclass Own:\n    'Does it.'\n\n    @dataclass(frozen=True)\n"
+        f"    class Options:\n        rate: float = 4.0\n        'How much.'\n\n    def {method}(self): ...\n\n"
+        "class Other: ...\n"
+    )
+    code, text = invoke("show", f"{file}:Own")
+    assert code == 0, text
+    assert text.startswith(f"{kind} {file}:Own\nDoes it.")
+    assert re.search(r"rate +float +4\.0 +How much\.", text)
+    code, text = invoke("show", f"{file}:Other")
+    assert code == 2
+    assert "Expected a method answer() for a system, retrieve() for a retriever" in text
 
 
 def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, capitals: Path) -> None:

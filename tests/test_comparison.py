@@ -137,13 +137,22 @@ def test_of_several_baselines_the_one_at_equal_candidates_is_meant(answered, tmp
         )
 
 
+def test_a_metric_without_a_value_in_both_runs_is_named_and_has_no_rows(answered) -> None:
+    whole, own = answered("whole"), answered("own", "--setting", "gold")
+    text = CliRunner().invoke(main, ["compare", str(whole), str(own), "-m", "em", "-m", "recall@1"]).output
+    assert "Without a value in both runs: recall@1." in text
+    assert "recall@1, %" not in text
+    text = CliRunner().invoke(main, ["compare", str(whole), str(own), "-m", "context_tokens"]).output
+    assert text.splitlines()[2] == "context tokens"
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_a_comparison_fits_the_screen(answered, width: int) -> None:
     whole, lame = answered("whole"), answered("a-label-of-some-length-for-a-lame-system", "-o", "fail=q3")
     done = CliRunner().invoke(main, ["compare", str(whole), str(lame)], env={"COLUMNS": str(width)})
     assert done.exit_code == 0, done.output
     assert max(map(len, done.output.splitlines())) <= width
-    assert re.search(r"system +value +change +95 % CI +p +detectable", done.output)
+    assert re.search(r"system +value +change +95 % CI +p( Holm)? +detectable", done.output)
     whole_table = CliRunner().invoke(main, ["compare", str(whole), str(lame), "--wide"], env={"COLUMNS": str(width)})
     assert "Not shown" not in whole_table.output
 

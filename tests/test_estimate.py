@@ -53,6 +53,10 @@ def test_what_an_earlier_run_took_is_the_source_where_there_is_one(capitals: Pat
     assert "as in earlier runs, such as" in told
 
 
+def test_the_head_stands_in_one_line_where_it_fits(capitals: Path, oracle: str) -> None:
+    assert re.search(r"^system +questions +prompt tokens +time +US \$$", dry(capitals, oracle), flags=re.M)
+
+
 def test_tokens_grow_with_the_passages_that_the_setting_gives(capitals: Path) -> None:
     def tokens(setting: str, **options: str) -> float:
         asked = request(capitals, setting, **options)

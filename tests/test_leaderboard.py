@@ -245,6 +245,34 @@ def test_rows_are_ranked_by_the_column_asked_for_with_the_better_first(runs: Pat
     assert [row[0].text for row in table.groups[0].rows] == ["none", "quick", "slow"]
 
 
+def test_tables_of_other_worlds_and_samples_say_in_words_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "mute.py"
+    file.write_text(
+        "from clara_bench import Answer, IndexStats\n\nclass Mute:\n"
+        "    def index(self, corpus):\n        return IndexStats(len(corpus), 0.0, 0)\n"
+        "    def answer(self, questions):\n        return [Answer('no') for _ in questions]\n"
+    )
+    common = ["run", "-s", f"{file}:Mute", "--limit", "1", "--out", str(tmp_path / "runs"), "--setting", "distractor"]
+    world = ["--world", "questions=20", "--world"]
+    for task in ("nq", "hotpotqa"):
+        for more in (["passages=300"], ["passages=400"], ["seed=3"]):
+            done = CliRunner().invoke(main, [*common, "-t", task, *world, *more])
+            assert done.exit_code == 0, done.output
+    found = leaderboard.boards(results.find_runs(tmp_path / "runs"))
+    hard = "synthetic world, hard, seed"
+    origins = {f"{hard} 0, passages 300", f"{hard} 0, passages 400", f"{hard} 3"}
+    assert {table.title for table in views.tables(found)} == {
+        f"{task} · {origin} · 1 question" for task in ("nq", "hotpotqa") for origin in origins
+    }
+    by = {table.title: table.head[1:3] for table in by_task(found)}
+    assert by == {f"{origin} · 1 question per task": ("hotpotqa f1", "nq em") for origin in origins}
+    done = CliRunner().invoke(main, [*common, "-t", "nq", *world, "passages=300", "--seed", "4"])
+    assert done.exit_code == 0, done.output
+    titles = [table.title for table in views.tables(leaderboard.boards(results.find_runs(tmp_path / "runs")))]
+    assert f"nq · {hard} 0, passages 300, sample seed 4 · 1 question" in titles
+    assert len(set(titles)) == 7
+
+
 def test_the_best_is_bold_and_rows_that_a_paired_test_does_not_separate_are_marked_in_latex() -> None:
     text = tables.latex(views.tables([board(**MANY)], View(columns=("em", "seconds"))))
     assert r"gold-recomp-abstractive-16 & \textbf{50.0 $\pm$4.0} & 0.0199 \\" in text

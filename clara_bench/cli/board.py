@@ -35,7 +35,11 @@ group_by = click.option(
               help="Columns: metrics, traits such as backbone, or index_bytes. Repeatable.")  # fmt: skip
 @click.option("--sort", default="", metavar="COLUMN",
               help="Column to rank by. Default: the task's main metric.")  # fmt: skip
-@click.option("--tasks-as-columns", is_flag=True, help="One row per system, with its main metric on every task.")
+@click.option(
+    "--tasks-as-columns",
+    is_flag=True,
+    help="One row per system: the main metric on each task, then means over the tasks.",
+)
 @group_by
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @click.option("--verbose", is_flag=True, help="Show hashes of questions and candidates.")
@@ -68,7 +72,8 @@ def leaderboard(
       clara-bench leaderboard results --columns em --chance --by two-way
     """
     from clara_bench.metrics.plugin import split
-    from clara_bench.reporting.views import View, named, to_score
+    from clara_bench.reporting.formats import named
+    from clara_bench.reporting.views import View, to_score
 
     asked = tuple(named(name) for given in columns for name in split(given))
     view = View(asked, named(sort), wide, verbose)
@@ -154,7 +159,7 @@ def show(
 @click.option("--from", "file", default="results/published.toml", show_default=True, metavar="FILE",
               type=click.Path(path_type=Path), help="The file of published numbers.")  # fmt: skip
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
-              help="Metric to compare. Repeatable. Default: EM, F1, recall and context positions.")  # fmt: skip
+              help="Metric to compare. Repeatable. Default: EM, F1, recall and context tokens.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
               help="Folder in which labels are looked up.")  # fmt: skip
 @table_options
@@ -202,6 +207,7 @@ def compare(
     """
     from clara_bench.cli.analysis import published as closely
     from clara_bench.reporting import pair_tables, pairs
+    from clara_bench.reporting.formats import named
     from clara_bench.reporting.scored import Remembering
 
     form = "json" if as_json else kind or format_of(output)
@@ -213,7 +219,7 @@ def compare(
         return
     if not runs:
         raise ConfigError("name a run beside the baseline, or a published row: --published ID")
-    way = pairs.Way(scorer, names, by_passage)
+    way = pairs.Way(scorer, tuple(map(named, names)), by_passage)
     matched = pairs.pair(divided(baselines, by), divided(found, by), group)
     compared = [pairs.compare(*pair, way) for pair in matched]
     done = pairs.judged(pairs.over_tasks(compared, way) if over_tasks else compared)
@@ -222,4 +228,4 @@ def compare(
     elif form == "csv":
         write(pair_tables.to_csv(done), output)
     else:
-        write_tables([pair_tables.table(one, flips) for one in done], pair_tables.notes(done), form, output, wide)
+        write_tables(pair_tables.tables(done, flips, way.names), pair_tables.notes(done), form, output, wide)

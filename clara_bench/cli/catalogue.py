@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from clara_bench.aliases import meant
-from clara_bench.errors import UnknownName
+from clara_bench.errors import ConfigError, UnknownName
 
-COMPONENTS = ("system", "retriever", "compressor", "reader")
+METHODS = MappingProxyType({"system": "answer", "retriever": "retrieve", "compressor": "compress", "reader": "read"})
+"""By kind of component, the method that a class of the kind has."""
+COMPONENTS = tuple(METHODS)
 
 
 class Entry(NamedTuple):
@@ -110,6 +112,8 @@ def meanings(word: str, kind: str | None = None) -> list[Meaning]:
     Raises:
         UnknownName: nothing is called so.
     """
+    if ".py:" in word:
+        return [Meaning(kind or _kind_of_class(word), word)]
     kinds = [kind] if kind else list(KINDS)
     known = {each: [entry.name for entry in KINDS[each]()] for each in kinds}
     exact = [Meaning(each, word) for each in kinds if word in known[each] or (each == "metric" and _is_metric(word))]
@@ -120,6 +124,22 @@ def meanings(word: str, kind: str | None = None) -> list[Meaning]:
     if not found:
         raise UnknownName(kind or "name", word, [name for names in known.values() for name in names])
     return found
+
+
+def _kind_of_class(word: str) -> str:
+    """The kind of a plug-in's class, by the method that every component of the kind has.
+
+    Raises:
+        ConfigError: it has none of them.
+    """
+    from clara_bench.components.registry import load
+
+    found = load("system", word)
+    kinds = [kind for kind, method in METHODS.items() if hasattr(found, method)]
+    if not kinds:
+        expected = ", ".join(f"{method}() for a {kind}" for kind, method in METHODS.items())
+        raise ConfigError(f"{word}: the class is no component. Expected a method {expected}")
+    return kinds[0]
 
 
 def _kind_of_file(path: str) -> str:

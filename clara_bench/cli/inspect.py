@@ -19,33 +19,48 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("what", metavar="RUN")
+@click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
+              help="Folder in which a label is looked up.")  # fmt: skip
 @click.option("-q", "--question", metavar="ID", help="Show only this question.")
 @click.option("--only", default="all", show_default=True, type=click.Choice(["all", "wrong", "right", "failed"]),
               help="Which questions to show.")  # fmt: skip
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1),
-              help="Maximum number of questions.")  # fmt: skip
+              help="Maximum number of questions per run.")  # fmt: skip
 @click.option("--depth", default=5, show_default=True, type=click.IntRange(min=0),
               help="Number of passages per question.")  # fmt: skip
 @click.option("--data", metavar="SOURCE", help="Data with the passages, if they have moved since the run.")
-def inspect(path: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
+def inspect(what: str, root: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
     """Show questions of RUN with the passages found, the answer given and the gold.
+
+    RUN is a run directory, a folder of runs, or the label of runs below --root.
 
     \b
     Examples:
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --only wrong
-      clara-bench inspect runs/nq/rag/corpus-0123456789ab --question 1f2e3d
+      clara-bench inspect clara-8x --root results --limit 2
+      clara-bench inspect runs/nq --question 1f2e3d
     """
-    from clara_bench.records.results import open_run
+    from clara_bench.reporting.inspection import holding
+    from clara_bench.reporting.pairs import find
+
+    runs = find(what, root)
+    for run in runs if question is None else holding(runs, question):
+        if len(runs) > 1:
+            say(run.path)
+        _show(run, question, only, limit, depth, data)
+
+
+def _show(run: Run, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
+    from clara_bench.reporting.formats import counted
     from clara_bench.reporting.inspection import questions
 
-    run = open_run(path)
     found = questions(run, only, question)
-    corpus = _passages(run, data)
+    corpus = _passages(run, data) if found and depth else {}
     screen = console(80)
     for one in found[:limit]:
         screen.print(_panel(one, depth, corpus))
-    say(f"{min(limit, len(found))} of {len(found)} questions ({only})")
+    say(f"{min(limit, len(found))} of {counted(len(found), 'question')} ({only})")
 
 
 def _passages(run: Run, data: str | None) -> Any:
@@ -95,7 +110,7 @@ def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
         answer = one.record.answer
         yield f"answer  {answer.text!r}\n", "green" if one.em else "yellow" if one.scorable else ""
         yield f"status  {answer.status}{': ' + answer.error if answer.error else ''}", ""
-        yield f"   em {_value(one.em)}  f1 {_value(one.f1)}   context positions {answer.usage.context_positions}\n", ""
+        yield f"   em {_value(one.em)}  f1 {_value(one.f1)}   context tokens {answer.usage.context_positions}\n", ""
     for rank, is_gold, passage_id, text in ranked_lines(one, depth, corpus):
         yield f"{rank:3d} {'*' if is_gold else ' '} {passage_id}  ", "green" if is_gold else "dim"
         yield f"{text[:300]}\n", ""

@@ -94,16 +94,19 @@ def _print(found: Sequence[Table], notes: Sequence[str], wide: bool) -> None:
 
 def _draw(screen: Console, table: Table) -> None:
     lines = _lines(table)
-    widths = _widths(table.head, lines)
+    widths = _widths([[name] for name in table.head], lines)
+    if _fitting(widths, screen.width) < len(widths):
+        widths = _widths([name.split() for name in table.head], lines)
     kept = _fitting(widths, screen.width)
     widths[0] = min(widths[0], max(1, screen.width - sum(width + GAP for width in widths[1:kept])))
     screen.print(shown(table.title, "bold"))
-    screen.print(_grid([[Cell(name) for name in table.head[:kept]]], widths[:kept], "dim"))
+    if table.groups:
+        screen.print(_grid([[Cell(name) for name in table.head[:kept]]], widths[:kept], "dim"))
     for group, rows in zip(table.groups, lines, strict=True):
         screen.print(shown(group.title, "cyan"))
         screen.print(_grid([row[:kept] for row in rows], widths[:kept]))
     told = [*table.caption]
-    if kept < len(table.head):
+    if table.groups and kept < len(table.head):
         told.append(f"Not shown in {screen.width} columns: {', '.join(table.head[kept:])} (see --wide, --columns).")
     for sentence in told:
         screen.print(shown(sentence, "dim"))
@@ -124,14 +127,13 @@ def _lines(table: Table) -> list[list[list[Cell]]]:
     ]  # fmt: skip
 
 
-def _widths(head: Sequence[str], groups: Sequence[Sequence[Sequence[Cell]]]) -> list[int]:
-    """Of each column: its widest cell, or the longest word of its head."""
+def _widths(heads: Sequence[Sequence[str]], groups: Sequence[Sequence[Sequence[Cell]]]) -> list[int]:
+    """Of each column: its widest cell, or the longest part of its head."""
     from rich.cells import cell_len
 
     rows = [row for group in groups for row in group]
     return [
-        max([*map(cell_len, name.split()), *(cell_len(row[place].text) for row in rows)])
-        for place, name in enumerate(head)
+        max([*map(cell_len, parts), *(cell_len(row[place].text) for row in rows)]) for place, parts in enumerate(heads)
     ]
 
 

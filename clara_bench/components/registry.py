@@ -43,6 +43,19 @@ class Component:
         given = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.name}[{given}]" if given else self.name
 
+    @property
+    def short(self) -> Component:
+        """As people see it: a plug-in by its file and class, without its folders, wherever it is named.
+
+        >>> str(Component("plugins/own.py:Own", {"reader": "hf"}).short)
+        'own-Own[reader=hf]'
+        """
+        return Component(_without_folders(self.name), {k: _without_folders(v) for k, v in self.options.items()})
+
+
+def _without_folders(name: str) -> str:
+    return Path(name).name.replace(".py:", "-") if ".py:" in name else name
+
 
 def discover(kind: str) -> dict[str, EntryPoint]:
     """All entry points of one kind by name.

@@ -1,4 +1,4 @@
-"""Metrics of cost: positions, tokens, compression, money and seconds.
+"""Metrics of cost: tokens, compression, money and seconds.
 
 A failed question has no cost, and an answer without counts (from a predictions file) has an unknown one:
 both are left out of the mean and counted as `unscored`.
@@ -87,7 +87,7 @@ def cost_metric(
 
 
 _COUNTS = {
-    "context_positions": "Positions of evidence the reader attends to: tokens of text, vectors of a latent compressor.",
+    "context_positions": "Context tokens: the evidence that the reader attends to, in tokens of text or memory tokens.",
     "context_text_tokens": "Tokens of the same evidence as plain text, in the reader's own tokenizer.",
     "prompt_tokens": "Everything the reader read, instructions and question included.",
     "generated_tokens": "Tokens the reader wrote.",
@@ -97,8 +97,7 @@ _COUNTS = {
 def metrics() -> Iterable[Metric]:
     """Every metric of cost."""
     for attribute, description in _COUNTS.items():
-        unit = "positions" if attribute == "context_positions" else "tokens"
-        yield cost_metric(attribute, description, unit, partial(_usage, attribute))
+        yield cost_metric(attribute, description, "tokens", partial(_usage, attribute))
     yield cost_metric("answer_tokens", "Tokens of the answer after normalisation.", "tokens", _answer_tokens)
     yield cost_metric(
         "effective_ratio_micro",

@@ -25,7 +25,7 @@ class Metric:
     citation: str
     """Where the definition comes from; empty when it is our own."""
     unit: str
-    """Of the mean: fraction, tokens, positions, words, seconds, dollars or ratio."""
+    """Of the mean: fraction, tokens, words, seconds, dollars or ratio."""
     higher_is_better: bool
     family: Family
     relevant: Callable[[Truth], bool]

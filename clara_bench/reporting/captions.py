@@ -30,6 +30,45 @@ def source(provenance: ProvenancePart) -> str:
     return next((file["name"] for file in provenance.get("files", ()) if file["role"] == "data"), "files")
 
 
+def sources(manifests: Sequence[Manifest]) -> list[str]:
+    """Where the questions of each table come from; tables that would read alike also say what differs in their data."""
+    words = [source(manifest["data"]["provenance"]) for manifest in manifests]
+    tables = [(said, m["task"]["name"], m["questions"]["count"]) for said, m in zip(words, manifests, strict=True)]
+    keys = {table: _differing([_data(m) for m, one in zip(manifests, tables, strict=True) if one == table])
+            for table in tables}  # fmt: skip
+    of_source = {said: list(dict.fromkeys(key for table in tables if table[0] == said for key in keys[table]))
+                 for said in words}  # fmt: skip
+    return [_with(said, _data(m), of_source[said]) for said, m in zip(words, manifests, strict=True)]
+
+
+def told_apart(words: Sequence[str], manifests: Sequence[Manifest]) -> list[str]:
+    """The words for each section's passages, no two alike: with what differs in their data, or else numbered."""
+    same = {said: [_data(m) for m, one in zip(manifests, words, strict=True) if one == said] for said in words}
+    told = [_with(said, _data(m), _differing(same[said])) for said, m in zip(words, manifests, strict=True)]
+    numbers = [told[:place].count(said) + 1 for place, said in enumerate(told)]
+    return [f"{said} (set {n} of candidates: rank it by itself)" if n > 1 else said
+            for said, n in zip(told, numbers, strict=True)]  # fmt: skip
+
+
+def _data(manifest: Manifest) -> dict[str, str]:
+    """What decides which questions and passages there are, beyond what `source` says."""
+    request, config = manifest["request"], manifest["data"]["provenance"].get("config", {})
+    stage = request["first_stage"]["retriever"]["options"]
+    found = {**{key: value for key, value in config.items() if key not in ("tier", "seed")},
+             "data": request["source"]["data"], "corpus": request["source"]["corpus"] or "",
+             "sample seed": request["seed"], **{f"retriever {key}": value for key, value in stage.items()},
+             "complete gold": request["complete_gold"]}  # fmt: skip
+    return {key: str(value) for key, value in found.items()}
+
+
+def _differing(found: Sequence[Mapping[str, str]]) -> list[str]:
+    return [key for key in dict.fromkeys(key for one in found for key in one) if len({o.get(key) for o in found}) > 1]
+
+
+def _with(said: str, data: Mapping[str, str], keys: Sequence[str]) -> str:
+    return ", ".join([said, *(f"{key.replace('_', ' ')} {data[key]}" for key in keys if data.get(key))])
+
+
 def passages(manifests: Sequence[Manifest], offered: Offered | None) -> str:
     """Which passages the runs of a section could use: the setting, and what it means here.
 
@@ -120,8 +159,7 @@ def _told_apart(runs: Sequence[Run]) -> list[str]:
 def _by_options(runs: Sequence[Run]) -> list[str]:
     """`k=10, reader.model=...`: the options of the system that differ, those of its parts by a dotted name."""
     options = [dict(_flat(run.manifest["system"]["options"])) for run in runs]
-    known = dict.fromkeys(key for one in options for key in one)
-    keys = [key for key in known if len({one.get(key) for one in options}) > 1]
+    keys = _differing(options)
     return [", ".join(f"{key}={one[key]}" for key in keys[:3] if key in one) for one in options]
 
 

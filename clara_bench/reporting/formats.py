@@ -17,9 +17,34 @@ from clara_bench.metrics.statistics import Summary
 from clara_bench.reporting.leaderboard import Board, Row
 
 INDEX = "index_bytes"
-"""Head of the column of bytes by passage."""
+"""Name of the column of bytes by passage."""
+HEADS = {"context_positions": "context tokens", "effective_ratio_micro": "ratio", INDEX: "index bytes"}
+"""What people see of a column that has another name in files."""
 LOPSIDED = 1.25
 """How much longer one side of an interval is before both ends are written out."""
+
+
+def named(column: str) -> str:
+    """The metric or trait that a column of this name shows: `ratio` is as good as `effective_ratio_micro`.
+
+    >>> named("context_tokens"), named("em")
+    ('context_positions', 'em')
+    """
+    return {shown.replace(" ", "_"): name for name, shown in HEADS.items()}.get(column.replace(" ", "_"), column)
+
+
+def head(name: str) -> str:
+    """What stands above a column."""
+    return HEADS.get(name, name)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "question"), counted(2000, "question")
+    ('1 question', '2,000 questions')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def index_cell(row: Row) -> str:

@@ -55,6 +55,18 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
     return list(filter(kept[only], shown))
 
 
+def holding(runs: Sequence[Run], question_id: str) -> list[Run]:
+    """The runs that asked a question.
+
+    Raises:
+        UnknownName: none did.
+    """
+    found = [run for run in runs if any(example.question.id == question_id for example in run.examples)]
+    if not found:
+        raise UnknownName("question", question_id, [example.question.id for run in runs for example in run.examples])
+    return found
+
+
 def _shown(example: Example, record: Record | None, scorer: str) -> Shown:
     em, f1 = (metrics.get(name, scorer) for name in ("em", "f1"))
     scorable = em.applies(example.gold)

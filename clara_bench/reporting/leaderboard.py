@@ -6,7 +6,6 @@ with failures are marked.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -193,16 +192,22 @@ def boards(
             left_out(error)
         else:
             groups.setdefault(key_of(run), []).append(_Scored(run, scored))
-    return [_board(key, group, by) for key, group in sorted(groups.items())]
+    ordered = sorted(groups.items())
+    origins = captions.sources([group[0].run.manifest for _, group in ordered])
+    return [_board(key, group, by, origin) for (key, group), origin in zip(ordered, origins, strict=True)]
 
 
-def _board(key: Key, found: Sequence[_Scored], by: By) -> Board:
+def _board(key: Key, found: Sequence[_Scored], by: By, origin: str) -> Board:
     first = found[0].run.manifest
     main = first["task"]["main_metric"]
     sections: dict[tuple[int, int, str], list[_Scored]] = {}
     for one in found:
         ranks = SETTINGS.index(one.run.manifest["setting"]), _CONTROLS.index(control_of(one.run))
         sections.setdefault((*ranks, one.run.manifest["candidates"]["hash"]), []).append(one)
+    ordered = [group for _, group in sorted(sections.items())]
+    manifests = [[one.run.manifest for one in group] for group in ordered]
+    words = [captions.passages(told, group[0].scored.offered) for told, group in zip(manifests, ordered, strict=True)]
+    told = captions.told_apart(words, [group[0] for group in manifests])
     return Board(
         task=key.task,
         version=key.version,
@@ -210,24 +215,24 @@ def _board(key: Key, found: Sequence[_Scored], by: By) -> Board:
         questions=first["questions"]["count"],
         questions_hash=key.questions_hash,
         main_metric=main,
-        sections=_told_apart([_section(group, main, by) for _, group in sorted(sections.items())]),
-        origin=captions.source(first["data"]["provenance"]),
+        sections=tuple(_section(group, main, by, said) for group, said in zip(ordered, told, strict=True)),
+        origin=origin,
     )
 
 
-def _section(given: Sequence[_Scored], main: str, by: By) -> Section:
+def _section(given: Sequence[_Scored], main: str, by: By, passages: str) -> Section:
     scored = {id(one.run): one.scored for one in given}
     found = [
         _found(system, [scored[id(run)] for run in system.runs]) for system in grouped([one.run for one in given], by)
     ]
-    manifests = [one.run.manifest for one in given]
+    first = given[0].run.manifest
     told = captions.differences([one.system.run for one in found])
     rows = _on_fronts(_tested([_row(one, said) for one, said in zip(found, told, strict=True)], found), main)
     return Section(
-        setting=manifests[0]["setting"],
-        candidates_hash=manifests[0]["candidates"]["hash"],
+        setting=first["setting"],
+        candidates_hash=first["candidates"]["hash"],
         rows=tuple(ranked(rows, metrics.get(main))),
-        passages=captions.passages(manifests, given[0].scored.offered),
+        passages=passages,
         control=control_of(given[0].run),
     )
 
@@ -252,18 +257,6 @@ def _found(system: System, runs: Sequence[Scored]) -> _Found:
         },
         {} if alone else {name: spread(found) for name, found in means.items() if len(found) == len(runs)},
     )
-
-
-def _told_apart(sections: Sequence[Section]) -> tuple[Section, ...]:
-    """Sections whose words are the same, numbered."""
-    seen: Counter[str] = Counter()
-    told = []
-    for section in sections:
-        seen[section.passages] += 1
-        number = seen[section.passages]
-        again = f"{section.passages} (set {number} of candidates: rank it by itself)"
-        told.append(section if number == 1 else replace(section, passages=again))
-    return tuple(told)
 
 
 def ranked(rows: Iterable[Row], metric: Metric) -> list[Row]:

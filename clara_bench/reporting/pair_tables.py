@@ -11,7 +11,7 @@ from clara_bench import metrics
 from clara_bench.metrics import Metric
 from clara_bench.records.trainings import System
 from clara_bench.reporting import captions
-from clara_bench.reporting.formats import csv_text, p_cell, plain, signed
+from clara_bench.reporting.formats import counted, csv_text, head, p_cell, plain, signed
 from clara_bench.reporting.pairs import Compared, Comparison
 from clara_bench.reporting.tables import Cell, Group, Table
 
@@ -45,12 +45,30 @@ SEVERAL = (
 ONE = "One side has a single training: CI and p are over questions alone and say nothing of the method."
 
 
-def table(found: Comparison, flips: bool = False) -> Table:
-    """A group for each metric, in it the baseline and each run; below, if asked for, the flipped questions."""
+def tables(found: Sequence[Comparison], flips: bool = False, asked: Sequence[str] = ()) -> list[Table]:
+    """A table for each baseline; see `_table`.
+
+    Args:
+        found: the comparisons.
+        flips: list the questions that became right or wrong.
+        asked: names of the metrics that were asked for.
+    """
+    origins = captions.sources([one.baseline.run.manifest for one in found])
+    return [_table(one, _title(one, origin), flips, asked) for one, origin in zip(found, origins, strict=True)]
+
+
+def _table(found: Comparison, title: str, flips: bool, asked: Sequence[str]) -> Table:
+    """A group for each metric, in it the baseline and each run; below, if asked for, the flipped questions.
+
+    The caption names metrics that no run has a difference of, such as recall without known gold passages.
+    """
     baseline, *others = _names([found.baseline, *(one.system for one in found.compared)])
     several = any(less.trainings != (1, 1) for one in found.compared for less in one.differences.values())
     columns = HEAD + TRAININGS * several
-    names = list(dict.fromkeys(name for one in found.compared for name in one.differences))
+    known = (name for one in found.compared for name, d in one.differences.items() if d.mean is not None)
+    names = list(dict.fromkeys(known))
+    wanted = dict.fromkeys([*asked, *(name for one in found.compared for name in one.differences)])
+    without = ", ".join(head(name) for name in wanted if name not in names)
     groups = []
     for metric in map(metrics.get, names):
         first = (f"{baseline} (baseline)", plain(metric, found.values.get(metric.name)), *["–"] * (len(columns) - 2))
@@ -59,20 +77,19 @@ def table(found: Comparison, flips: bool = False) -> Table:
             for name, one in zip(others, found.compared, strict=True)
             if metric.name in one.differences
         ]
-        unit = {"fraction": ", %", metric.name: ""}.get(metric.unit, f", {metric.unit}")
-        groups.append(Group(f"{metric.name}{unit}", (tuple(map(Cell, first)), *rows)))
-    told = zip(others, found.compared, strict=True)
-    return Table(
-        _title(found), columns, tuple(groups), tuple(line for pair in told for line in _flips(*pair)) if flips else ()
-    )
+        unit = ", %" if metric.unit == "fraction" else "" if metric.unit in head(metric.name) else f", {metric.unit}"
+        groups.append(Group(f"{head(metric.name)}{unit}", (tuple(map(Cell, first)), *rows)))
+    told = [f"Without a value in both runs: {without}."] if without else []
+    if flips:
+        told += [line for pair in zip(others, found.compared, strict=True) for line in _flips(*pair)]
+    return Table(title, columns, tuple(groups), tuple(told))
 
 
-def _title(found: Comparison) -> str:
+def _title(found: Comparison, origin: str) -> str:
     manifest = found.baseline.run.manifest
-    origin = captions.source(manifest["data"]["provenance"])
     if found.tasks:
         return f"mean over {len(found.tasks)} tasks: {', '.join(found.tasks)}"
-    return f"{manifest['task']['name']} · {origin} · {manifest['questions']['count']} questions"
+    return f"{manifest['task']['name']} · {origin} · {counted(manifest['questions']['count'], 'question')}"
 
 
 def _trainings(metric: Metric, one: Compared) -> Iterator[Cell]:
@@ -141,10 +158,10 @@ def to_csv(found: Sequence[Comparison]) -> str:
 
 
 def _csv_rows(found: Sequence[Comparison]) -> Iterator[list[Any]]:
-    head = ["task", "system", "baseline", "metric", "value", "baseline_value", "difference", "ci95_low", "ci95_high"]
+    first = ["task", "system", "baseline", "metric", "value", "baseline_value", "difference", "ci95_low", "ci95_high"]
     tested = ["p", "p_holm", "p_bh", "family", "verdict", "effect", "detectable", "rescued", "broken"]
     trained = ["baseline_trainings", "trainings", "questions_low", "questions_high", "trainings_low", "trainings_high"]
-    yield [*head, "higher", "lower", "n", *tested, "path", "baseline_path", *trained]
+    yield [*first, "higher", "lower", "n", *tested, "path", "baseline_path", *trained]
     for each in found:
         for one in each.compared:
             systems = (one.system, each.baseline)

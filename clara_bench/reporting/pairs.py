@@ -57,7 +57,9 @@ def find(what: str, root: Path, by: By = "seed") -> list[Run]:
     if place.is_dir():
         return find_runs(path)
     if not located(root).is_dir():
-        raise DataError(f"'{what}' is no folder, and {root} to look labels up in is not there. Give --root FOLDER")
+        raise DataError(
+            f"'{what}' is not a run or a folder, and {root}, to look up labels, does not exist. Give --root FOLDER"
+        )
     runs = find_runs(root)
     found = [run for run in runs if what in _labels(run, by)]
     if not found:

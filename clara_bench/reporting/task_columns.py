@@ -11,10 +11,10 @@ from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.reporting.formats import INDEX, cell, plain
+from clara_bench.reporting.formats import INDEX, cell, counted, head, plain
 from clara_bench.reporting.leaderboard import TRAITS, Board, Guess, Row, Section
 from clara_bench.reporting.tables import Cell, Group, Table
-from clara_bench.reporting.views import BRIEF, DEFAULT, View, head, marks, value_cell
+from clara_bench.reporting.views import BRIEF, DEFAULT, View, marks, value_cell
 from clara_bench.statistics.intervals import of_mean
 from clara_bench.types import SETTINGS
 
@@ -29,13 +29,13 @@ def by_task(found: Sequence[Board], view: View = DEFAULT) -> list[Table]:
 
 
 def _together(found: Sequence[Board]) -> list[list[Board]]:
-    """Boards of one kind of source and number of questions, each task at most once."""
+    """Boards of one world, or one kind of other source, and number of questions, each task at most once."""
     groups: dict[tuple[str, int, int], list[Board]] = {}
     for board in found:
-        number = 0
-        while any(one.task == board.task for one in groups.get((board.source, board.questions, number), ())):
+        source, number = board.origin if board.source == "worlds" else board.source, 0
+        while any(one.task == board.task for one in groups.get((source, board.questions, number), ())):
             number += 1
-        groups.setdefault((board.source, board.questions, number), []).append(board)
+        groups.setdefault((source, board.questions, number), []).append(board)
     return list(groups.values())
 
 
@@ -59,7 +59,7 @@ def _by_task(found: Sequence[Board], view: View) -> Table:
     order = sorted(groups, key=lambda title: SETTINGS.index(re.split("[,:]", title)[0]))
     heads = [f"{board.task} {first[board.task].name}" for board in found]
     return Table(
-        title=f"{_kind(found)} · {found[0].questions} questions a task",
+        title=f"{_kind(found)} · {counted(found[0].questions, 'question')} per task",
         head=("system", *heads, *(["mean"] * _one_metric(first)), *(head(m.name) for m in kept)),
         groups=tuple(
             replace(group, rows=(*group.rows, *_guessed(guesses.get(title, {}), first, len(kept))))

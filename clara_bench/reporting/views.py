@@ -9,7 +9,7 @@ from functools import partial
 from clara_bench import metrics
 from clara_bench.errors import UnknownName
 from clara_bench.metrics import Metric
-from clara_bench.reporting.formats import INDEX, cell, index_cell, plain, trait_cell
+from clara_bench.reporting.formats import INDEX, cell, counted, head, index_cell, plain, trait_cell
 from clara_bench.reporting.leaderboard import (
     COLUMNS,
     PARETO,
@@ -27,13 +27,10 @@ from clara_bench.reporting.tables import Cell, Group, Table
 
 BRIEF = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
 """Shown behind the main metric when the user names no columns."""
-HEADS = {"context_positions": "context tokens", "effective_ratio_micro": "ratio", INDEX: "index bytes"}
-"""What stands above a column that has another name in files."""
-
 NOTES = (
     "Fractions in %. ±: half the width of the 95 % CI, which is written low–high where it is lopsided. "
-    "†: failed questions, scored 0. Context tokens: positions of evidence that the reader attends to. "
-    "Ratio: tokens of text per position.",
+    "†: failed questions, scored 0. Context tokens: the evidence that the reader attends to, in tokens of text or "
+    "memory tokens. Ratio: tokens of the same evidence as text, divided by these.",
 )
 
 
@@ -65,20 +62,6 @@ class _Column:
     @property
     def head(self) -> str:
         return head(self.name)
-
-
-def named(column: str) -> str:
-    """The metric or trait that a column of this name shows: `ratio` is as good as `effective_ratio_micro`.
-
-    >>> named("context_tokens"), named("em")
-    ('context_positions', 'em')
-    """
-    return {shown.replace(" ", "_"): name for name, shown in HEADS.items()}.get(column.replace(" ", "_"), column)
-
-
-def head(name: str) -> str:
-    """What stands above a column."""
-    return HEADS.get(name, name)
 
 
 def to_score(view: View) -> tuple[str, ...]:
@@ -206,7 +189,7 @@ def _titles(found: Sequence[Board], view: View) -> list[str]:
     """One line above each table, no two the same."""
     titles: list[str] = []
     for board in found:
-        title = f"{board.task} · {board.origin} · {board.questions} questions"
+        title = f"{board.task} · {board.origin} · {counted(board.questions, 'question')}"
         again = sum(one == title or one.startswith(f"{title} (") for one in titles)
         title = f"{title} (set {again + 1} of questions)" if again else title
         titles.append(title)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from clara_bench import metrics
@@ -118,9 +117,7 @@ def label_of(request: Request) -> str:
     told apart where they are shown.
     """
     system = replace(request.system, options=redacted(request.system.options))
-    if ".py:" in system.name:
-        system = replace(system, name=Path(system.name).name.replace(".py:", "-"))
-    label = redacted(request.label or str(system))
+    label = redacted(request.label or str(system.short))
     if request.control is not None:
         label = f"{label}-control-{request.control}"
     return re.sub(r"[^\w.+-]+", "-", label).strip("-.")

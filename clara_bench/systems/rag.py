@@ -60,11 +60,11 @@ class Rag:
         compressor, read = self.compressor, reading(self.reader)
         return replace(
             read,
-            compressor=str(self.options.compressor or ""),
+            compressor=str(self.options.compressor.short) if self.options.compressor else "",
             nominal_ratio=getattr(compressor, "rate", None),
             offline=None if compressor is None else getattr(compressor, "offline", not compressor.query_dependent),
             query_dependent=None if compressor is None else compressor.query_dependent,
-            weights=getattr(compressor, "weights", "") or read.weights,
+            weights=read.weights if compressor is None else getattr(compressor, "weights", ""),
         )
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:

@@ -104,8 +104,12 @@ class Xrag:
         return {**named, "dtype": self.options.dtype, "device": str(self._device)}
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever; passages become vectors when they are first read."""
+        """Index the corpus with the retriever; passages become vectors when they are first read.
+
+        Both models are loaded now, so that no question pays for it.
+        """
         self._corpus = corpus
+        _ = self._reader.projector, self._encoder.weights
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:

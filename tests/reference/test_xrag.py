@@ -107,6 +107,14 @@ def test_without_passages_the_question_is_answered_alone(bridged, encoder, tmp_p
     assert answer.status in ("ok", "empty", "truncated")
 
 
+def test_both_models_are_loaded_before_any_question_is_timed(bridged, encoder, tmp_path):
+    chosen = system(tmp_path)
+    assert not {"lm", "projector"} & vars(chosen._reader).keys()
+    chosen.index(CORPUS)
+    assert {"lm", "projector"} <= vars(chosen._reader).keys()
+    assert "weights" in vars(chosen._encoder)
+
+
 def test_a_question_cannot_bring_in_a_document(bridged, encoder, tmp_path):
     chosen = system(tmp_path)
     chosen.index(CORPUS)

@@ -191,6 +191,11 @@ def test_a_compressor_loads_before_any_question_and_says_whose_its_weights_are(p
     assert rag(parts).traits.weights == "zero-shot"
 
 
+def test_a_compressor_without_weights_shows_none_and_a_plug_in_s_folders_are_not_shown(parts: str) -> None:
+    assert rag(parts, compressor="truncate").traits.weights == ""
+    assert rag(parts, compressor=f"{parts}:Cutter", compressor__words="2").traits.compressor == "parts-Cutter[words=2]"
+
+
 def test_an_empty_compression_leaves_no_context(parts: str) -> None:
     [answer] = rag(parts, compressor=f"{parts}:Cutter", compressor__words="0").answer([NORWAY])
     assert answer.text == ""
