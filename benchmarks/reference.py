@@ -66,7 +66,7 @@ class Sizes:
     batch_tokens: int = 1024
     """Positions compressed at once; on a CPU small batches stay in its cache."""
     new_tokens: int = 16
-    """Of each answer; both readers write exactly as many."""
+    """Length of each answer; both readers write exactly this many."""
     model: str = DEFAULT_MODEL
     dtype: str = "float32"
     threads: int = 0
@@ -94,7 +94,7 @@ def ratio(name: str, slow: Spent, fast: Spent) -> dict[str, float]:
 
 
 def measured(sizes: Sizes) -> Iterator[dict[str, float]]:
-    """Three parts, each as soon as it is done: minutes apart with the default sizes."""
+    """The three parts, each as soon as it is done; with the default sizes they are minutes apart."""
     if sizes.threads:
         torch.set_num_threads(sizes.threads)
     texts, model = passages(sizes), load(sizes)
@@ -124,9 +124,9 @@ def passages(sizes: Sizes) -> list[str]:
 
 
 def compressing(model: Clara, texts: Sequence[str], sizes: Sizes) -> dict[str, float]:
-    """Three ways to the same memories, in turns, so that other work on the machine slows all of them.
+    """Computes the same memories in three ways, in turns, so that other work on the machine slows all of them.
 
-    Ours takes rows of like length together; the second pads every row to the longest allowed; the third does what the
+    Ours batches rows of similar length; the second pads every row to the longest allowed; the third does what the
     released code does (apple/ml-clara, modeling_clara.py, at 857c3cf): pads, takes a question's 20 candidates at once,
     and calls the whole language model, which scores the vocabulary at every position.
     """

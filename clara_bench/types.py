@@ -315,8 +315,8 @@ class Compressor(Protocol):
     def compress(self, question: Question, passages: Sequence[Passage]) -> Sequence[str] | str:
         """The texts for the prompt, in reading order.
 
-        One a passage where passages stay apart, so that the reader is shown them as it is shown whole ones; or one
-        for all, such as a summary, which may be a plain str; () or "" where nothing stays.
+        One per passage if passages stay separate, so that the reader is shown them like full passages; or one
+        for all, such as a summary, which may be a plain str; () or "" if nothing is left.
         """
         ...
 

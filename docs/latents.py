@@ -87,7 +87,7 @@ def _result(baseline: Run, run: Run) -> Result:
 
 
 def table(head: str, methods: Mapping[str, str], found: Mapping[str, Mapping[str, Result]]) -> str:
-    """EM in per cent; in brackets the difference to the first row, and its paired 95 % interval."""
+    """EM in percent; in parentheses the difference to the first row, and its paired 95 % CI."""
     names = _tasks(found)
     lines = [[head, *names], ["---", *["---:"] * len(names)]]
     for name, by_task in found.items():
@@ -121,12 +121,12 @@ def seeds_table(head: str, prefix: str) -> str:
 
 
 def _trainings(label: str, names: Sequence[str]) -> Values:
-    """EM of every question in per cent: S trainings, L tasks, Q questions."""
+    """EM of every question in percent: S trainings, L tasks, Q questions."""
     return np.array([[_values(published()[label + seed][name]) for name in names] for seed in SEEDS])
 
 
 def _values(run: Run) -> list[float]:
-    """EM of every question of a run, in per cent."""
+    """EM of every question of a run, in percent."""
     return [100 * (one.em or 0.0) for one in questions(run)]
 
 

@@ -262,7 +262,7 @@ def filled(text: str, part: str, content: str) -> str:
 
 
 def leaderboard() -> str:
-    """What stands in results/LEADERBOARD.md: every published run."""
+    """The content of results/LEADERBOARD.md: every published run."""
     found = boards(find_runs(ROOT / "results"))
     intro = "# Leaderboard\n\nEvery run in this folder, written by `python docs/refresh.py`.\n\n"
     shown = views.tables(found)

@@ -95,7 +95,7 @@ def scatter(
 
 
 def headline(found: Sequence[Point], target: Path) -> None:
-    """Gold and retrieved passages, means over the four tasks, with what to look at written beside it."""
+    """Gold and retrieved passages, means over the four tasks, with annotations."""
     finding = "CLaRa memories reach the accuracy of text with 4.5x fewer context tokens; text compressors do not"
     titles = {"gold": "Gold passages given", "distractor": "Five passages, retrieved from 20 candidates"}
     sides = {"text": (0, 12), "clara-8x": (0, 13), "clara-16x": (0, -14), "clara-32x": (-7, 6), "recomp-4x": (8, 0)}

@@ -68,7 +68,7 @@ def points(
 
 
 def label(panel: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str) -> None:
-    """A name beside a point, in its colour; the offset is in points and says on which side."""
+    """A name next to a point, in its colour; the offset is in points and gives the side."""
     side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
     panel.annotate(
         text, at, xytext=offset, textcoords="offset points", color=colour, ha=side, va="center", fontsize=8.5

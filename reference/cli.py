@@ -186,7 +186,7 @@ def lens(
 @click.option("--rounds", default=10, show_default=True, help="Most rounds of questions, or of tries at a paraphrase.")
 @click.option("--temperature", default=0.7, show_default=True, help="Of what is written.")
 @click.option("--max-tokens", default=2048, show_default=True, help="Longest reply.")
-@click.option("--concurrency", default=8, show_default=True, help="Documents under way at once.")
+@click.option("--concurrency", default=8, show_default=True, help="Documents processed concurrently.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
     """Write pretraining rows about DOCUMENTS (JSONL) to OUT with a language model. The same command resumes.

@@ -1,4 +1,4 @@
-"""clara-bench leaderboard, compare: runs side by side, and beside a baseline."""
+"""clara-bench leaderboard, compare: rank runs, and compare them with a baseline."""
 
 from __future__ import annotations
 

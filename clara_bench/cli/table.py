@@ -56,7 +56,7 @@ def format_of(output: Path | None) -> str:
 
 
 def write(text: str, output: Path | None) -> None:
-    """Write to a file, whole or not at all, else to standard output."""
+    """Write to a file, atomically, else to standard output."""
     if output is None:
         say(text, end="")
     else:

@@ -124,7 +124,7 @@ def _reading(found: Any, question: Question, who: str) -> Reading:
 
 
 def counts(found: Any, questions: Sequence[Question], who: str) -> list[int]:
-    """A reader's numbers of tokens, one a question.
+    """A reader's token counts, one per question.
 
     Raises:
         ConfigError: another number of them, or something other than a whole number from 0.

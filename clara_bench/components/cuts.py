@@ -1,4 +1,4 @@
-"""Text that is cut to fit, told where it happens and heard by whoever asked for a question's sake.
+"""Reports of text that was cut to fit, from where it happens to whoever asked the question.
 
 A retriever's encoder, a cross-encoder or a compressor may have to cut what it reads; what it returns has no place to
 say so. `tell` is heard by the innermost `heard` around it, in the same thread.

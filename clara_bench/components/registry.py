@@ -78,7 +78,7 @@ def discover(kind: str) -> dict[str, EntryPoint]:
 
 
 def load(kind: Kind, name: str) -> type:
-    """The class behind a name or a `file.py:Class` path.
+    """The class of a name or a `file.py:Class` path.
 
     Raises:
         UnknownName: nobody registered the name.

@@ -78,7 +78,7 @@ class Exit:
         self._lm.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """The sentences that stay, whole."""
+        """Keep the chosen sentences."""
         found = documents(passages)
         useful = [one for document in found for one in self.usefulness(question, document)]
         return chosen(found, [one >= self.options.threshold for one in useful])
@@ -110,7 +110,7 @@ class Exit:
 
 
 def _parts(sentences: Sequence[Sentence], words: int) -> Iterator[list[Sentence]]:
-    """Consecutive sentences of at most so many words together, but one sentence at least."""
+    """Groups of consecutive sentences, of at most a number of words together, at least one sentence each."""
     part: list[Sentence] = []
     size = 0
     for sentence in sentences:

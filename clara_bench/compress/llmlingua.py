@@ -25,7 +25,7 @@ class LLMLingua:
     """Keeps the passages of the highest perplexity, and in them the tokens of the highest surprisal.
 
     The unit is the language model's token; at most tokens / rate of all passages together stay, and a character of
-    several tokens is not cut. Passages are chosen whole until they hold `coarse` times the budget (Algorithm 1), then
+    several tokens is not cut. Full passages are chosen until they hold `coarse` times the budget (Algorithm 1), then
     pruned segment by segment (Algorithm 2). Unlike the original, only passages are compressed: instruction and
     question are the reader's own. And the tokens kept of a segment are its best, as many as the budget has room for,
     where the original takes a threshold from the segment's distribution.

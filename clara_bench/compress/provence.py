@@ -70,7 +70,7 @@ class Provence:
         self._classifier.prepare()
 
     def compress(self, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
-        """The sentences that stay, whole."""
+        """Keep the chosen sentences."""
         found = documents(passages)
         if self._classifier.cuts(question.text):
             cuts.tell(question.id)

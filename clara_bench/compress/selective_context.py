@@ -49,7 +49,7 @@ class SelectiveContext:
         rate: float = 4.0
         """Tokens before per token after, in the language model's tokenizer."""
         unit: Unit = "phrase"
-        """Unit that is kept or dropped as a whole: token, phrase or sentence."""
+        """Unit that is kept or dropped: token, phrase or sentence."""
         model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
         """The causal language model: hub id, folder or GGUF file."""
         dtype: DType = "float32"

@@ -1,6 +1,6 @@
 """Raw files to rows: JSON arrays, JSON lines, topic lists, plain or gzip; the corpus and the alias table.
 
-Which of the two JSON forms a file has is told from its first character, not its name (the
+Which of the two JSON forms a file has is detected from its first character, not its name (the
 official alias table of 2WikiMultihopQA is JSON lines in a file called .json).
 """
 

@@ -28,7 +28,7 @@ def read(
     corpus: Mapping[str, Passage] | None = None,
     aliases: Aliases | None = None,
 ) -> Dataset:
-    """Raw rows of any layout the reader knows, told from the first row's keys.
+    """Raw rows of any known layout, detected from the first row's keys.
 
     `where` is the file's name, for messages.
 
@@ -71,7 +71,7 @@ def _checked(layout: Layout, rows: Sequence[Mapping[str, Any]], where: str) -> l
 
 
 def detect(reader: str, rows: Sequence[Mapping[str, Any]], where: str) -> Layout:
-    """The layout of the rows, told from the keys of the first.
+    """The layout of the rows, detected from the keys of the first.
 
     Raises:
         UnknownName: no such reader.

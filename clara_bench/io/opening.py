@@ -75,7 +75,7 @@ def _pieces(path: Path, size: int | None, mend: str, error: type[BenchError]) ->
 
 
 def _largest(file: IO[bytes], packed: bool) -> int:
-    """How many bytes may come out of an open file."""
+    """Maximum number of bytes to read from an open file."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         return LARGEST_PIPE

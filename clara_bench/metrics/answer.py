@@ -25,7 +25,7 @@ SPELT_OUT: Mapping[str, Normal] = {"True": normal("yes"), "False": normal("no")}
 
 
 def squad_rule(answer: Normal, reference: Normal, shared: Overlap) -> Overlap:
-    """The overlap as it is."""
+    """The unchanged overlap."""
     return shared
 
 

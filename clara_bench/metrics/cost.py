@@ -37,7 +37,7 @@ def _evidence_tokens(case: Case) -> float | None:
 
 
 def _ratio(case: Case) -> float | None:
-    """Text tokens per position for one question; None where the reader was given nothing or the tokens are not told."""
+    """Text tokens per context token for one question; None if the reader was given nothing or counts are missing."""
     usage = case.record.answer.usage
     known = usage.context_text_tokens and usage.context_positions
     return usage.context_text_tokens / usage.context_positions if known else None

@@ -16,7 +16,7 @@ from clara_bench.metrics.support import support
 
 
 def told_apart(case: Case) -> bool:
-    """Whether the question is held answerable, and the same question without its support is not."""
+    """Whether the question is predicted answerable, and the same question without its support is not."""
     contrast = None if failed(case.contrast) else case.contrast
     return case.record.answer.answerable is True and contrast is not None and contrast.answer.answerable is False
 

@@ -75,5 +75,5 @@ class Form:
     name: str
     """What it is called, for the user."""
     fits: Callable[[Content], bool]
-    """Whether the file has this form; told from its content, not its name."""
+    """Whether the file has this form, by its content, not its name."""
     read: Callable[[Content], Iterable[Prediction] | Reading]

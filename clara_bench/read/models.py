@@ -81,7 +81,7 @@ class AdapterConfig(msgspec.Struct):
 
 
 def _base(model: Model) -> AdapterConfig | None:
-    """Which model an adapter is applied to; None for one that stands by itself."""
+    """The base model of an adapter; None for a complete model."""
     config = model.folder / "adapter_config.json"
     return read_json(config, AdapterConfig, "Save the adapter again", BackendError) if config.is_file() else None
 
@@ -252,7 +252,7 @@ def load_weights(model: Model, dtype: Any, code: bool = False) -> Any:
 
 
 def require_whole(model: Model, what: str, missing: Iterable[str]) -> None:
-    """Nothing, where no weights are missing.
+    """Refuse a model with missing weights.
 
     Raises:
         BackendError: the files lack weights that the class needs and would draw at random.

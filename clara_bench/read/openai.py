@@ -68,11 +68,11 @@ class OpenAIReader:
         concurrency: int = field(default=8, metadata=OPERATIONAL)
         """Requests under way at once."""
         timeout_seconds: float = field(default=60.0, metadata=OPERATIONAL)
-        """Longest wait for a whole answer, each try."""
+        """Timeout for a complete answer, per try."""
         retries: int = field(default=5, metadata=OPERATIONAL)
         """Further tries, each after a longer pause, when the server is busy, fails or does not answer in time."""
         give_up_after: int = field(default=5, metadata=OPERATIONAL)
-        """The run ends when so many questions fail from the first on, none before them answered."""
+        """The run ends if this many first questions all fail."""
 
         def __post_init__(self) -> None:
             for name in ("max_new_tokens", "max_prompt_tokens", "concurrency", "timeout_seconds", "give_up_after"):

@@ -208,7 +208,7 @@ def _names(error: openai.APIStatusError, field: str) -> bool:
 
 
 class _Punctual(openai.DefaultAsyncHttpxClient):
-    """A client whose requests end in time as a whole, and which carries no key on to another address."""
+    """A client with a timeout for the complete request, which never sends a key to another address."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(follow_redirects=False)

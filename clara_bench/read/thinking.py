@@ -14,7 +14,7 @@ OPENS, CLOSES = "<think>", "</think>"
 
 
 def without_thinking(reading: Reading, thinking: Thinking) -> Reading:
-    """The reading with its thoughts beside the answer, if `thinking` is `strip`.
+    """The reading with its reasoning separated from the answer, if `thinking` is `strip`.
 
     The answer is what follows the last `</think>`; the template may have written `<think>` itself. Thoughts that never
     end leave no answer.

@@ -97,7 +97,7 @@ class RecordLog(LineLog):
 
 
 def _whole(file: int) -> int:
-    """Where the last whole line ends."""
+    """The end of the last complete line."""
     end = os.fstat(file).st_size
     while end:
         start = max(0, end - _CHUNK)

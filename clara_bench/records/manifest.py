@@ -254,7 +254,7 @@ def _at(manifest: Any, place: str) -> Any:
 
 
 def write_manifest(file: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a manifest whole or not at all, with a digest over itself."""
+    """Write a manifest atomically, with a digest of itself."""
     write_atomic(file, json_bytes(_sealed({**manifest, "schema": SCHEMA})))
 
 

@@ -70,7 +70,7 @@ def pack_of(folder: Path) -> Path:
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders that packs below a root stand for, in order."""
+    """The folders that packs below a root represent, in order."""
     return sorted(pack.with_name(pack.name.removesuffix(SUFFIX)) for pack in root.rglob(f"*{SUFFIX}"))
 
 

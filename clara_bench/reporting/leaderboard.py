@@ -172,7 +172,7 @@ def boards(
     Args:
         runs: run directories.
         names: metrics, beside the main one of each task; () for `COLUMNS`.
-        scorer: what scores a run; by default from its records, anew.
+        scorer: what scores a run; by default recomputed from its records.
         left_out: told of each run whose files cannot be read, which is then left out; None to raise.
         by: which runs are one row, see `trainings.By`.
 

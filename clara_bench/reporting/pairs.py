@@ -1,4 +1,4 @@
-"""Runs beside a baseline: found by path, folder or label, and paired by their questions."""
+"""Runs compared with a baseline: found by path, folder or label, and paired by their questions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Compared:
     differences: dict[str, Difference]
     values: dict[str, float | None]
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    """By metric, once the whole family is known; see `judged`."""
+    """By metric, once the complete family is known; see `judged`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ Pairs = list[tuple[System, list[System]]]
 def pair(baselines: Sequence[Run], runs: Sequence[Run], by: By = "seed") -> Pairs:
     """Each system with the baseline that answers the same questions, at equal candidates where several do.
 
-    A run that answers questions of no baseline is left out where others do not; a baseline is not held beside itself
+    A run that answers questions of no baseline is left out where others do not; a baseline is not compared with itself
     where there are other runs.
 
     Raises:

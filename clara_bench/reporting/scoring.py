@@ -142,7 +142,7 @@ def score(
 def applicable(
     chosen: Sequence[Metric], setting: str, records: Sequence[Record], without: frozenset[Part] = frozenset()
 ) -> list[Metric]:
-    """Leave out metrics that a whole run cannot have; that is not the same as zero.
+    """Leave out metrics that do not apply to the run; that is not the same as zero.
 
     No ranking is scored where there is nothing to choose (closed, gold) or the system searches for no question,
     and no support, evidence or answerability where it predicts none for any.

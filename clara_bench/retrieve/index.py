@@ -120,9 +120,9 @@ def corpus_digest(corpus: Mapping[str, Passage]) -> str:
 
 
 def ensure(folder: Path, build: Callable[[Path], None]) -> bool:
-    """Make a folder hold a whole index; True if it did already.
+    """Make sure that a folder holds a complete index; True if it did already.
 
-    A folder whose files are not what its manifest says, in number, size or content, is made anew.
+    A folder whose files are not what its manifest says, in number, size or content, is rebuilt.
 
     Args:
         folder: where the index is kept; its name says what went into it.

@@ -33,7 +33,7 @@ class _Line(NamedTuple):
 
 
 def write_run(path: Path, rankings: Mapping[str, Sequence[Ranked]], tag: str) -> None:
-    """Write rankings, best first, whole or not at all; the same rankings give the same bytes.
+    """Write rankings, best first, atomically; the same rankings give the same bytes.
 
     Raises:
         DataError: see `run_text`.

@@ -64,7 +64,7 @@ class Words:
 
 
 def _pairs(run: str) -> list[str]:
-    """Neighbouring characters as readers see them, vowel signs with their letters; one that stands alone is a word."""
+    """Pairs of neighbouring characters, vowel signs with their letters; a single character is a word."""
     characters = regex.findall(r"\X", run)
     return ["".join(pair) for pair in pairwise(characters)] or characters
 

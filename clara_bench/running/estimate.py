@@ -1,4 +1,4 @@
-"""What a run would ask, read, take and cost, without running it: nothing is built, fetched or sent.
+"""Estimates questions, tokens, time and cost of a run, without running it: nothing is built, fetched or sent.
 
 Where the same system answered such questions before, its own tokens and seconds are the source; else tokens are
 estimated from the passages, and time is not known.
@@ -27,7 +27,7 @@ from clara_bench.types import Example
 FRAME = 40
 """Tokens of instructions around the passages and the question, about."""
 SAMPLE = 200
-"""Passages of a corpus whose length stands for all."""
+"""Passages of a corpus that are sampled for its mean length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def estimate(request: Request, data: TaskData, earlier: Sequence[Run]) -> Estima
     Args:
         request: the run.
         data: the task's data.
-        earlier: runs whose tokens and seconds may stand for it.
+        earlier: runs whose tokens and seconds may serve as the estimate.
 
     Raises:
         BenchError: the run is not possible.

@@ -59,7 +59,7 @@ def _staged(request: Request) -> bool:
 def _identity(request: Request, data: TaskData, system: Built, stage: Built | None) -> dict[str, Any]:
     """Everything that could change an answer or what counts as right.
 
-    The limit is no part of it: a larger sample goes on where a smaller one ended.
+    The limit is no part of it: a larger sample continues a smaller one.
     """
     task, drawn = data.task, request.sampling == "draw"
     return {

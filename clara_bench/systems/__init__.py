@@ -1,1 +1,1 @@
-"""Whole systems, from a question to an answer."""
+"""Systems, from a question to an answer."""

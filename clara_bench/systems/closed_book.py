@@ -41,7 +41,7 @@ class ClosedBook:
 
     @property
     def answer_each(self) -> AnswerEach | None:
-        """Answers as they are ready, where the reader hands them over so."""
+        """Answers one by one, if the reader returns its readings one by one."""
         return self._answer_each if hasattr(self.reader, "read_each") else None
 
     def _answer_each(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:

@@ -42,7 +42,7 @@ class FirstStage:
 
 
 def rank(data: TaskData, examples: Sequence[Example], stage: Built, depth: int) -> dict[str, tuple[Ranked, ...]]:
-    """The first stage's ranking over the whole corpus of each question, as it is kept or made now.
+    """The first stage's ranking over the corpus for each question, cached or computed now.
 
     Raises:
         ConfigError: depth below 1, or the retriever returned what is no ranking.

@@ -31,7 +31,7 @@ class WorldConfig:
     """
 
     seed: int = 0
-    """Any whole number."""
+    """Any integer."""
     questions: int = 500
     """Rows; at most half as many as there are passages."""
     passages: int = 2000

@@ -1,6 +1,6 @@
 """The paper's JSONL forms of training rows.
 
-A file holds the rows of one stage, one a line (clara's dataset card and loader):
+A file holds the rows of one stage, one per line (clara's dataset card and loader):
 
     pretrain    data_type "qa" or "paraphrase", question: [..], answers: [..] (as many), docs: [one]
     instruct    question, answer, docs: [..]

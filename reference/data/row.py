@@ -28,12 +28,12 @@ class Row:
     """Each is "Title\\ntext", or as the file has it."""
     turns: tuple[Turn, ...]
     kind: Kind = "qa"
-    """`paraphrase`: the one answer is the one document in other words."""
+    """`paraphrase`: the single answer rephrases the single document."""
     positives: tuple[int, ...] = ()
     """Positions of the supporting documents; empty if unknown."""
 
     @property
     def length(self) -> int:
-        """Characters, documents and turns together: what batches of alike rows are made by."""
+        """Characters, documents and turns together: rows of similar length are batched together."""
         turns = sum(len(turn.question) + len(turn.chain) + len(turn.answer) for turn in self.turns)
         return turns + sum(map(len, self.documents))

@@ -1,4 +1,4 @@
-"""Files of training rows, one per line, in the formats of paper_forms.py: read whole, read by position, written."""
+"""Files of training rows, one per line, in the formats of paper_forms.py: read in full, read by position, written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_joint(path: Path) -> Iterator[Row]:
 
 
 def write_pretrain(rows: Iterable[Row], path: Path) -> int:
-    """Write rows of one document each, a row a line; returns the number of lines.
+    """Write rows of one document each, one row per line; returns the number of lines.
 
     Raises:
         DataError: a row that the form cannot hold; the file is then not written.
@@ -57,7 +57,7 @@ def write_pretrain(rows: Iterable[Row], path: Path) -> int:
 
 
 def write_instruct(rows: Iterable[Row], path: Path) -> int:
-    """Write rows, a turn a line (turns of one row share its id); returns the number of lines.
+    """Write rows, one turn per line (turns of one row share its id); returns the number of lines.
 
     Raises:
         DataError: a row that the form cannot hold; the file is then not written.
@@ -66,7 +66,7 @@ def write_instruct(rows: Iterable[Row], path: Path) -> int:
 
 
 def write_joint(rows: Iterable[Row], path: Path) -> int:
-    """Write rows with their candidates, a turn a line; returns the number of lines.
+    """Write rows with their candidates, one turn per line; returns the number of lines.
 
     Raises:
         DataError: a row that the form cannot hold; the file is then not written.
@@ -90,7 +90,7 @@ def _row(decoded: Callable[[bytes], Any], form: Form, text: bytes, path: Path, n
 
 
 def _write(rows: Iterable[Row], path: Path, form: Form) -> int:
-    """Through a file beside it, so that what is broken off never looks whole."""
+    """Writes through a temporary file, so that an interrupted write never looks complete."""
     number = 0
     unfinished = path.with_name(path.name + ".part")
     try:

@@ -64,7 +64,7 @@ def checked(stage: str, options: Mapping[str, Any]) -> Table:
 
 
 class WorldRows:
-    """Rows made from worlds, without end."""
+    """An endless sequence of rows made from worlds."""
 
     size = None
 
@@ -92,10 +92,10 @@ class WorldRows:
         return self._row(scenes, scenes.scene(position), name)
 
     def documents(self) -> Iterator[str]:
-        """Every passage that rows may hold, world by world.
+        """All passages that rows may contain, world by world.
 
         Raises:
-            ConfigError: there is no end of them.
+            ConfigError: the source is endless.
         """
         if not self.options.worlds:
             raise ConfigError("data: worlds is 0, so there is no end of passages: set worlds to 1 or more")
@@ -124,13 +124,13 @@ class WorldRows:
 
 
 def _part(point: float, weights: Sequence[float]) -> int:
-    """The part of a line, cut into pieces of these lengths, on which a point lies."""
+    """The index of the interval that contains a point, for consecutive intervals of these lengths."""
     ends = list(accumulate(weights))
     return next((part for part, end in enumerate(ends) if point < end), len(ends) - 1)
 
 
 def chain(asked: Asked, form: Chain) -> str:
-    """What a reader may write before the answer.
+    """The reasoning that a reader may write before the answer.
 
     >>> from clara_bench.worlds import Told
     >>> film, ann = Told("The Red Kite", "Ann Lee"), Told("Ann Lee", "1960")
@@ -148,7 +148,7 @@ def chain(asked: Asked, form: Chain) -> str:
 
 
 def _sign(one: Told, other: Told) -> str:
-    """< or >: which of two numbers is lower, before it is known who is asked for."""
+    """< or >: which of two numbers is lower, whichever the question asks for."""
     first, second = (int(told.value.replace(",", "")) for told in (one, other))
     return "<" if first < second else ">"
 

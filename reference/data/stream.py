@@ -1,4 +1,4 @@
-"""The order of training rows by step and rank; the same after resuming."""
+"""The order of training rows by step and rank; resuming does not change it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from reference.data.row import Row
 
 
 class Source(Protocol):
-    """Rows by position, each the same whenever it is asked for."""
+    """Rows by position; the same position always gives the same row."""
 
     @property
     def size(self) -> int | None:
-        """How many rows there are; None when there is no end of them."""
+        """The number of rows; None for an endless source."""
         ...
 
     def __getitem__(self, position: int) -> Row:
@@ -37,10 +37,10 @@ class Held:
 
 
 class Stream:
-    """The rows of each optimiser step, the same for a seed however often training stops and whatever the ranks.
+    """The rows of each optimiser step; they depend on the seed only, not on interruptions or the number of ranks.
 
     A step's rows are sorted by length before they are dealt out in micro-batches, so that little is padded;
-    which rows make up a step does not depend on that. A finite source is shuffled anew for each pass over it.
+    which rows make up a step does not depend on that. A finite source is reshuffled for each pass over it.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Stream:
         """Args: see `batch`; `micro_batch` rows go through the model at once on each of `ranks` ranks.
 
         Raises:
-            ConfigError: a batch that does not come out even.
+            ConfigError: a batch that does not divide evenly.
         """
         if batch % (micro_batch * ranks):
             raise ConfigError(
@@ -67,7 +67,7 @@ class Stream:
         return [rows[start : start + self.micro_batch] for start in starts]
 
     def rows(self, step: int) -> list[Row]:
-        """All ranks' rows of a step, longest first, so that what does not fit in memory shows at once."""
+        """All ranks' rows of a step, longest first, so that a step that exceeds memory fails at once."""
         positions = range(step * self.batch, (step + 1) * self.batch)
         rows = [self.source[self._place(position)] for position in positions]
         return sorted(rows, key=lambda row: -row.length)

@@ -28,28 +28,28 @@ SHORTEST = 2
 
 
 class Piece(NamedTuple):
-    """A word piece that a memory vector stands for."""
+    """A word piece that a memory vector decodes to."""
 
     text: str
-    """As `normal` spells it."""
+    """Normalised by `normal`."""
     probability: float
-    """Among the whole vocabulary."""
+    """Over the full vocabulary."""
 
 
 class Lens(NamedTuple):
     """A document's or a question's memory, decoded."""
 
     slots: tuple[tuple[Piece, ...], ...]
-    """Of each vector its likeliest word pieces, best first, those that are no words left out."""
+    """The likeliest word pieces of each vector, best first, without pieces that are not words."""
 
     @property
     def pieces(self) -> frozenset[str]:
-        """Everything that any vector stands for."""
+        """All pieces of all vectors."""
         return frozenset(piece.text for slot in self.slots for piece in slot)
 
 
 def normal(piece: str) -> str:
-    """A word piece without its spaces and in lower case; "" where it is no word.
+    """A word piece in lower case without spaces; "" if it is not a word.
 
     >>> normal(" Oklahoma"), normal("),"), normal(" A")
     ('oklahoma', '', '')
@@ -59,20 +59,20 @@ def normal(piece: str) -> str:
 
 
 def pieces_of(tokenizer: Any, text: str) -> frozenset[str]:
-    """The word pieces of a text, spelt as a lens spells them."""
+    """The word pieces of a text, normalised as in a lens."""
     ids = text_ids(tokenizer, [" " + text])[0]
     return frozenset(filter(None, map(normal, tokenizer.batch_decode([[token] for token in ids]))))
 
 
 @torch.no_grad()
 def decode(model: Any, memories: Sequence[Tensor], role: str = "generator", top: int = TOP) -> list[Lens]:
-    """The word pieces that memories stand for.
+    """Decode memories into word pieces.
 
     Args:
         model: `Clara`.
         memories: of documents from `compress`, of questions from `query`; each (M, H).
         role: whose output head is asked; with adapters all roles have the backbone's.
-        top: word pieces of each vector, before those that are no words are left out.
+        top: word pieces per vector, before those that are not words are left out.
     """
     head, tokenizer = model.role(role), model.tokenizer
     weight_VH = head.lm.get_output_embeddings().weight
@@ -90,7 +90,7 @@ def decode(model: Any, memories: Sequence[Tensor], role: str = "generator", top:
 
 
 def _slot(words: Sequence[str], probabilities: Sequence[float]) -> tuple[Piece, ...]:
-    """Pieces that are words, each once: " Film" and "film" are one, with the likelier one's probability."""
+    """Pieces that are words, without duplicates: " Film" and "film" count as one, with the higher probability."""
     best: dict[str, float] = {}
     for word, probability in zip(words, probabilities, strict=True):
         if word:
@@ -99,14 +99,14 @@ def _slot(words: Sequence[str], probabilities: Sequence[float]) -> tuple[Piece, 
 
 
 class Named(NamedTuple):
-    """How much of their own passages the lenses name."""
+    """How many decoded pieces occur in the lenses' own passages."""
 
     share: float
     """Mean over questions: of the pieces in a lens, the fraction in its passages and not in its question."""
     random_share: float
     """The same with passages of other questions: chance, given what passages have in common."""
     p_value: float
-    """How often passages dealt out at random do as well: one-sided permutation test."""
+    """How often randomly assigned passages do as well: one-sided permutation test."""
     shares_Q: np.ndarray
     """The fraction for each question."""
     random_Q: np.ndarray
@@ -120,7 +120,7 @@ def named(
     permutations: int = 10_000,
     seed: int = 0,
 ) -> Named:
-    """Whether lenses name what is in their own passages more than what is in others'.
+    """Test whether lenses name words of their own passages more often than words of others'.
 
     Args:
         lenses: of questions' memories, or of documents'.
@@ -165,7 +165,7 @@ def _indicators(sets: Sequence[frozenset[str]], columns: dict[str, int]) -> np.n
 def better(ours: Named, theirs: Named, permutations: int = 10_000, seed: int = 0) -> float:
     """One-sided p-value of the first naming more than the second on the same questions, above chance each.
 
-    What is compared is a question's share less its random share, so that a lens does not win by naming what stands
+    The statistic is a question's share minus its random share, so that a lens does not win by naming what occurs
     in every passage; paired permutation test that swaps the two at random.
     """
     gains_Q = (ours.shares_Q - ours.random_Q) - (theirs.shares_Q - theirs.random_Q)
@@ -186,7 +186,7 @@ MARKS: dict[Where, str] = {"found": "+", "asked": "=", "neither": " "}
 
 
 def render(lens: Lens, passage: frozenset[str], question: frozenset[str] = frozenset(), most: int = 12) -> str:
-    """A lens as lines of text, one a vector: + is in the passages only, = in the question, unmarked in neither."""
+    """A lens as text, one line per vector: + is in the passages only, = in the question, unmarked in neither."""
     lines = []
     for number, slot in enumerate(lens.slots):
         marked = [f"{MARKS[where(piece.text, passage, question)]}{piece.text}" for piece in slot[:most]]
@@ -206,7 +206,7 @@ def draw(
     systems: dict[str, Named] | None = None,
     most: int = 10,
 ) -> None:
-    """A picture of a lens, its pieces coloured by where they stand, and beside it the shares of whole systems.
+    """Draw a lens, its pieces coloured by where they occur, next to the shares of complete systems.
 
     Args:
         path: .png, .svg or .pdf.
@@ -214,7 +214,7 @@ def draw(
         passage: the word pieces of its passages.
         question: the word pieces of its question.
         title: over the example, such as the question.
-        systems: by name; each gets a bar beside that of chance.
+        systems: by name; each gets a bar next to the bar of chance.
         most: pieces of a vector.
 
     Raises:

@@ -58,7 +58,7 @@ class Look:
         return f"{example.question}\n{render(example.lens, example.passages, example.asked)}"
 
     def table(self) -> list[list[str]]:
-        """A row a kind of memory: its share, chance, and the p-values."""
+        """One row per kind of memory: its share, chance, and the p-values."""
         return [
             [name, f"{one.share:.3f}", f"{one.random_share:.3f}", f"{one.p_value:.2g}", _p(self.worse.get(name))]
             for name, one in self.shares.items()
@@ -77,10 +77,10 @@ class Look:
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a path to which no picture can be drawn.
+    """Refuse a path where no picture can be written.
 
     Raises:
-        ConfigError: its folder is not there, or it ends in no kind of picture.
+        ConfigError: its folder does not exist, or its suffix is not an image format.
     """
     if path.suffix not in (".png", ".svg", ".pdf") or not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: expected a file in a folder that is there, ending in .png, .svg or .pdf")
@@ -104,7 +104,7 @@ def questions_of(number: int, passages: int, seed: int = 0, path: Path | None = 
 
 
 def look(checkpoint: str, rows: Sequence[Row], top: int = 50) -> Look:
-    """Put a checkpoint's memories under the lens.
+    """Apply the lens to a checkpoint's memories.
 
     Args:
         checkpoint: folder from joint training, or the name of one that ships.

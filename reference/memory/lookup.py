@@ -14,34 +14,34 @@ from reference.memory.shards import KEY_BYTES
 
 
 class Model(Protocol):
-    """What the store asks of `Clara`."""
+    """The part of `Clara` that the store uses."""
 
     config: Any
     memory: Any
 
     def fingerprint(self, role: Any) -> str:
-        """Of all that decides what that role makes of a text."""
+        """Fingerprint of everything that affects the role's memory of a text."""
         ...
 
     def compress(self, texts: Sequence[str]) -> list[Tensor]:
-        """One (vectors, width) memory a text."""
+        """One (vectors, width) memory per text."""
         ...
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What memories must share to be of use together."""
+    """The properties that memories must share to be comparable."""
 
     fingerprint: str
     """Of the compressor: backbone, adapter, memory embeddings."""
     rate: int
     slots: int
-    """Largest number of vectors of a document."""
+    """Maximum number of vectors per document."""
     width: int
     """Numbers in a vector."""
 
     @classmethod
     def of(cls, model: Model) -> Identity:
-        """What this model's compressor makes."""
+        """The identity of this model's compressor."""
         memory = model.config.memory
         return cls(model.fingerprint("compressor"), memory.rate, memory.slots, model.memory.shape[1])
 
@@ -58,7 +58,7 @@ class Index:
         return len(self._keys) + len(self._latest)
 
     def add(self, keys: Sequence[bytes], first_row: int) -> None:
-        """Keys of rows that follow each other; a key that is known keeps its row."""
+        """Add keys of consecutive rows; a known key keeps its row."""
         for row, (key, known) in enumerate(zip(keys, self.find(keys), strict=True), first_row):
             if known < 0:
                 self._latest.setdefault(key, row)
@@ -72,7 +72,7 @@ class Index:
         self._keys, self._rows, self._latest = keys[order], rows[order], {}
 
     def find(self, keys: Sequence[bytes]) -> np.ndarray:
-        """Rows (keys,) int64, -1 where there is none."""
+        """Rows (keys,) int64, -1 for unknown keys."""
         rows = np.array([self._latest.get(key, -1) for key in keys], np.int64)
         if len(self._keys) and len(keys):
             wanted = np.array(keys, self._keys.dtype)

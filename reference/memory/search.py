@@ -1,12 +1,12 @@
 """Search over millions of memories: short vectors first, then the exact score of the candidates.
 
-A memory laid end to end is too long for an index of nearest neighbours (32,768 numbers for a 7B model at 32x). So
+A flattened memory is too long for a nearest-neighbour index (32,768 numbers for a 7B model at 32x). So
 every document also gets a short vector: the mean of its memory vectors, their coordinates along the directions that
 hold most of all documents' memories, or a random projection (inner products survive it: Johnson and Lindenstrauss
 1984) with the direction that all documents share set apart, whose noise would drown what documents differ in.
 FAISS finds `depth` documents by these; the k best of them by the cosine of the full memories are the result.
 
-Shapes: B questions, N documents, E numbers in a document's memory laid end to end, D in a short vector, K found.
+Shapes: B questions, N documents, E numbers in a document's flattened memory, D in a short vector, K found.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BLOCK = 512
 
 
 class Reduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How memories become short vectors, and how these are indexed."""
+    """How memories are reduced to short vectors, and how these are indexed."""
 
     kind: Literal["mean", "random", "pca"] = "pca"
     dimension: int = 256
@@ -47,7 +47,7 @@ class Reduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Documents from whose directions short vectors are made, and with which FAISS trains an index that needs it."""
     seed: int = 0
     index: str = "Flat"
-    """As FAISS's index factory spells it: Flat, HNSW32, IVF4096,PQ64, ..."""
+    """A FAISS index factory string: Flat, HNSW32, IVF4096,PQ64, ..."""
     width: int = 64
     """How far an approximate index looks at least: cells of an IVF, candidates of an HNSW."""
 
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What decides every number of an index; one that says anything else is made anew."""
+    """Everything that affects an index; an index with another manifest is rebuilt."""
 
     schema: Literal[2]
     identity: Identity
@@ -70,14 +70,14 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the memories in the store."""
     similarity: str
     centre: str
-    """Digest of the mean that a similarity leaves out of documents; "" where it leaves out none."""
+    """Digest of the mean that a similarity subtracts from documents; "" if it subtracts none."""
     reduction: Reduction
     documents: str
     """Digest of the documents' texts, in order."""
 
 
 class Searcher:
-    """Searches documents that lie in a store."""
+    """Searches documents in a store."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Searcher:
 
         Args:
             queries_BE: what `model.flatten` makes of questions.
-            k: documents a question; fewer come back where there are fewer, or an approximate index finds fewer.
+            k: documents per question; fewer are returned if there are fewer, or an approximate index finds fewer.
             depth: at least k; with `len(self)` and a Flat index the result is that of `exact`.
 
         Raises:
@@ -153,7 +153,7 @@ class Searcher:
         return _ranked(self._scores(query_E, self._memories(places_C)), places_C, k)
 
     def _scores(self, query_E: Tensor, memories_CE: Tensor) -> Tensor:
-        """How near (C,); in float64, so that a score does not depend on what else is scored with it."""
+        """Similarities (C,); in float64, so that a score does not depend on the rest of the batch."""
         return self._score(query_E[None].double(), memories_CE[None].double())[0].float()
 
     def _memories(self, places_N: np.ndarray) -> Tensor:
@@ -209,7 +209,7 @@ class Searcher:
 
 
 def _ranked(scores_C: Tensor, places_C: np.ndarray, k: int) -> Found:
-    """The k highest scores; equal ones in the order of the documents."""
+    """The k highest scores; ties in the order of the documents."""
     order_K = np.argsort(-scores_C.numpy(), kind="stable")[:k]
     return Found(places_C[order_K], scores_C.numpy()[order_K])
 
@@ -249,7 +249,7 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _kept(folder: Path) -> _Manifest | None:
-    """What index lies in a folder; None for none, or none that this version wrote."""
+    """The manifest of the index in a folder; None if there is none, or another version wrote it."""
     try:
         return read_json(folder / "search.json", _Manifest)
     except DataError:
@@ -263,7 +263,7 @@ def _save(folder: Path, manifest: _Manifest, projection_ED: Tensor | None, index
     tensors = {} if projection_ED is None else {"projection": projection_ED}
     write_atomic(folder / "projection.safetensors", save(tensors))
     write_atomic(folder / "index.faiss", faiss.serialize_index(index).tobytes())
-    write_atomic(folder / "search.json", msgspec.json.encode(manifest))  # last: what it names is whole
+    write_atomic(folder / "search.json", msgspec.json.encode(manifest))  # last: it names complete files only
 
 
 def _load(folder: Path) -> tuple[Tensor | None, Any]:

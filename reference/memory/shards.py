@@ -41,8 +41,8 @@ def encode(keys: Sequence[bytes], memories: Sequence[Tensor], precision: Precisi
     """The bytes of a shard; the same documents give the same bytes.
 
     Args:
-        keys: one a document.
-        memories: one (M, H) a document.
+        keys: one per document.
+        memories: one (M, H) per document.
         precision: how a number is kept; int8 has a scale a vector, its largest magnitude / 127.
 
     Raises:
@@ -125,7 +125,7 @@ class Shard:
         return len(self._checks)
 
     def read(self, document: int, dtype: torch.dtype | None = None) -> Tensor:
-        """The memory (M, H) of a document, on the CPU.
+        """Read the memory (M, H) of a document to the CPU.
 
         Args:
             document: its place in the shard.

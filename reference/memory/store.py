@@ -1,7 +1,7 @@
-"""Documents' memories on disk, compressed once; training and serving read them from there.
+"""Memories of documents on disk: compressed once, read by training and serving.
 
     FOLDER/store.json               whose memories these are: compressor, rate, width, precision
-    FOLDER/<digest>.safetensors     shards (see shards.py), each written whole or not at all
+    FOLDER/<digest>.safetensors     shards (see shards.py), each written atomically
     FOLDER/<digest>.cost.json       how many documents a shard holds, and how long compressing them took
 
 A document is found by the SHA-256 of its text, the compressor's fingerprint and the rate: no ids to keep in step,
@@ -53,7 +53,7 @@ class Built(NamedTuple):
     """What building did."""
 
     texts: int
-    """Texts given, equal ones counted each."""
+    """Texts given, duplicates included."""
     added: int
     """Documents compressed now; the others were stored already, or equal to another."""
     rebuilt: tuple[str, ...]
@@ -127,7 +127,7 @@ class Store:
 
     @property
     def bytes_per_document(self) -> float:
-        """Bytes on disk a document, keys and checksums included; 0 for an empty store."""
+        """Bytes on disk per document, keys and checksums included; 0 for an empty store."""
         return self.size_bytes / len(self) if len(self) else 0.0
 
     @property
@@ -163,7 +163,7 @@ class Store:
         return rows
 
     def get(self, texts: Sequence[str], dtype: torch.dtype | None = None) -> list[Tensor]:
-        """The memories of documents: one (vectors, width) tensor a text, on the CPU.
+        """The memories of documents: one (vectors, width) tensor per text, on the CPU.
 
         Args:
             texts: as they were given to `build`.
@@ -200,7 +200,7 @@ class Store:
             texts: documents as they will be asked for; may be a stream, and longer than memory.
             progress: called with the number of texts dealt with so far.
             shard_documents: documents compressed and written at once; what a kill loses at most.
-            verify: read all that is stored first, and make anew what is damaged.
+            verify: read the complete store first, and recompute what is damaged.
 
         Raises:
             ConfigError: the store is another model's, or no document goes into a shard.
@@ -230,13 +230,13 @@ class Store:
         return Built(count, added, rebuilt, time.perf_counter() - start)
 
     def _missing(self, texts: Sequence[str]) -> dict[bytes, str]:
-        """Texts that are not stored, by key: equal ones once, in the order given."""
+        """Texts that are not stored, by key: without duplicates, in the order given."""
         keys = [self._keyed(text) for text in texts]
         rows = self._index.find(keys)
         return {key: text for key, text, row in zip(keys, texts, rows, strict=True) if row < 0}
 
     def _write(self, model: Model, group: dict[bytes, str]) -> int:
-        """Compress documents and write their shard, less what another builder has stored in the meantime."""
+        """Compress documents and write their shard, except those that another builder has stored in the meantime."""
         self.refresh()
         texts = list(self._missing(list(group.values())).items())
         if not texts:
@@ -258,7 +258,7 @@ class Store:
         return len(keys)
 
     def check(self) -> list[str]:
-        """Read everything; the names of the shard files that are damaged."""
+        """Read everything and return the names of damaged shard files."""
         bad = set(self.damaged)
         for path in self._paths:
             try:
@@ -281,7 +281,7 @@ class Store:
         return tuple(names)
 
     def _sweep(self) -> None:
-        """Delete what a killed builder left half written."""
+        """Delete incomplete files of a killed builder."""
         for path in self.folder.glob(".*" + shards.SUFFIX + ".*"):
             if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 path.unlink(missing_ok=True)
@@ -294,7 +294,7 @@ class Store:
         self._index = Index()
 
     def refresh(self) -> None:
-        """Take note of shards that were written since the store was opened."""
+        """Add shards that were written since the store was opened."""
         known = {path.name for path in self._paths} | self.damaged.keys()
         found = (path for path in self.folder.glob("*" + shards.SUFFIX) if not path.name.startswith("."))
         fresh = sorted(path for path in found if path.name not in known)

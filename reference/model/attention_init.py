@@ -34,14 +34,14 @@ FREQUENT = 500
 
 
 class Glance(NamedTuple):
-    """Where a head of the first layer looks in the beginning."""
+    """The initial attention pattern of a head in the first layer."""
 
     back: int
-    """Places before the token, where its attention is highest."""
+    """Number of places before the token where its attention is highest."""
     sharpness: float
     """Logit there, above that of places far away."""
     slowest: float
-    """Of the rotary pairs used, in radians a place: how wide it sees."""
+    """Of the rotary pairs used, in radians a place: the width of its window."""
     fastest: float
     rarity: float = 0.0
     """What the rarest token gains in its logit."""
@@ -56,11 +56,11 @@ REACH = 60
 
 
 def begin(model: Any, start: str, line_break: int) -> None:
-    """Give new weights of a Llama a start, in place.
+    """Initialise the attention of a new Llama, in place.
 
     Args:
-        model: as the library drew it.
-        start: plain (left so), identity or lexical.
+        model: as initialised by the library.
+        start: plain (unchanged), identity or lexical.
         line_break: token that ends a title.
 
     Raises:
@@ -86,7 +86,7 @@ def _near_identity(layers: Any) -> None:
 
 
 def _draw(attention: Any, queries: tuple[float, float], values: tuple[float, float], out: tuple[float, float]) -> None:
-    """Noise and a share of the identity in each projection."""
+    """Set each projection to noise plus a multiple of the identity."""
     mixes = {"q_proj": queries, "k_proj": queries, "v_proj": values, "o_proj": out}
     for name, (noise, identity) in mixes.items():
         weight = getattr(attention, name).weight
@@ -123,7 +123,7 @@ def _mark(embeddings_VH: Tensor, line_break: int) -> None:
 
 
 def _look_back(attention: Any, config: Any, seen_RH: Tensor, near_RH: Tensor) -> None:
-    """Rotary positions turn a mark that all tokens share into a score of distance alone: a sum of cosines."""
+    """Make heads attend by distance: rotary positions turn a coordinate that all tokens share into a sum of cosines."""
     _draw(attention, queries=(0.09, 0), values=(0.09, 0), out=(0.09, 0))
     rows, turns_P = len(seen_RH), _turns(config)
     for head in range(config.num_attention_heads):
@@ -150,7 +150,7 @@ def _look_at_title(attention: Any, config: Any, near_RH: Tensor, title_RH: Tenso
 
 
 def _match(attention: Any, config: Any, near_RH: Tensor, title_RH: Tensor) -> None:
-    """Each head with other coordinates of the subspaces in the rotary pairs that hardly turn within a passage."""
+    """Give each head different coordinates of the subspaces, in rotary pairs that hardly rotate within a passage."""
     _draw(attention, queries=(0.09, 0), values=(0.3, 0.7), out=(0.3, 0.5))
     rows = len(near_RH)
     slow_R1 = (_turns(config) * REACH <= 1).float().repeat(2)[:, None]
@@ -161,13 +161,13 @@ def _match(attention: Any, config: Any, near_RH: Tensor, title_RH: Tensor) -> No
 
 
 def _turns(config: Any) -> Tensor:
-    """Radians a place of each rotary pair (P,), fastest first."""
+    """Radians per place of each rotary pair (P,), fastest first."""
     rows = config.hidden_size // config.num_attention_heads
     return float(config.rope_parameters["rope_theta"]) ** (-torch.arange(0, rows, 2) / rows)
 
 
 def _seek(attention: Any, mark: int, logit: float, head: int, config: Any) -> None:
-    """Let a head look for a mark, by the rotary pair that turns least."""
+    """Let a head attend to a marker, through the slowest rotary pair."""
     rows = config.hidden_size // config.num_attention_heads
     row, size = head * rows + rows // 2 - 1, _size(logit, config, rows)
     attention.q_proj.weight[row, SHARED] = size
@@ -177,6 +177,6 @@ def _seek(attention: Any, mark: int, logit: float, head: int, config: Any) -> No
 
 
 def _size(logit: float, config: Any, rows: int) -> float:
-    """Of a query's and a key's coordinate, so that two marks after normalisation give this logit."""
+    """The size of a query's and a key's coordinate such that two normalised markers give this logit."""
     marked = MARK / math.sqrt((config.hidden_size - 1 + MARK**2) / config.hidden_size)
     return math.sqrt(logit * math.sqrt(rows)) / marked

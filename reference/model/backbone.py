@@ -1,4 +1,4 @@
-"""The causal language model under every role: a pretrained one, or a small Llama from scratch with its tokenizer."""
+"""The causal language model behind every role: pretrained, or a small Llama trained from scratch with its tokenizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Loaded(NamedTuple):
     """A causal language model of transformers, in evaluation mode, on the CPU."""
     tokenizer: Any
     fingerprint: str
-    """Of the weights on disk; for a backbone from scratch, of its shape and seed."""
+    """Fingerprint of the weights on disk; for a backbone trained from scratch, of its shape and seed."""
 
 
 def load(config: Backbone, seed: int = 0, tokenizer: Any = None) -> Loaded:
@@ -71,7 +71,7 @@ def architecture(shape: Scratch, vocabulary: int, end: int = 0) -> Any:
 
 
 def from_scratch(shape: Scratch, tokenizer: Any, seed: int) -> Any:
-    """A small Llama with new weights; the seed decides them."""
+    """A small Llama with weights initialised from the seed."""
     from transformers import LlamaForCausalLM
 
     with torch.random.fork_rng(devices=[]):
@@ -82,7 +82,7 @@ def from_scratch(shape: Scratch, tokenizer: Any, seed: int) -> Any:
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A byte-level BPE tokenizer over these texts, as a fast tokenizer of transformers; <end> opens, pads and ends.
+    """Train a byte-level BPE tokenizer on these texts, as a fast tokenizer of transformers; <end> opens, pads and ends.
 
     A word is the same token wherever it stands: one that opens a line is read as if a space stood before it. A name
     in a title would else have other pieces than in a question, and a small model has to learn by heart which are equal.
@@ -111,5 +111,5 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write the tokenizer beside weights that were trained with it."""
+    """Write the tokenizer next to the weights that were trained with it."""
     tokenizer.save_pretrained(folder)

@@ -63,7 +63,7 @@ class Clara(nn.Module):
         self.eval()
 
     def add_role(self, name: str, like: str | None = None, seed: int = 0) -> None:
-        """Give the model a role, or start one anew: from the backbone, or as an exact copy of the role `like`."""
+        """Add a role to the model, or reinitialise it: from the backbone, or as an exact copy of the role `like`."""
         role = make_role(self.backbone, self.config.adapters, name, seed)
         if like is not None:
             copy_role(self.role(like), role)
@@ -83,7 +83,7 @@ class Clara(nn.Module):
 
     @property
     def backbone(self) -> Any:
-        """The model of transformers under all roles; with LoRA its parameters are the roles' own, shared."""
+        """The transformers model behind all roles; with LoRA, they share its parameters."""
         return self._backbone[0]
 
     def vectors(self) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ class Clara(nn.Module):
             self.role(name).checkpoint_activations(enabled)
 
     def slots_of(self, documents: Sequence[Sequence[int]]) -> list[int]:
-        """How many memory vectors each document gets."""
+        """Number of memory vectors per document."""
         memory = self.config.memory
         if memory.count == "nominal":
             return [memory.slots] * len(documents)
@@ -112,9 +112,9 @@ class Clara(nn.Module):
     def encode(self, role: str, documents: Sequence[Sequence[int]]) -> Memories:
         """Memories of documents (token ids without specials), with gradients where the module's parameters have them.
 
-        Rows of like length go through the backbone together, in a number of passes that depends on the number of rows
-        alone. Longer documents than the config allows are cut, and then lose their closing token, as in the released
-        code.
+        Rows of similar length go through the backbone together, in a number of passes that depends on the number of
+        rows alone. Longer documents than the config allows are cut, and then lose their closing token, as in the
+        released code.
         """
         if not documents:
             none = self.memory.new_zeros(0, *self.memory.shape)
@@ -131,7 +131,7 @@ class Clara(nn.Module):
         return Memories(*(torch.cat(parts).index_select(0, back_B) for parts in zip(*done, strict=True)))
 
     def _parts(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Rows that go through the backbone together: on a CPU few, since padding costs it more than another pass."""
+        """Rows that go through the backbone together: few on a CPU, where padding costs more than another pass."""
         return layout.parts(lengths, 4 if self.device.type == "cpu" else 16)
 
     def _framed(self, ids: Sequence[int]) -> list[int]:
@@ -154,7 +154,7 @@ class Clara(nn.Module):
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
-        """Memories (m, H) of documents, one a text and in their order; always in evaluation mode, without gradients.
+        """Compress documents to memories (m, H), one per text, in order; in evaluation mode, without gradients.
 
         Args:
             texts: title and text of each document.
@@ -181,7 +181,7 @@ class Clara(nn.Module):
 
     @torch.no_grad()
     def centre(self, documents: Sequence[str], questions: Sequence[str]) -> None:
-        """Set the means that a centred similarity leaves out, over these documents and questions."""
+        """Set the means that a centred similarity subtracts, over these documents and questions."""
         for row, (texts, role) in enumerate([(documents, "compressor"), (questions, "reasoner")]):
             states = self.compress(texts, role=role)
             states_BMH = nn.utils.rnn.pad_sequence(states, batch_first=True).float()
@@ -191,11 +191,11 @@ class Clara(nn.Module):
     def flatten(
         self, memories: Memories | Sequence[Tensor], of: Literal["documents", "questions"] = "documents"
     ) -> Tensor:
-        """What `score` compares: all memory vectors end to end (B, M*H), zeros for missing ones, or their mean (B, H).
+        """What `score` compares: all memory vectors concatenated (B, M*H), zeros for missing ones; or their mean.
 
         Args:
             memories: of a batch, or what `compress` gave.
-            of: which mean a centred similarity leaves out.
+            of: which mean a centred similarity subtracts.
         """
         if isinstance(memories, Memories):
             states_BMH, mask_BM = memories.states_BMH, memories.mask_BM
@@ -206,7 +206,7 @@ class Clara(nn.Module):
         return laid_out(states_BMH, mask_BM, self.config.memory, self.centres[int(of == "questions")])
 
     def score(self, queries_BE: Tensor, keys_BNE: Tensor) -> Tensor:
-        """How near each question is to each of its candidates (B, N), by what `flatten` made of both."""
+        """Similarity of each question to each of its candidates (B, N), from what `flatten` returned for both."""
         if self.config.memory.similarity == "late":
             return late_interaction(queries_BE, keys_BNE, self.memory.shape[1])
         return cosine(queries_BE, keys_BNE)
@@ -214,7 +214,7 @@ class Clara(nn.Module):
     def read(
         self, rows: Sequence[Encoded], memories: Sequence[Tensor] | Tensor | None = None, role: str = "generator"
     ) -> Predictions:
-        """Predict the targets of rows; scores are made at positions whose next token is a target, and nowhere else.
+        """Predict the targets of rows; logits are computed only at positions whose next token is a target.
 
         Args:
             rows: prompts with their targets.
@@ -243,7 +243,7 @@ class Clara(nn.Module):
         batch_tokens: int = 16384,
         role: str = "generator",
     ) -> list[Generated]:
-        """Continue prompts greedily, in evaluation mode, in batches of like length padded on the left.
+        """Continue prompts greedily, in evaluation mode, in left-padded batches of similar length.
 
         Args:
             prompts: with MEMORY and SEPARATOR where vectors go.
@@ -274,7 +274,7 @@ class Clara(nn.Module):
         return [Generated(text.strip(), *span) for text, span in zip(texts, spans, strict=True)]
 
     def fingerprint(self, role: str = "compressor") -> str:
-        """SHA-256 of everything that decides a document's memory, except what the text itself is."""
+        """SHA-256 of everything that affects a document's memory, except the text."""
         memory, adapters = self.config.memory, self.config.adapters
         parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
         parts += [str(memory.rate), str(memory.document_tokens), memory.count, adapters.kind, str(adapters.alpha)]
@@ -292,7 +292,7 @@ class Clara(nn.Module):
 
     @contextlib.contextmanager
     def _evaluating(self, role: str) -> Iterator[None]:
-        """Evaluation mode for a role, and afterwards every module's own mode again."""
+        """Put a role in evaluation mode for the block, and restore every module's mode afterwards."""
         modes = [(module, module.training) for module in self.role(role).modules()]
         self.role(role).eval()
         try:

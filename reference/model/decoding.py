@@ -16,16 +16,16 @@ from reference.model.roles import Role
 
 
 class Span(NamedTuple):
-    """What followed one prompt."""
+    """The continuation of one prompt."""
 
     ids: tuple[int, ...]
     """Generated tokens, without the one that ended them."""
     prefill_seconds: float
     """Shared among the rows of a batch by their length."""
     decode_seconds: float
-    """Each step is shared equally among the rows still alive in it."""
+    """The seconds of a step are shared equally among the rows still generating."""
     truncated: bool
-    """Whether it was still going on at the longest allowed length."""
+    """Whether it reached the longest allowed length without an end token."""
 
 
 class Generated(NamedTuple):
@@ -94,7 +94,7 @@ def greedy(
 
 
 def clock(device: torch.device) -> float:
-    """Seconds, once the device has done all it was given."""
+    """The time in seconds, after the device has finished its queue."""
     if device.type != "cpu":
         getattr(torch, device.type).synchronize()
     return time.perf_counter()

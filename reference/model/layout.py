@@ -1,4 +1,4 @@
-"""Where every token, memory vector and target lies in a batch: index arithmetic in numpy, ahead of any tensor work.
+"""The place of every token, memory vector and target in a batch: index arithmetic in numpy, before any tensor work.
 
 A document row is [opening] bos text eos followed by its memory slots. Two layouts:
 `bucketed` starts every row at column 0 and pads behind the memory, which a causal model cannot see, so that no
@@ -36,21 +36,21 @@ class Documents(NamedTuple):
     ids_BT: Ints
     """0 where there is no token."""
     front_BT: Bools
-    """Where vectors of earlier slots stand, in rows that go on with a document."""
+    """Places of vectors of earlier slots, in rows that continue a document."""
     text_BT: Bools
-    """Where the document is: its opening and specials included, memories and padding not."""
+    """Places of the document, its opening and special tokens included, without memories and padding."""
     memory_BT: Bools
     slots_BM: Bools
-    """Which memory slots each document has."""
+    """The memory slots that each document uses."""
     positions_BT: Ints
     pooled: bool
-    """Whether memories are means of the text's own states, so that there are no places for them."""
+    """Whether memories are means of the text's own states, and therefore have no places."""
     plain: bool
-    """Whether a causal model needs neither a mask nor positions: all rows start at column 0 and count on."""
+    """Whether a causal model needs neither a mask nor positions: all rows start at column 0."""
 
     @property
     def opening_P(self) -> Ints:
-        """Places of the opening vector, one a row that begins a document."""
+        """Places of the opening vector, one per row that begins a document."""
         return self.text_BT.argmax(1) + np.arange(len(self.text_BT)) * self.text_BT.shape[1]
 
     @property
@@ -65,7 +65,7 @@ class Documents(NamedTuple):
 
     @property
     def shares_BMT(self) -> NDArray[np.float32]:
-        """What each of a document's tokens, in as many equal parts as it has slots, counts in the mean of its part."""
+        """The weight of each token in the mean of its part; a document has as many equal parts as slots."""
         ends_BT = self.text_BT.cumsum(1)[:, None]
         slots_1M1 = np.arange(self.slots_BM.shape[1])[None, :, None]
         lengths_B11, counts_B11 = ends_BT[:, :, -1:], self.slots_BM.sum(1)[:, None, None]
@@ -92,11 +92,11 @@ def documents(
     """Lay out documents.
 
     Args:
-        rows: ids of each document with its specials, the opening not included.
-        counts: memory vectors of each document.
+        rows: ids of each document with its special tokens, without the opening.
+        counts: number of memory vectors of each document.
         slots: most memory vectors of a document, M.
         left: columns before the memory in the padded layout; None for the bucketed one.
-        spread: give the nth of m memory slots the position of the n/m-th part of the document's end, not the next one.
+        spread: spread the positions of memory slots evenly over the document, instead of placing them after it.
         pooled: leave no places for memory slots.
         first: the first memory slot of each row, where all rows go on with a document whose earlier slots have vectors;
             these stand in front of the row, in the opening's place. None where every row begins a document.
@@ -138,9 +138,9 @@ def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> In
 
 
 def visible(segments_BT: Ints) -> tuple[Bools, Ints]:
-    """What each place of a prompt sees when passages are read each by itself, and its position (block attention).
+    """Which places each place of a prompt attends to in block attention, and its position.
 
-    A block sees what stands before all blocks, and itself; a question sees all blocks, and itself. Every block counts
+    A block attends to itself and what precedes all blocks; a question to itself and all blocks. Every block counts
     on from what stands before them, every question from the longest block, so that neither the order nor the number
     of passages moves anything (positions as in parallel context windows; Ratner et al., ACL 2023).
 
@@ -164,7 +164,7 @@ def visible(segments_BT: Ints) -> tuple[Bools, Ints]:
 
 
 class Targets(NamedTuple):
-    """What a batch of rows is asked to predict."""
+    """The prediction targets of a batch of rows."""
 
     places_P: Ints
     """In the flattened batch, the positions whose next token is a target."""
@@ -189,7 +189,7 @@ def targets(labels: Sequence[Sequence[int]], weights: Sequence[Sequence[float]],
 
 
 def parts(lengths: Sequence[int], rows_a_part: int, most: int = 4) -> list[list[int]]:
-    """Rows of like length, in equal parts whose number depends on the number of rows alone.
+    """Split rows by length into equal parts, whose number depends on the number of rows alone.
 
     Under ZeRO-3 every rank must run the same number of forward passes, whatever the lengths are.
     """
@@ -200,7 +200,7 @@ def parts(lengths: Sequence[int], rows_a_part: int, most: int = 4) -> list[list[
 
 
 def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Rows of like length, longest first, in batches of at most `tokens` with their padding."""
+    """Rows of similar length, longest first, in batches of at most `tokens` with their padding."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
         if batch and (len(batch) + 1) * lengths[batch[0]] > tokens:

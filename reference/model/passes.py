@@ -18,10 +18,10 @@ from reference.model.roles import Role
 
 
 class Memories(NamedTuple):
-    """What became of a batch of documents or questions."""
+    """The memories of a batch of documents or questions."""
 
     states_BMH: Tensor
-    """Memory vectors; zero where a short document has none."""
+    """Memory vectors; zero beyond a short document's own."""
     mask_BM: Tensor
     """True where there is a memory vector."""
     summary_BH: Tensor
@@ -29,7 +29,7 @@ class Memories(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the generator makes of the positions whose next token is a target, row by row."""
+    """The generator's outputs at positions whose next token is a target, row by row."""
 
     logits_PV: Tensor
     labels_P: Tensor
@@ -42,14 +42,14 @@ class Predictions(NamedTuple):
 def encode(
     role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Tensor, front_PH: Tensor | None = None
 ) -> Memories:
-    """Memories of documents that are laid out in one batch.
+    """Compute the memories of documents that are laid out in one batch.
 
     Args:
         role: who compresses.
         where: the batch.
         opening_H: opens every row.
         memory_MH: asks for the memory vectors.
-        front_PH: vectors in front of rows that go on with a document, in the opening's place.
+        front_PH: vectors in front of rows that continue a document, in the opening's place.
     """
     device, rows = opening_H.device, len(where.ids_BT)
     slots_P = on(device, np.flatnonzero(where.slots_BM))
@@ -90,7 +90,7 @@ def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents) -> Tens
 def read(
     role: Role, rows: Sequence[Encoded], memories: Any, group: Sequence[int], separator_H: Tensor, attention: str
 ) -> Predictions:
-    """Predictions of the targets of some rows.
+    """Predict the targets of some rows.
 
     Args:
         role: who reads.
@@ -113,7 +113,7 @@ def read(
 
 
 def sight(attention: str, segments_BT: layout.Ints, embeddings_BTH: Tensor) -> tuple[Tensor, Tensor] | tuple[()]:
-    """What is added to attention scores (B, 1, T, T) and positions (B, T); nothing for causal attention."""
+    """The additive attention mask (B, 1, T, T) and positions (B, T); none for causal attention."""
     if attention == "causal":
         return ()
     mask_BTT, positions_BT = layout.visible(segments_BT)
@@ -125,7 +125,7 @@ def sight(attention: str, segments_BT: layout.Ints, embeddings_BTH: Tensor) -> t
 
 
 def filled(role: Role, ids_BT: layout.Ints, memories: Any, group: Sequence[int], separator_H: Tensor) -> Tensor:
-    """Embeddings of prompts, with memories and separators in their places; nothing is written in place.
+    """Embed prompts, with memories and separators in their places; no tensor is modified in place.
 
     Raises:
         ValueError: a row has more or fewer memory places than vectors.

@@ -15,13 +15,13 @@ from reference.model.passes import Memories
 
 
 def make_projector(width: int, seed: int) -> nn.Sequential:
-    """A projector from vectors of this width to as wide ones; the seed draws its weights, float32."""
+    """Make a projector between vectors of this width; its weights are drawn from the seed, in float32."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
 
 def projected(memories: Memories, projector: nn.Sequential) -> Memories:
-    """Memories whose one vector is the projected mean of the document's own states, in the number format of those."""
+    """Memories of one vector each: the projected mean of the document's own states, in their number format."""
     mean_BH = memories.summary_BH.to(next(projector.parameters()).dtype)
     return memories._replace(states_BMH=projector(mean_BH)[:, None].to(memories.states_BMH.dtype))

@@ -42,7 +42,7 @@ class _Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a reader is given; two lists of one length."""
+    """What a reader is given; two lists of the same length."""
 
     ids: list[int]
     """Token ids, MEMORY or SEPARATOR."""
@@ -55,7 +55,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A prompt and its target; four lists of one length."""
+    """A prompt and its target; four lists of the same length."""
 
     ids: list[int]
     """Token ids, MEMORY or SEPARATOR."""
@@ -64,7 +64,7 @@ class Encoded:
     labels: list[int]
     """The id itself where it is a target, else -100; position t is predicted from what lies before t."""
     weights: list[float]
-    """Of each target in the loss; 0 elsewhere."""
+    """The loss weight of each target; 0 elsewhere."""
 
 
 class _Span(NamedTuple):
@@ -73,7 +73,7 @@ class _Span(NamedTuple):
 
 
 def memory_block(count: int) -> list[int]:
-    """The ids that stand for one document's memory."""
+    """The placeholder ids of one document's memory."""
     return [MEMORY] * count + [SEPARATOR]
 
 
@@ -81,7 +81,7 @@ class Prompter:
     """Turns questions, rows and blocks into ids for one tokenizer and template.
 
     Raises:
-        ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
+        ConfigError: the tokenizer lacks the requested chat template, or no token can end an answer.
     """
 
     def __init__(self, tokenizer: Any, template: Template = "plain") -> None:
@@ -109,11 +109,11 @@ class Prompter:
         return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
     def document(self, text: str) -> list[int]:
-        """Ids of one document (title, line break, text), no specials added; one spelt out in it is plain text."""
+        """Ids of one document (title, line break, text), without special tokens; one spelled in it is plain text."""
         return self.documents([text])[0]
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:
-        """As `document`, many at once."""
+        """`document` for many texts at once."""
         return text_ids(self.tokenizer, texts)
 
     def question_prompt(self, question: str, blocks: Sequence[Sequence[int]] = ()) -> Prompt:
@@ -122,7 +122,7 @@ class Prompter:
         return _followed(self._opened(frame, blocks), self._ids(_asked(frame.middle, question)))
 
     def paraphrase_prompt(self, blocks: Sequence[Sequence[int]], seed: int = 0) -> Prompt:
-        """A prompt for the blocks in other words; the seed picks one of several wordings."""
+        """A prompt that asks for a paraphrase of the blocks; the seed picks one of several wordings."""
         frame = self._templates.frame("paraphrase", True, seed % len(PARAPHRASES))
         return _followed(self._opened(frame, blocks), self._ids([Part(frame.middle, meant=True)]))
 
@@ -134,7 +134,7 @@ class Prompter:
         question_weight: float = 1.0,
         seed: int = 0,
     ) -> Encoded:
-        """A training row as prompt and target.
+        """Encode a training row as prompt and target.
 
         In `pretrain` the questions are part of the target (paper, section 3.1): in a chat the model writes the list of
         questions and answers, in the plain template its text simply holds them, in the stage `text` too. Everywhere
@@ -170,7 +170,7 @@ class Prompter:
     def _continued(
         self, asked: Sequence[list[Part]], lead: Part, turns: Sequence[_Turn]
     ) -> list[tuple[list[int], list[int]]]:
-        """Ids of prompts, and of their answers as they continue them."""
+        """Ids of prompts, and of the answers that continue them."""
         answers = [Part(_target(turn)) for turn in turns]
         given = encode_all(self.tokenizer, asked)
         whole = encode_all(
@@ -196,7 +196,7 @@ class Prompter:
         return _encoded(_followed(start, [*ids, self.end]), [*weights, 1.0])
 
     def _opened(self, frame: Frame, blocks: Sequence[Sequence[int]]) -> Prompt:
-        """All up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
+        """The prompt up to the end of the blocks; a block of text is followed by a gap, one of memories is not."""
         ids = [] if self._templates.chat else list(self.start)
         ids += self._ids([Part(frame.head, meant=True)]) if frame.head else []
         segments = [0] * len(ids)
@@ -206,7 +206,7 @@ class Prompter:
         return Prompt(ids, segments)
 
     def _between(self, separator: str) -> list[int]:
-        """The ids of a separator as it is cut where words stand around it."""
+        """The ids of a separator when it is tokenized between words."""
         joint, before, after = text_ids(self.tokenizer, [f"a{separator}b", "a", "b"])
         inside = joint[len(before) : len(joint) - len(after)]
         return inside if [*before, *inside, *after] == joint else text_ids(self.tokenizer, [separator])[0]
@@ -215,13 +215,13 @@ class Prompter:
         return encode_all(self.tokenizer, [parts])[0]
 
     def _placed(self, parts: Sequence[Part]) -> tuple[list[int], list[int]]:
-        """Ids, and where in the text the last character of each one stands."""
+        """Ids, and the place in the text of the last character of each."""
         found = encode(self.tokenizer, parts)
         return found.ids, [end - 1 for _, end in found.places]
 
 
 def final(text: str) -> str:
-    """The answer without the reasoning that it may open with.
+    """Remove the reasoning that may precede an answer.
 
     >>> final("Ada Lovelace ; London")
     'London'
@@ -230,7 +230,7 @@ def final(text: str) -> str:
 
 
 def before_final(text: str) -> str:
-    """The reasoning alone; the answer where there is none.
+    """The reasoning without the answer; the answer if there is no reasoning.
 
     >>> before_final("Ada Lovelace ; London"), before_final("London")
     ('Ada Lovelace', 'London')
@@ -239,7 +239,7 @@ def before_final(text: str) -> str:
 
 
 def _asked(words: str, question: str) -> list[Part]:
-    """The words of a template with a question where its mark is."""
+    """Fill a question into a template."""
     before, mark, after = words.partition(QUESTION)
     return [Part(before, meant=True), Part(question if mark else ""), Part(after, meant=True)]
 

@@ -1,4 +1,4 @@
-"""Documents compressed segment by segment, each after the memory vectors of earlier segments (AutoCompressors).
+"""Documents compressed segment by segment, each with the memory vectors of earlier segments in front (AutoCompressors).
 
 After every segment its share of the memory embeddings asks for summary vectors, which stand in front of all later
 segments (summary accumulation; Chevalier et al., EMNLP 2023, section 3.1). Gradients flow through all of them. Segments
@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 
 
 def segments(row: Sequence[int], count: int, longest: int) -> list[Segment]:
-    """Equal parts of a document of at most `longest` tokens, in number at most its memory vectors.
+    """Split a document into equal parts of at most `longest` tokens; there are at most as many parts as memory vectors.
 
     >>> [(len(part.ids), part.first, part.slots) for part in segments([5] * 50, 6, 20)]
     [(16, 0, 2), (17, 2, 2), (17, 4, 2)]
@@ -46,15 +46,15 @@ def segments(row: Sequence[int], count: int, longest: int) -> list[Segment]:
 def encode(
     role: Role, rows: Sequence[Sequence[int]], counts: Sequence[int], opening_H: Tensor, memory_MH: Tensor, form: Memory
 ) -> Memories:
-    """Memories of documents, read segment by segment.
+    """Compute memories of documents, segment by segment.
 
     Args:
         role: who compresses.
-        rows: ids of each document with its specials, the opening not included.
-        counts: memory vectors of each document.
+        rows: ids of each document with its special tokens, without the opening.
+        counts: number of memory vectors of each document.
         opening_H: opens every document.
         memory_MH: asks for the memory vectors.
-        form: says how long segments are and where memory embeddings stand.
+        form: gives the segment length and the places of memory embeddings.
     """
     parts = [segments(row, count, form.segment_tokens) for row, count in zip(rows, counts, strict=True)]
     found = _segment(role, [own[0] for own in parts], None, opening_H, memory_MH, form)
@@ -75,7 +75,7 @@ def encode(
 def _segment(
     role: Role, now: Sequence[Segment], earlier_AMH: Tensor | None, opening_H: Tensor, memory_MH: Tensor, form: Memory
 ) -> Memories:
-    """Memory vectors of some rows' next segments, zero where others stand, and the means of the segments' states."""
+    """Memory vectors of some rows' next segments (zero elsewhere), and the means of the segments' states."""
     ids, counts, first = [part.ids for part in now], [part.slots for part in now], [part.first for part in now]
     spread = form.positions == "spread"
     if earlier_AMH is None:

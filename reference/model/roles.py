@@ -66,7 +66,7 @@ class Role(nn.Module):
         return {name: parameters[name] for name in self.own}
 
     def freeze(self, frozen: bool = True) -> None:
-        """Stop the role's own parameters from learning, or let them; the shared backbone never learns."""
+        """Freeze the role's own parameters, or unfreeze them; the shared backbone is always frozen."""
         for parameter in self.lm.parameters():
             parameter.requires_grad_(False)
         for parameter in self.trainable().values():
@@ -82,7 +82,7 @@ class Role(nn.Module):
             getattr(self.lm, f"{name}_disable")()
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Role:
-        """Convert, but leave rotary frequencies in float32: rounded to bfloat16 they misplace far tokens."""
+        """Convert, but keep rotary frequencies in float32: in bfloat16 they misplace distant tokens."""
         kept = [
             (module, name, buffer)
             for module in self.modules()
@@ -96,19 +96,19 @@ class Role(nn.Module):
 
 
 def make_roles(model: Any, adapters: Adapters, roles: Iterable[str], seed: int = 0) -> nn.ModuleDict:
-    """One `Role` a name over a causal language model of transformers, which is frozen and otherwise left alone.
+    """Make one `Role` per name over a causal language model of transformers, which is frozen and otherwise unchanged.
 
     Args:
         model: the backbone's model.
         adapters: LoRA adapters, or full copies.
         roles: names.
-        seed: of the adapters' initial values; each role draws its own.
+        seed: of the adapters' initial values, which differ between roles.
     """
     return nn.ModuleDict({name: make_role(model, adapters, name, seed) for name in roles})
 
 
 def make_role(model: Any, adapters: Adapters, name: str, seed: int = 0) -> Role:
-    """One role, see `make_roles`; until trained it computes exactly what the backbone does."""
+    """Make one role (see `make_roles`); an untrained role computes exactly what the backbone does."""
     if adapters.kind == "full":
         lm = copy.deepcopy(model)
         head = lm.get_output_embeddings().weight
@@ -121,13 +121,13 @@ def make_role(model: Any, adapters: Adapters, name: str, seed: int = 0) -> Role:
 
 
 def _shell(model: Any) -> Any:
-    """A copy of the modules around the very same parameters and buffers."""
+    """A copy of the modules that shares their parameters and buffers."""
     shared = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
 
 
 def lora_config(adapters: Adapters) -> Any:
-    """Our settings as PEFT's."""
+    """Convert our settings to PEFT's."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -155,7 +155,7 @@ def _adapted(model: Any, adapters: Adapters) -> Any:
 
 
 def copy_role(source: Role, target: Role) -> None:
-    """Give `target` exactly the weights of `source`."""
+    """Copy the weights of `source` to `target`."""
     load_state(target, state(source))
 
 
@@ -168,7 +168,7 @@ def state(role: Role) -> dict[str, Tensor]:
 
 
 def load_state(role: Role, tensors: Mapping[str, Tensor], where: str = "role weights") -> None:
-    """Overwrite the role's own weights; every one must be there, in its shape, and nothing else.
+    """Overwrite the role's own weights; the tensors must match exactly in name and shape.
 
     Raises:
         DataError: a tensor is missing, unexpected or has another shape.
@@ -186,7 +186,7 @@ def load_state(role: Role, tensors: Mapping[str, Tensor], where: str = "role wei
 
 
 def _filed(name: str) -> str:
-    """A parameter's name in files: for adapters PEFT's own."""
+    """A parameter's name in files: PEFT's name for adapters."""
     return "base_model.model." + name.replace(".default.", ".") if "lora_" in name else name
 
 

@@ -1,4 +1,4 @@
-"""The words around passages, question and answer.
+"""The wording around passages, question and answer.
 
 `plain` is bare text, for small models from scratch; `chat` is the tokenizer's chat template, as in the paper; `reader`
 is the prompt of the harness's readers, word for word, so that what learns it serves them all. `pisco` and `cocom` put
@@ -55,14 +55,14 @@ class Frame(NamedTuple):
     lead: str
     """Between the prompt that is given and the answer's first word, such as a space."""
     again: str = ""
-    """From one answer's end to the next answer, where a question follows another; holds the question's mark."""
+    """Between consecutive answers, if a question follows another; holds the question's mark."""
 
 
 class Templates:
     """The frames of one tokenizer and template.
 
     Raises:
-        ConfigError: the chat template is wanted and the tokenizer has none, or nothing can end an answer.
+        ConfigError: the tokenizer lacks the requested chat template, or no token can end an answer.
     """
 
     def __init__(self, tokenizer: Any, template: Template) -> None:

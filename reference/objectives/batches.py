@@ -27,14 +27,14 @@ class Batch:
     weight: float
     """Of all targets together."""
     extra_weight: float
-    """Documents that the MSE counts, or questions that the retrieval loss does."""
+    """The number of documents in the MSE, or of questions in the retrieval loss."""
 
 
 def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Sequence[Row], step: int = 0) -> Batch:
-    """Rows as token ids; says how much they weigh before anything is computed.
+    """Convert rows to token ids, with their loss weights, before anything is computed.
 
     Args:
-        model: whose tokenizer and numbers of memory vectors are used; nothing is computed with it.
+        model: provides the tokenizer and the numbers of memory vectors; nothing is computed with it.
         config: of the stage.
         selection: how the stage chooses documents.
         rows: a micro-batch.

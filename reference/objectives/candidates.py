@@ -22,10 +22,10 @@ Remembered = Callable[[Sequence[str]], list[Tensor]]
 
 
 class Kept:
-    """Memories of the documents met so far, each compressed once and kept in main memory."""
+    """A cache of documents' memories in main memory; each document is compressed once."""
 
     def __init__(self, model: Clara, most: int = 100_000) -> None:
-        """Args: `most` documents are kept; then the ones kept longest make room."""
+        """Args: `most` documents are kept; the oldest are evicted first."""
         self._model, self._most = model, most
         self._memories: dict[str, Tensor] = {}
 
@@ -46,7 +46,7 @@ class Candidates(NamedTuple):
 
     memories_BNE: Tensor
     keys_BNE: Tensor
-    """What the question is compared with: the memories, or their means (B, N, H)."""
+    """The vectors that questions are compared with: the memories, or their means (B, N, H)."""
     mask_BN: Tensor | None
     """False for padding; None where there is none."""
     positives_BN: Tensor
@@ -87,7 +87,7 @@ class Candidates(NamedTuple):
         return [[counts[n] for n in indices] for counts, indices in zip(self.counts, chosen, strict=True)]
 
     def recall(self, selected: Selected) -> dict[str, WeightedSum]:
-        """Share of the relevant documents among the first and among all chosen, over rows where some are known."""
+        """Recall of the relevant documents at 1 and at k, over rows whose relevant documents are known."""
         hits_BK = self.positives_BN.gather(1, selected.indices_BK).float()
         relevant_B = self.positives_BN.sum(1).float()
         known = (relevant_B > 0).sum().float()
@@ -97,7 +97,7 @@ class Candidates(NamedTuple):
 
 
 def _padded(vectors_DE: Tensor, numbers: Sequence[int]) -> Tensor:
-    """Vectors of all rows' documents as (B, N, E), zeros where a row has fewer."""
+    """Vectors of all rows' documents as (B, N, E), padded with zeros."""
     if len(set(numbers)) == 1:
         return vectors_DE.unflatten(0, (len(numbers), -1))
     return nn.utils.rnn.pad_sequence(list(vectors_DE.split(list(numbers))), batch_first=True)

@@ -19,7 +19,7 @@ NO_TARGET = -100
 
 
 class WeightedSum(NamedTuple):
-    """A loss before it is divided, so that parts of a batch can be added first."""
+    """A loss as a sum and its divisor, so that parts of a batch can be added first."""
 
     total: Tensor
     """Sum over target tokens of weight times negative log-likelihood (nats), with the gradient."""
@@ -47,7 +47,7 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor, weights: Tensor | None = N
 def share_of_batch(
     part: WeightedSum, form: Literal["token", "micro-batch"], batch_weight: float | Tensor, parts: int
 ) -> Tensor:
-    """What one micro-batch adds to its global batch's loss; over all micro-batches and ranks the shares add up to it.
+    """The contribution of one micro-batch to the loss of its global batch, which is the sum over all of them.
 
     Args:
         part: of the micro-batch.
@@ -64,7 +64,7 @@ def share_of_batch(
 def masked_mean(states_BTH: Tensor, mask_BT: Tensor) -> Tensor:
     """Mean over the positions where the mask is set: (B, H), fp32; zeros where none is.
 
-    What stands at other positions does not matter, not even NaN.
+    Values at other positions do not matter, not even NaN.
     """
     there_BT1 = mask_BT.bool()[..., None]
     total_BH = _exact(states_BTH).masked_fill(~there_BT1, 0.0).sum(1)
@@ -92,9 +92,9 @@ def contrastive(
     mask_BN: Tensor | None = None,
     form: Literal["mean", "sum"] = "mean",
 ) -> Tensor:
-    """Teach retrieval from relevance labels: the twin of the method that has none.
+    """Contrastive loss from relevance labels: the supervised variant of the method.
 
-    Averaged over the questions that have a positive; 0 where none has.
+    Averaged over the questions that have a positive; 0 if none has.
 
     Args:
         scores_BN: cosines of each question with its own candidates; there are no others.
@@ -117,14 +117,14 @@ def contrastive(
 
 
 def reinforce(log_prob_B: Tensor | None, reward_B: Tensor, baseline: Tensor | float = 0.0) -> Tensor:
-    """Policy gradient: makes draws likelier that were rewarded above the baseline (Williams, 1992).
+    """Policy gradient: raises the probability of draws whose reward exceeds the baseline (Williams, 1992).
 
     The value means nothing by itself; its gradient's expectation is minus that of the mean reward.
 
     Args:
         log_prob_B: of the documents drawn; see `topk.Selected`.
-        reward_B: how good the answer from them was; no gradient passes.
-        baseline: what to expect without knowing the draw, a number or (B,).
+        reward_B: the quality of the answer from them, without a gradient.
+        baseline: the expected reward, independent of the draw; a number or (B,).
     """
     assert log_prob_B is not None, "no log-probability: select with estimator 'reinforce' and training=True"
     return -((reward_B - baseline).detach() * log_prob_B).mean()

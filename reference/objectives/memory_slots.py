@@ -1,4 +1,4 @@
-"""Placement of documents' memory vectors in the prompts of their rows.
+"""Places documents' memory vectors in the prompts of their rows.
 
 Shapes: D documents of all rows together, M memory slots, H hidden, S vectors of a row.
 """
@@ -17,12 +17,12 @@ from reference.model.prompts import Encoded
 
 
 def grouped(items: Sequence[Any], numbers: Sequence[int]) -> list[list[Any]]:
-    """One flat list as lists of these lengths."""
+    """Split a flat list into lists of these lengths."""
     return [list(items[start:end]) for start, end in pairwise(accumulate(numbers, initial=0))]
 
 
 def vectors_of(states_DMH: Tensor, counts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Each row's memory vectors (S, H), one document behind the other, without the slots that a document lacks."""
+    """Each row's memory vectors (S, H), document by document, without unused slots."""
     slots = states_DMH.shape[1]
     flat = [count for row in counts for count in row]
     vectors_SH = states_DMH.flatten(0, 1)
@@ -33,7 +33,7 @@ def vectors_of(states_DMH: Tensor, counts: Sequence[Sequence[int]]) -> list[Tens
 
 
 def with_memories(row: Encoded, counts: Sequence[int]) -> Encoded:
-    """Put each chosen document's memory places before its SEPARATOR."""
+    """Insert each chosen document's memory places before its SEPARATOR."""
     at = [place for place, token in enumerate(row.ids) if token == SEPARATOR]
     ids, segments, labels, weights = list(row.ids), list(row.segments), list(row.labels), list(row.weights)
     for place, count in reversed(list(zip(at, counts, strict=True))):

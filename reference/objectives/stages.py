@@ -51,7 +51,7 @@ CENTRED = 256
 
 
 def learning_roles(config: TrainConfig, memory: Memory) -> tuple[str, ...]:
-    """The roles that learn in a stage; where a projector makes the memories, it does so in the compressor's place."""
+    """The roles that are trained in a stage; a projector, if there is one, is trained in place of the compressor."""
     frozen = {*config.freeze, *(("compressor",) if memory.form == "projected" else ())}
     return tuple(role for role in LEARNING[config.stage] if role not in frozen)
 
@@ -63,23 +63,23 @@ def projects(config: TrainConfig, memory: Memory) -> bool:
 
 
 class StageLoss(NamedTuple):
-    """What a micro-batch adds to its step."""
+    """The contribution of a micro-batch to its step."""
 
     cross_entropy: WeightedSum
     extra: WeightedSum
-    """The stage's other term, times its own weight in the loss; 0 of 0 where there is none."""
+    """The stage's other term, times its weight in the loss; 0 of 0 if there is none."""
     logs: dict[str, WeightedSum]
-    """What else is worth knowing, without gradients."""
+    """Further statistics, without gradients."""
 
 
 class Stage(nn.Module):
-    """A model in one stage of its training; what DeepSpeed trains."""
+    """A model in one stage of its training: the module that DeepSpeed trains."""
 
     def __init__(self, model: Clara, config: TrainConfig, remembered: Remembered | None = None) -> None:
         """A stage around a model that has the roles it needs (see `set_out`).
 
         Args:
-            model: is changed: weights that do not learn are frozen, and stay in evaluation mode.
+            model: is modified: untrained weights are frozen and stay in evaluation mode.
             config: of the stage.
             remembered: memories of candidate documents; None compresses each once and keeps it.
         """
@@ -115,7 +115,7 @@ class Stage(nn.Module):
         model.separator.requires_grad_(reads_memories and markers)
 
     def train(self, mode: bool = True) -> Stage:
-        """Training mode for what learns; the rest never leaves evaluation mode, so that memories have no dropout."""
+        """Training mode for what is trained; the rest stays in evaluation mode, so that memories have no dropout."""
         super().train(mode)
         for name in self.model.roles:
             if name not in self.learning:
@@ -123,7 +123,7 @@ class Stage(nn.Module):
         return self
 
     def state_dict(self, *args: Any, **settings: Any) -> Any:
-        """What learns, and nothing that is frozen, under whatever name: a shared backbone has one in every role."""
+        """The trained weights only; a shared backbone, which has a name in every role, is left out."""
         whole = super().state_dict(*args, **settings)
         for name, parameter in self.named_parameters(remove_duplicate=False):
             if not parameter.requires_grad:
@@ -131,7 +131,7 @@ class Stage(nn.Module):
         return whole
 
     def trainable_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups of the optimiser: the reasoner at its share of the learning rate, all else at the whole."""
+        """Parameter groups of the optimiser: the reasoner at a fraction of the learning rate."""
         rate, factor = self.config.optimiser.learning_rate, self.config.optimiser.reasoner_factor
         reasoner = set(self.model.role("reasoner").trainable().values()) if "reasoner" in self.learning else set()
         every = list(self.parameters())
@@ -151,7 +151,7 @@ class Stage(nn.Module):
         return prepare(self.model, self.config, self.selection, rows, step)
 
     def centre(self, rows: Source) -> None:
-        """Before the first step, find the means that a centred similarity leaves out, if no stage before has."""
+        """Before the first step, compute the means that a centred similarity subtracts, unless an earlier stage has."""
         model = self.model
         if self.config.stage not in RETRIEVING or not model.config.memory.centred or model.centres.any():
             return
@@ -236,7 +236,7 @@ def _cross_entropy(read: Predictions) -> WeightedSum:
 
 
 def _right_share(read: Predictions, rows: int) -> Tensor:
-    """Share of each row's target tokens that are the likeliest: (B,)."""
+    """Fraction of each row's target tokens that are predicted correctly: (B,)."""
     right_P = (read.logits_PV.detach().argmax(-1) == read.labels_P).float()
     zero_B = right_P.new_zeros(rows)
     return zero_B.index_add(0, read.rows_P, right_P) / zero_B.index_add(0, read.rows_P, torch.ones_like(right_P))

@@ -142,7 +142,7 @@ def _check_names(adapters: Mapping[str, Any]) -> None:
 
 
 def _check_tensors(adapter: str, tensors: Any) -> None:
-    """Refuse what is no adapter that does something: without one the untuned backbone would answer."""
+    """Refuse tensors without an effective adapter: the untuned backbone would answer."""
     table = isinstance(tensors, Mapping) and all(isinstance(name, str) for name in tensors)
     if not table or not all(_is_dense(tensor) for tensor in tensors.values()):
         raise DataError(f"{adapter}: expected a table of dense tensors of real numbers by their names")
@@ -157,10 +157,10 @@ def _is_dense(tensor: Any) -> bool:
 
 
 def check_same(where: str, theirs: Tensor, own: Tensor, grows: bool = True) -> None:
-    """Refuse a matrix that is not the backbone's; behind the backbone's rows there may be those of new tokens.
+    """Refuse a matrix that is not the backbone's; rows of new tokens may follow the backbone's.
 
     Raises:
-        DataError: it is of another shape, or too far away.
+        DataError: its shape differs, or its values do.
     """
     known = theirs[: len(own)] if grows and theirs.ndim else theirs
     if known.shape != own.shape:

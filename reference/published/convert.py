@@ -1,6 +1,6 @@
 """Published weights as checkpoints of ours: converted once, then served, kept in stores and searched as any other.
 
-Nobody has run them against what their authors report yet; until then the leaderboard says so (`Traits.weights`).
+They have not been compared with their authors' numbers; the leaderboard marks them as unverified.
 """
 
 from __future__ import annotations

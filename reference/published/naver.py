@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unfit(self) -> str:
-        """Why it is none of the checkpoints that are read here; "" if it is."""
+        """Why this checkpoint cannot be read here; "" if it can."""
         if self.compr_model_name is not None:
             return f"its compressor is '{self.compr_model_name}' (COCOM-light, OSCAR), expected the decoder itself"
         if not self.lora:

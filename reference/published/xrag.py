@@ -38,14 +38,14 @@ _PREFIX = "projector.projector."
 
 
 class Encoder:
-    """The sentence encoder, which sees documents alone."""
+    """The sentence encoder of documents."""
 
     def __init__(self, name: str, dtype: torch.dtype, device: torch.device) -> None:
         self.model, self._dtype, self._device = models.find(name), dtype, device
 
     @cached_property
     def tokenizer(self) -> Any:
-        """As published: whether a text is closed by eos is the tokenizer's own setting."""
+        """The published tokenizer; its own settings decide whether eos is appended."""
         return only_text(models.load_tokenizer(self.model))
 
     @cached_property
@@ -136,7 +136,7 @@ class Bridged:
 
     @cached_property
     def lm(self) -> Any:
-        """The language model, which never learned anything of documents as vectors."""
+        """The language model."""
         return models.load_weights(self.model, self._dtype).to(self._device)
 
     @cached_property
@@ -146,7 +146,7 @@ class Bridged:
 
     @torch.inference_mode()
     def answer(self, prompts: Sequence[Sequence[int]], vectors: Sequence[Sequence[Tensor]], most: int) -> list[Span]:
-        """Continue each prompt greedily, its tokens <xRAG> being the vectors, in order; prompts one by one."""
+        """Continue each prompt greedily, one by one; the vectors replace its <xRAG> tokens in order."""
         ends = {self.tokenizer.eos_token_id}
         return [self._continued(*pair, ends, most) for pair in zip(prompts, vectors, strict=True)]
 

@@ -1,4 +1,4 @@
-"""A file of rows from a recipe: examples of every kind, nothing that is held out, distractors beside what is needed."""
+"""Builds a file of rows from a recipe: examples of every kind, no held-out data, gold passages with distractors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Built(NamedTuple):
 
     rows: int
     by_source: dict[str, int]
-    """Questions, by the entry that they are from."""
+    """Number of questions by recipe entry."""
     left_out: dict[str, int]
-    """Examples by the reason for which they were left out."""
+    """Number of excluded examples by reason."""
 
 
 def build(recipe: Recipe, folder: Path, out: Path, tell: Callable[[str], None] = lambda _: None) -> Built:
@@ -98,7 +98,7 @@ def _examples(recipe: Recipe, entry: Entry, folder: Path, pool: Sequence[Passage
 
 
 def _checked(examples: Iterable[Example], recipe: Recipe, held: Held, left_out: Counter[str]) -> Iterator[Example]:
-    """Those that may be trained on."""
+    """Examples that may be used for training."""
     seen: set[tuple[str, tuple[PassageText, ...]]] = set()
     for example in examples:
         reason = _unfit(example, recipe, held)
@@ -112,7 +112,7 @@ def _checked(examples: Iterable[Example], recipe: Recipe, held: Held, left_out: 
 
 
 def _unfit(example: Example, recipe: Recipe, held: Held) -> str:
-    """Why an example may not be trained on; "" if it may."""
+    """Why an example may not be used for training; "" if it may."""
     if not example.question.strip() or not example.answer.strip():
         return "empty"
     if held.asks_alike(example.question):
@@ -156,7 +156,7 @@ class _Mixed:
         return Row(f"{order[0].id}#{number}", tuple(documents), turns, positives=positives)
 
     def _missing(self, group: Sequence[Example], gold: Sequence[str], others: Sequence[str]) -> PassageText | None:
-        """Now and then a passage that is taken away, if no answer that needs it stands in what is left."""
+        """Sometimes a passage to remove, if no answer that needs it occurs in the others."""
         if self.chance.random() >= self.recipe.unanswerable or not others:
             return None
         missing = self.chance.choice(gold)
@@ -184,7 +184,7 @@ class _Mixed:
 
 
 def _grouped(examples: Sequence[Example], most: int) -> Iterator[list[Example]]:
-    """Examples asked together; one whose passages do not fit beside the others' is asked alone."""
+    """Groups of examples asked together; an example whose passages do not fit with the others' is asked alone."""
     groups: dict[str, list[Example]] = {}
     for example in examples:
         group = groups.setdefault(example.group or example.id, [])
@@ -197,7 +197,7 @@ def _grouped(examples: Sequence[Example], most: int) -> Iterator[list[Example]]:
 
 
 def _neighbours(examples: Sequence[Example], pool: Sequence[PassageText]) -> dict[str, tuple[PassageText, ...]]:
-    """For each example the passages that a search for its question finds, without those that hold its answer."""
+    """For each example, the passages retrieved for its question, without those that contain its answer."""
     once = list({example.id: example for example in examples}.values())
     retriever = create("retriever", Component("bm25"))
     retriever.index({str(place): Passage(str(place), *split(text)) for place, text in enumerate(pool)})

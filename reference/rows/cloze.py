@@ -78,7 +78,7 @@ def about(text: PassageText, chance: random.Random) -> list[Asked]:
 
 
 def _standing(sentence: str, title: str) -> str:
-    """A sentence that stands by itself: a pronoun at its head becomes the title."""
+    """A self-contained sentence: a pronoun at its start is replaced by the title."""
     match = _PRONOUN.match(sentence)
     if not match or not title:
         return sentence
@@ -104,7 +104,7 @@ def _asked(sentence: str, text: PassageText, chance: random.Random) -> Asked | N
 
 
 def _whole(sentence: str, match: re.Match[str]) -> bool:
-    """Whether a span is the whole of a name or number, and stands once in the sentence."""
+    """Whether a span is a complete name or number that occurs once in the sentence."""
     before = sentence[: match.start("span")].split()
     return (
         len(match["span"]) > 1
@@ -162,7 +162,7 @@ def _lowered(subject: str) -> str:
 
 
 def casual(question: str) -> str:
-    """As people type it: no capitals, no question mark (how Natural Questions are).
+    """A question as people type it: no capitals, no question mark (as in Natural Questions).
 
     >>> casual("When was the Eiffel Tower built?")
     'when was the eiffel tower built'

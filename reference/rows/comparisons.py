@@ -72,7 +72,7 @@ class Comparisons:
         self.directed = [(found, known[found.director]) for found in self.films if found.director in known]
 
     def examples(self, number: int) -> Iterator[Example]:
-        """So many questions, in groups over four or five passages: people, films, or films and their directors."""
+        """A number of questions, in groups over four or five passages: people, films, or films and their directors."""
         made = block = 0
         while made < number and block < number and len(self.people) >= PASSAGES:
             asked = list(dict.fromkeys(self._block(block)))[:TOGETHER]
@@ -83,7 +83,7 @@ class Comparisons:
             made += len(asked)
 
     def _block(self, block: int) -> Iterator[_Asked]:
-        """More questions than a group has, over the same few passages."""
+        """Questions over the same few passages, more than a group needs."""
         if block % 3 == 0 and len(self.directed) > 1:
             pair = self.chance.sample(self.directed, 2)
             makers = [lambda: self._directors(*pair), lambda: self._director(*self.chance.choice(pair))]
@@ -115,7 +115,7 @@ class Comparisons:
     def _ordered(
         self, wordings: Sequence[str], one: Subject, other: Subject, first: Order, second: Order, low: bool
     ) -> _Asked | None:
-        """Which of two has the lower measure, or the higher; None where they are equal."""
+        """The one of two with the lower or higher measure; None if they are equal."""
         if first == second:
             return None
         chosen = one if (first < second) == low else other
@@ -167,7 +167,7 @@ def _died(one: Person) -> Order:
 
 
 def _lived(one: Person) -> Order:
-    """How long somebody lived: years, months and days, good enough to compare."""
+    """A person's lifespan in years, months and days, precise enough for comparison."""
     return tuple(end - begin for end, begin in zip(_died(one), one.born[:3], strict=True))
 
 

@@ -20,7 +20,7 @@ class Example(NamedTuple):
     gold: tuple[PassageText, ...]
     """Passages that the answer needs."""
     distractors: tuple[PassageText, ...] = ()
-    """Passages that the source offers beside them; () where it offers none."""
+    """Further passages from the source; () if it has none."""
     group: str = ""
     """Examples of one group are asked one after another over the same passages; "" for one asked alone."""
 
@@ -31,7 +31,7 @@ class Example(NamedTuple):
 
 
 def passage(title: str, text: str) -> PassageText:
-    r"""A passage as readers are shown it.
+    r"""The text of a passage as readers see it.
 
     >>> passage("Oslo", "The capital of Norway.")
     'Oslo\nThe capital of Norway.'

@@ -42,7 +42,7 @@ class Person(NamedTuple):
     born: Day
     died: Day | None
     nation: str
-    """"" where the first sentence does not say."""
+    """"" if the first sentence does not say."""
 
 
 class Film(NamedTuple):
@@ -67,7 +67,7 @@ def day(text: str) -> Day:
 
 
 def bare(title: str) -> str:
-    """A title without what tells it from its namesakes.
+    """A title without its disambiguation.
 
     >>> bare("Dune (2020 film)")
     'Dune'

@@ -16,7 +16,7 @@ COMMON = frozenset(
 
 
 def content_words(question: str) -> frozenset[str]:
-    """The words of a question that say what is asked, in lower case.
+    """The content words of a question, in lower case.
 
     >>> sorted(content_words("When was the Eiffel Tower built?"))
     ['built', 'eiffel', 'tower']
@@ -25,7 +25,7 @@ def content_words(question: str) -> frozenset[str]:
 
 
 def plain(text: str) -> str:
-    """Letters and digits alone, in lower case: what copies of a text share.
+    """Letters and digits only, in lower case, to detect copies of a text.
 
     >>> plain("The  U.S. Open, 1999")
     'theusopen1999'
@@ -53,7 +53,7 @@ class Held:
         self._questions.append(words)
 
     def asks_alike(self, question: str) -> bool:
-        """Whether a question is one of those held out, or has three quarters of its words in common with one."""
+        """Whether a question is held out, or shares three quarters of its words with a held-out one."""
         words = content_words(question)
         if plain(question) in self._exact:
             return True
@@ -64,7 +64,7 @@ class Held:
         return self._holding.get(word, [])
 
     def holds(self, passage: str) -> bool:
-        """Whether a passage is one of those held out."""
+        """Whether a passage is held out."""
         return plain(passage) in self._passages
 
 

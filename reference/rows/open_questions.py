@@ -47,7 +47,7 @@ def _spaced(text: str) -> str:
 
 
 def _answer(question: str, answers: Sequence[str], text: PassageText) -> str:
-    """The shortest accepted answer that stands among words of the question; "" where none does."""
+    """The shortest accepted answer that occurs next to words of the question; "" if none does."""
     asked, held = content_words(question), content_words(text)
     if not asked or len(_stems(asked) & _stems(held)) / len(asked) < SHARED:
         return ""
@@ -66,5 +66,5 @@ def _near(asked: frozenset[str], answer: str, text: PassageText) -> bool:
 
 
 def _stems(words: frozenset[str]) -> frozenset[str]:
-    """Words without their commonest endings, so that wrote/written stay apart and song/songs meet."""
+    """Words without their most common endings: song and songs match, wrote and written do not."""
     return frozenset(re.sub(r"(?:ing|ed|es|s)$", "", word) if len(word) > 4 else word for word in words)

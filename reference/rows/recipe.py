@@ -1,4 +1,4 @@
-"""A recipe: which files rows are made from, how many of each, and what is held out; read from TOML, strictly."""
+"""A recipe: the files that rows are made from, how many of each, and what is held out; strictly parsed TOML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Rows of one kind."""
 
     name: str
-    """Begins the id of each of its rows."""
+    """Prefix of the ids of its rows."""
     kind: Kind
     """`questions`: an official training file's questions with their passages; `steps`: their single hops; `listed`:
     questions without passages, each with one that is found; `studies`: a pretraining file's short answers;
@@ -27,9 +27,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     path: str = ""
     """The file; none for what is made from passages."""
     copies: Count = 1
-    """How often each question comes, each time with other passages beside those it needs."""
+    """Number of copies of each question, each with different distractors."""
     most: Count | None = None
-    """At most so many questions; None for all."""
+    """Maximum number of questions; None for all."""
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,26 +38,26 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     schema: Literal[1]
     description: str
     passages: tuple[str, ...]
-    """Training files and plain text whose passages may be asked about and may stand beside those needed."""
+    """Training files and plain text whose passages may be asked about and may be distractors."""
     searched: tuple[str, ...] = ()
-    """More passages, in which a passage is looked for where a question comes without one."""
+    """Further passages, searched for questions that have none."""
     held_questions: tuple[str, ...]
-    """Files of questions that no row may ask, or almost."""
+    """Files of questions that no row may ask, near-duplicates included."""
     held_passages: tuple[str, ...]
     """Files whose questions' gold passages no row may hold."""
     entries: tuple[Entry, ...]
     seed: int = 0
     longest: Count = 180
-    """Words of the longest passage."""
+    """Maximum number of words of a passage."""
     alone: Share = 0.45
-    """Share of rows with nothing but the passages needed."""
+    """Fraction of rows with gold passages only."""
     most_passages: Count = 5
     most_turns: Count = 6
     """Questions asked one after another over the same passages."""
     unanswerable: Share = 0.08
-    """Share of rows with distractors that lack a passage, where the target says that nothing answers the question."""
+    """Fraction of rows with distractors that lack a gold passage; the target then says that nothing answers."""
     casual: Share = 0.4
-    """Share of questions made by rule that are written as people type: no capitals, no question mark."""
+    """Fraction of rule-made questions written without capitals and question mark."""
 
 
 def load(path: Path) -> Recipe:

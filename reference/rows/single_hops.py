@@ -53,7 +53,7 @@ def _resolved(question: str, answers: Sequence[str]) -> str:
 
 
 def as_question(step: str) -> str:
-    """A step of a decomposition as a person would ask it.
+    """Rephrase a decomposition step as a natural question.
 
     >>> as_question("Rogue Trader >> director"), as_question("Who is the mother of James Dearden ?")
     ('What is the director of Rogue Trader?', 'Who is the mother of James Dearden?')

@@ -26,7 +26,7 @@ def raw_rows(folder: Path, path: str) -> list[dict[str, Any]]:
 
 
 def passages(folder: Path, paths: Iterable[str], longest: int) -> list[PassageText]:
-    """All passages of some files, each once, without those that are too short or too long to be read."""
+    """All passages of some files, without duplicates and without those that are too short or too long."""
     found = (text for path in paths for row in raw_rows(folder, path) for text in passages_of(row, path))
     return [text for text in dict.fromkeys(found) if 12 <= words(text) <= longest]
 
@@ -70,7 +70,7 @@ def questions_of(row: Raw) -> Iterator[str]:
 
 
 def gold_of(row: Raw) -> Iterator[PassageText]:
-    """The passages that a row's question needs."""
+    """The gold passages of a row's question."""
     titles = {fact[0] for fact in row.get("supporting_facts", ())}
     yield from (passage(title, _joined(parts)) for title, parts in row.get("context", ()) if title in titles)
     for one in row.get("paragraphs", ()):
@@ -83,7 +83,7 @@ def gold_of(row: Raw) -> Iterator[PassageText]:
 
 
 def whole_questions(source: str, rows: Iterable[Raw]) -> Iterator[Example]:
-    """An official file's questions with their gold and their other passages."""
+    """An official file's questions with their gold passages and their distractors."""
     for number, row in enumerate(rows):
         gold = tuple(gold_of(row))
         others = tuple(text for text in passages_of(row, source) if text not in gold)

@@ -3,7 +3,7 @@
 The two are each other's gradient. Both go question by question, so that memories kept in 16 bits are widened one
 question at a time; and they write into `out`, which autocast leaves alone.
 
-Shapes: B questions, N candidates, K slots, E numbers in a document's memory (vectors laid end to end).
+Shapes: B questions, N candidates, K slots, E numbers in a document's memory (concatenated vectors).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 
 def exact(*tensors: Tensor) -> torch.dtype:
-    """The type that sums over E are made in: fp32, or fp64 if that is what came."""
+    """The number format of sums over E: fp32, or fp64 for fp64 inputs."""
     dtype = torch.float32
     for tensor in tensors:
         dtype = torch.promote_types(dtype, tensor.dtype)
@@ -52,7 +52,7 @@ def _mix(weights_BKN: Tensor, vectors_BNE: Tensor) -> Tensor:
 
 
 class _Dot(torch.autograd.Function):
-    """Inner products that keep the memories for backward as they came, not their fp32 copy."""
+    """Inner products that save the memories for the backward pass in their own number format, not as an fp32 copy."""
 
     @staticmethod
     def forward(ctx: Any, query_BKE: Tensor, memories_BNE: Tensor) -> Tensor:

@@ -24,10 +24,10 @@ def cosine(query_BE: Tensor, memories_BNE: Tensor) -> Tensor:
 
 
 def late_interaction(query_BE: Tensor, memories_BNE: Tensor, width: int) -> Tensor:
-    """The mean, over a question's vectors, of the inner product with whichever of a document's is the nearest: (B, N).
+    """The mean, over a question's vectors, of the largest inner product with a document's vectors: (B, N).
 
     Args:
-        query_BE: vectors of length 1, or 0 where there is none, laid end to end; so are the memories.
+        query_BE: concatenated vectors of length 1, or 0 for missing ones; so are the memories.
         memories_BNE: of the candidates.
         width: of one vector.
     """
@@ -38,13 +38,13 @@ def late_interaction(query_BE: Tensor, memories_BNE: Tensor, width: int) -> Tens
 
 
 def laid_out(states_BMH: Tensor, mask_BM: Tensor, memory: Memory, centre_MH: Tensor) -> Tensor:
-    """What is compared: all vectors end to end (B, E), zeros for missing ones, or their mean (B, H).
+    """The compared vectors: all of them concatenated (B, E), zeros for missing ones, or their mean (B, H).
 
     Args:
-        states_BMH: as many slots as the longest has.
+        states_BMH: padded to the longest memory.
         mask_BM: where there is a vector.
         memory: says how vectors are compared.
-        centre_MH: what a centred similarity leaves out.
+        centre_MH: what a centred similarity subtracts.
     """
     if memory.similarity == "mean":
         return states_BMH.sum(1) / mask_BM.sum(1, keepdim=True).to(states_BMH.dtype)

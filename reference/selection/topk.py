@@ -1,10 +1,10 @@
 """Differentiable selection of k of N documents: scores, estimators, the selected memories.
 
-The forward pass reads the k best documents and nothing else; the backward pass pretends that each of the k slots had
+The forward pass reads only the k best documents; the backward pass is that of a model in which each of the k slots
 read a softmax mixture of all that were left (CLaRa, arXiv 2511.18659, algorithm 1), so every candidate learns whether
 it would have helped. Three other estimators share the same interface.
 
-Shapes: B questions, N candidates, K chosen, E numbers in a document's memory (vectors laid end to end).
+Shapes: B questions, N candidates, K chosen, E numbers in a document's memory (concatenated vectors).
 Scores, weights and their gradients are fp32 whatever the memories' type, also under autocast; fp64 stays fp64.
 """
 
@@ -28,13 +28,13 @@ class Selected(NamedTuple):
     """The documents chosen for each question, best first."""
 
     weights_BKN: Tensor
-    """What each slot reads of each candidate, fp32: exactly one-hot, unless `hard` is False. Carries the gradient."""
+    """Weights of the candidates in each slot, fp32: exactly one-hot, unless `hard` is False. Carries the gradient."""
     indices_BK: Tensor
     """Position of each slot's document among the candidates, int64; of a mixture, the document taken out after it."""
     log_prob_B: Tensor | None = None
     """Log-probability of having drawn these documents in this order; only where they were drawn by `reinforce`."""
     hard: bool = True
-    """Whether each slot reads one document alone."""
+    """Whether each slot reads a single document."""
 
 
 def straight_through_topk(
@@ -69,7 +69,7 @@ def select(
     generator: torch.Generator | None = None,
     training: bool = True,
 ) -> Selected:
-    """Choose documents as the config says.
+    """Choose documents with the configured estimator.
 
     - `straight-through`: `straight_through_topk`.
     - `gumbel`: the same over scores with Gumbel noise, so other documents than the best get their turn.
@@ -132,7 +132,7 @@ def _check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None
 
 
 def _best(scores_BN: Tensor, k: int, mask_BN: Tensor | None) -> Tensor:
-    """Positions of the k highest scores; a stable sort, because topk orders equal scores as it likes."""
+    """Positions of the k highest scores; a stable sort, because the order of ties in topk is undefined."""
     ordered_BN = scores_BN.detach()
     if mask_BN is not None:
         ordered_BN = ordered_BN.masked_fill(~mask_BN, -math.inf)

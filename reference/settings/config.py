@@ -40,10 +40,10 @@ class Scratch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     vocabulary: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 4096
     """Largest number of word pieces of the tokenizer."""
     start: Literal["plain", "identity", "lexical"] = "lexical"
-    """How attention begins: as the library does it, near the identity, or as a match of rare words (start.py)."""
+    """Initialisation of attention: the library's, near the identity, or a match of rare words (attention_init.py)."""
 
     def __post_init__(self) -> None:
-        """Refuse heads that do not come out even; rotary positions turn pairs of numbers."""
+        """Refuse a width that does not divide into heads of even size; rotary positions rotate pairs."""
         if self.hidden_size % (2 * self.heads):
             raise ValueError(f"hidden_size is {self.hidden_size}, expected a multiple of twice its {self.heads} heads")
 
@@ -106,7 +106,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def unfit(self) -> str:
-        """Why no model can have memories like this; "" if one can."""
+        """Why these settings are impossible; "" if they are possible."""
         if not 1 <= self.rate <= self.document_tokens:
             return (
                 f"model.memory.rate {self.rate} leaves no memory vector for {self.document_tokens} tokens; "
@@ -153,26 +153,26 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     learning_rate: Above0 = 1e-4
     reasoner_factor: Weight = 1.0
-    """The reasoner's learning rate as a share of the others'."""
+    """The reasoner's learning rate as a fraction of the others'."""
     betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: Weight = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_fraction: Share = 0.03
     floor_fraction: Share = 0.1
-    """Where the cosine ends, as a share of the peak."""
+    """Final learning rate of the cosine, as a fraction of the peak."""
     clip: Weight = 1.0
-    """Longest gradient; 0 cuts none."""
+    """Maximum norm of the gradient; 0: no clipping."""
 
 
 class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How DeepSpeed spreads the work."""
+    """Settings of DeepSpeed."""
 
     zero: Literal[0, 1, 2, 3] = 0
     offload: bool = False
     """Keep optimiser states in main memory (ZeRO 1 to 3)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     micro_batch: Count = 8
-    """Rows a rank takes through the model at once."""
+    """Rows per rank in one forward pass."""
     activation_checkpointing: bool = False
 
 
@@ -185,19 +185,19 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     steps: Count = 1000
     """Optimiser steps."""
     batch: Count = 128
-    """Rows a step, over all ranks."""
+    """Rows per step, over all ranks."""
     seed: int = 0
     mse_weight: Weight = 0.1
     mse_form: Literal["mean", "sum"] = "mean"
     """Mean over hidden dimensions (released code), or their sum (paper, eq. 2.1)."""
     mse_detach: bool = False
-    """Stop the gradient on the document's side."""
+    """Stop the gradient through the document's states."""
     ce_form: Literal["token", "micro-batch"] = "token"
-    """Weigh every target token of the global batch alike, or average the means of micro-batches (released code)."""
+    """Weigh every target token of the global batch equally, or average the means of micro-batches (released code)."""
     question_weight: Weight = 1.0
     """Weight of the questions' tokens where they are part of the target (`pretrain`; paper: 1)."""
     freeze: tuple[Role, ...] = ()
-    """Roles that do not learn, beyond those the stage freezes anyway."""
+    """Roles to freeze, in addition to those that the stage freezes."""
     compressor_start: Literal["checkpoint", "thinned"] = "checkpoint"
     """`thinned` starts from a compressor of a lower rate, with every second or nth of its memory embeddings."""
     reasoner_start: Literal["compressor", "random"] = "compressor"
@@ -213,15 +213,15 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a model is judged while it trains: by questions over a dev world or from files, through the harness."""
+    """Evaluation during training: questions over a dev world or from files, through the harness."""
 
     tasks: tuple[str, ...] = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
     setting: Literal["", "closed", "gold", "distractor"] = ""
-    """"": distractor where the stage chooses documents, else gold."""
+    """"": distractor if the stage chooses documents, else gold."""
     questions: Count = 50
     """Of each task."""
     data: dict[str, str] = {}
-    """For each task its file of questions, in a world's place; a seeded sample of it is asked."""
+    """For each task its file of questions, instead of a world; a seeded sample is asked."""
     passages: Count = 1000
     """Of the world."""
     world_seed: int = 1_000_003
@@ -240,15 +240,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     data: dict[str, dict[str, Any]] = {}
     """For each stage, or each kind of stage, the options of its data source (see tables.py)."""
     evaluation: dict[str, Evaluation] = {}
-    """For each stage, how it is judged on the way."""
+    """For each stage, its evaluation."""
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a config file, laid over the one it starts from.
+    """Read a config file, merged over its base.
 
     Args:
         path: the file.
-        overrides: tables to lay over it in turn.
+        overrides: tables merged over it, in order.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, a value of the wrong type or out of range.

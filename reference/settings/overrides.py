@@ -11,7 +11,7 @@ from reference.settings.config import Config
 
 
 def read_overrides(given: Sequence[str], *stages: str) -> dict[str, Any]:
-    """KEY=VALUE as tables; a key that is no table of a config file is a setting of the stages.
+    """Parse KEY=VALUE into tables; a key that is not a table of a config file is a setting of the stages.
 
     Raises:
         ConfigError: no '=', or a setting of a stage where none is named.
@@ -39,7 +39,7 @@ def _put(tables: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def _value(text: str) -> Any:
-    """As TOML reads it, or else the text itself."""
+    """The value parsed as TOML, or else the text itself."""
     try:
         tables = decode_toml(f"value = {text}", "--set")
     except ConfigError:

@@ -27,7 +27,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class File(Table, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of rows (see forms.py)."""
+    """A file of rows (see data/paper_forms.py)."""
 
     path: str
     together: bool = False
@@ -46,14 +46,14 @@ class Worlds(Table, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     seed: int = 0
     worlds: Annotated[int, msgspec.Meta(ge=0, le=2**31)] = 0
-    """As many different worlds, over and over with new questions; 0: new worlds without end."""
+    """Number of different worlds, repeated with new questions; 0: an endless sequence of new worlds."""
     rows_per_world: Count = 4000
-    """Rows in a row from one world."""
+    """Consecutive rows from one world."""
     passages: Count = 2000
     """Of each world."""
     tier: Literal["easy", "hard"] = "hard"
     split: Literal["train", "dev"] = "train"
-    """No name of a dev world occurs in a train world; dev is for rows to judge by."""
+    """Names of dev worlds never occur in train worlds; use dev for evaluation."""
     version: Literal[1, 2] = 1
     """Of the worlds; see `clara_bench.worlds.WorldConfig`."""
     chain: Chain = "none"
@@ -77,13 +77,13 @@ class Studies(Worlds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One passage: the three kinds of the paper's salient compressor pretraining."""
 
     questions: Count = 6
-    """At most as many a row."""
+    """Maximum number per row."""
     simple: Weight = 1.0
     """Weight of rows with questions for one fact each."""
     complex: Weight = 1.0
-    """Weight of rows with questions for two facts, or for one fact of what another one tells."""
+    """Weight of rows with questions about two facts, or about a fact that depends on another one."""
     paraphrase: Weight = 1.0
-    """Weight of rows whose target is the passage in other words."""
+    """Weight of rows whose target is a paraphrase of the passage."""
     reconstruction: Weight = 0.0
     """Weight of rows whose target is the passage itself: what auto-encoding compressors learn (ICAE, COCOM)."""
 
@@ -112,7 +112,7 @@ OPTIONS: dict[str, type[Worlds]] = {
 
 
 def read_table(stage: str, table: Mapping[str, Any], where: str) -> Table:
-    """A table as what it says for a kind of stage.
+    """Parse a table for a kind of stage.
 
     Raises:
         ConfigError: an unknown stage or key, or a value of the wrong type or out of range; begins with `where`.

@@ -47,7 +47,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     number: int
     said: list[list[str | None]]
-    """To every question of every row; None where the teacher came to no end."""
+    """Answers to every question of every row; None if the teacher's output was cut."""
 
 
 class Taught(NamedTuple):
@@ -56,13 +56,13 @@ class Taught(NamedTuple):
     rows: int
     turns: int
     dropped: int
-    """Questions to which the teacher gave no answer, or came to no end."""
+    """Questions without an answer of the teacher, or whose output was cut."""
 
 
 def teach(
     config: Config, name: str, checkpoint: str, out: Path, rows: int, max_new_tokens: int = 64, device: str = "auto"
 ) -> Taught:
-    """Write the first rows of a stage with a teacher's answers as targets, or go on with what was broken off.
+    """Write the first rows of a stage with a teacher's answers as targets, or resume an interrupted file.
 
     Args:
         config: names the rows.
@@ -93,7 +93,7 @@ def teach(
 
 
 def _said(path: Path, header: Header, weights: Weights, source: Source, rows: int) -> list[list[str | None]]:
-    """What the teacher says to the first rows, from the journal where it holds it."""
+    """The teacher's answers to the first rows, from the journal if it has them."""
     wanted = {start // CHUNK: range(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)}
     known = {chunk.number: chunk.said for chunk in begun(path, header, Chunk)}
     done = {number: known[number] for number, at in wanted.items() if len(known.get(number, ())) == len(at)}

@@ -40,7 +40,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 def resume(path: Path, header: Header, documents: list[str]) -> dict[tuple[int, str], Written]:
-    """What a journal holds of these documents; a new one is begun, a line that was broken off is cut away.
+    """The journal's lines about these documents; starts a new one if needed, and drops an incomplete last line.
 
     Raises:
         ConfigError: it was begun with other settings.
@@ -54,7 +54,7 @@ def resume(path: Path, header: Header, documents: list[str]) -> dict[tuple[int, 
 
 
 def begun(path: Path, header: msgspec.Struct, line: type[Line]) -> list[Line]:
-    """The lines of a journal; a new one is begun, a line that was broken off is cut away.
+    """The lines of a journal; starts a new journal if there is none, and drops an incomplete last line.
 
     Raises:
         ConfigError: it was begun with other settings.
@@ -89,11 +89,11 @@ def _agree(path: Path, found: msgspec.Struct, wanted: msgspec.Struct) -> None:
 
 
 def note(journal: IO[bytes], line: msgspec.Struct) -> None:
-    """Add a line, at once."""
+    """Append a line and flush it."""
     journal.write(msgspec.json.encode(line) + b"\n")
     journal.flush()
 
 
 def digest(document: str) -> str:
-    """Names a document by its text."""
+    """Digest of a document's text."""
     return hashlib.sha256(document.encode()).hexdigest()[:16]

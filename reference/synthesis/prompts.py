@@ -154,7 +154,7 @@ def read_verdict(reply: str, yes: str, no: str) -> bool:
 
 
 def spoken(reply: str) -> str:
-    """A reply without the thoughts before it, as some models write them."""
+    """A reply without the reasoning that some models put before it."""
     return reply.rpartition("</think>")[2].strip()
 
 

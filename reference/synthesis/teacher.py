@@ -34,13 +34,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     kinds: tuple[Kind, ...] = KINDS
     """What to write for each document."""
     rounds: int = 10
-    """Most rounds of questions, or of tries at a paraphrase (paper: 10)."""
+    """Maximum number of rounds of questions, or of paraphrases (paper: 10)."""
     temperature: float = 0.7
-    """Of what is written; answers and judgements are made at 0."""
+    """Temperature of questions and paraphrases; answers and judgements use 0."""
     max_tokens: int = 2048
     """Longest reply."""
     concurrency: int = 8
-    """Documents under way at once."""
+    """Documents processed concurrently."""
     timeout_seconds: float = 120.0
     retries: int = 5
     """Further tries, each after a longer pause, when the server is busy or fails."""
@@ -56,14 +56,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Written(msgspec.Struct):
-    """What came of one document and one kind."""
+    """The result for one document and one kind."""
 
     kind: Kind
     questions: list[str] = []
     answers: list[str] = []
     """As many; for a paraphrase the one text."""
     dropped: str = ""
-    """Why nothing is kept; "" if it is."""
+    """Why nothing was kept; "" if something was."""
     rounds: int = 0
     calls: int = 0
     prompt_tokens: int = 0
@@ -98,7 +98,7 @@ class Teacher:
     def write(self, kind: Kind, document: str) -> Written:
         """Questions and answers that cover a document, or a paraphrase that is faithful to it.
 
-        What does not come about within the rounds is dropped, with the reason of the last one.
+        A document that does not succeed within the rounds is dropped, with the reason of the last round.
 
         Raises:
             BackendError: the server cannot be reached, refuses every request, or speaks another protocol.
@@ -117,7 +117,7 @@ class Teacher:
         return written
 
     def ask(self, written: Written, prompt: str, temperature: float) -> str:
-        """A reply, its cost booked on what is written.
+        """Ask for a reply and add its cost to the result.
 
         Raises:
             BadReply: an empty reply, or one that was cut.

@@ -1,4 +1,4 @@
-"""Prompts of memories and of text, and the answers to them, as the harness counts them.
+"""Prompts of memories and of text, and their answers, counted as the harness counts.
 
 Shapes: H hidden, M memory slots, S memory vectors of a prompt.
 """
@@ -77,7 +77,7 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
 
 
 def evidence_tokens(weights: Weights, passages: Sequence[Sequence[int]]) -> int:
-    """Tokens of the passages and of what stands after each of them in a prompt."""
+    """Tokens of the passages and of the separators after them in a prompt."""
     return sum(map(len, passages)) + len(passages) * weights.between
 
 

@@ -1,6 +1,6 @@
 """CLaRa as a system of the harness: `-s clara`.
 
-Ranks passages by their memories (or by any retriever) and reads the memories of the k best. It answers from the
+Ranks passages by their memories (or with any retriever) and reads the memories of the k best. It answers from the
 question alone where there are no passages, and leaves out the reasoning before an answer.
 Documents are compressed before the first question and kept in a store; with `store=none` they are compressed when a
 question needs them, which then shows as seconds of compression.
@@ -67,12 +67,12 @@ class ClaraSystem:
         checkpoint: str = field(metadata=OPERATIONAL)
         """Folder from training, or the name of one that ships, such as tiny-8x."""
         rate: int | None = field(default=None, metadata=OPERATIONAL)
-        """Compression rate that the checkpoint must have; by default whatever it has."""
+        """Compression rate that the checkpoint must have; by default any."""
         estimator: Estimator | None = field(default=None, metadata=OPERATIONAL)
         """How its choice of documents must have been trained; by default however it was. Answers come from a hard
         choice of the k best in any case."""
         retriever: Component | None = None
-        """Ranks the passages in place of the cosine of memories; `given` for gold passages."""
+        """Ranks the passages instead of the cosine of memories; `given` for gold passages."""
         k: int = 5
         """Passages whose memories are read."""
         depth: int = 20
@@ -80,13 +80,13 @@ class ClaraSystem:
         store: str | None = field(default="cache", metadata=OPERATIONAL)
         """Folder of compressed passages; cache: one in the user's cache; none: compress when a question needs it."""
         precision: Literal["float32", "bfloat16", "float16", "int8"] = "float16"
-        """How the store keeps a number."""
+        """Number format of the store."""
         reasoner: Literal["trained", "compressor"] = "trained"
         """What reads questions; compressor: a question is compressed as a passage is, as before joint training."""
         search: Literal["pca", "random", "mean", "none"] = "pca"
-        """Short vectors that find passages in a whole corpus; none: questions come with candidates."""
+        """Short vectors for search in a corpus; none: questions have candidates."""
         search_depth: int = 100
-        """Passages found by short vectors, and scored by their whole memories."""
+        """Passages found by short vectors, then scored by their full memories."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -99,7 +99,7 @@ class ClaraSystem:
             at_least_one(self, "k", "depth", "search_depth", "max_new_tokens")
 
     def __init__(self, options: Options, model: Clara | None = None) -> None:
-        """A system from a checkpoint, or around a model that is in training.
+        """Build the system from a checkpoint, or around a model in training.
 
         Raises:
             ConfigError: no such checkpoint, or not one of the rate, estimator or roles that are wanted.
@@ -128,7 +128,7 @@ class ClaraSystem:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """What the manifest records of the weights and of what is kept of a passage."""
+        """Description of the weights and stored memories for the manifest."""
         memory = self._weights.config.memory
         kept = {"rate": memory.rate, "slots": memory.slots, "count": memory.count, "similarity": memory.similarity}
         return {**self._weights.describe(), **kept, "stored": self.options.store is not None}
@@ -190,7 +190,7 @@ class ClaraSystem:
         return sum(file.stat().st_size for file in folder.iterdir())
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Rank, read the memories of the best, answer; what questions share in time is split evenly."""
+        """Rank, read the memories of the best, answer; shared time is split evenly over the questions."""
         phases, chosen = Phases(len(questions), self._weights.device), self.options
         remembered = Remembered(self._weights.model, self._store, phases)
         if self.retriever is not None:
@@ -210,7 +210,7 @@ class ClaraSystem:
     def _ranked(
         self, questions: Sequence[Question], remembered: Remembered, phases: Phases
     ) -> Sequence[Sequence[Ranked]]:
-        """Rankings by the likeness of memories: of the candidates where a question has such, else of the corpus."""
+        """Rankings by similarity of memories: of a question's candidates if it has any, else of the corpus."""
         if not self._corpus and not any(question.candidates for question in questions):
             return [()] * len(questions)
         model = self._weights.model

@@ -15,7 +15,7 @@ from reference.systems.serving import Weights
 def fill(
     checkpoint: str, documents: Path, folder: Path, precision: Any, part: tuple[int, int] = (1, 1), device: str = "auto"
 ) -> tuple[Store, Built]:
-    """Compress documents that the folder's store does not hold yet; says on stderr how far it is.
+    """Compress documents that the folder's store does not hold yet; reports progress on stderr.
 
     Args:
         checkpoint: folder, or name of one that ships.

@@ -52,7 +52,7 @@ def text_of(corpus: Mapping[str, Passage], passage_id: str) -> str:
 def retrieved(
     retriever: Retriever, questions: Sequence[Question], k: int, corpus: Mapping[str, Passage]
 ) -> Sequence[Sequence[Ranked]]:
-    """A retriever's rankings, held against what it was asked and at most k long.
+    """A retriever's checked rankings, at most k long.
 
     Raises:
         ConfigError: it returned something else.
@@ -73,7 +73,7 @@ def at_least_one(options: Any, *names: str) -> None:
 
 
 class Weights:
-    """A checkpoint, loaded when something is first asked of the model; or a model that is there already."""
+    """A checkpoint, loaded at first use; or a model that is loaded already."""
 
     def __init__(self, name: str, roles: Sequence[str], device: str = "auto", model: Clara | None = None) -> None:
         """Read the checkpoint's manifest.
@@ -82,7 +82,7 @@ class Weights:
             name: folder, or the short name of one that ships.
             roles: what will be used of it.
             device: a torch device; auto: the GPU if there is one.
-            model: used in the checkpoint's place.
+            model: used instead of the checkpoint's.
 
         Raises:
             ConfigError: no such checkpoint, or it lacks a role.
@@ -140,26 +140,26 @@ class Weights:
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """How the weights came about, as far as the checkpoint says."""
+        """The training history, as far as the checkpoint records it."""
         return self.manifest.training if self._given is None else {}
 
     @property
     def origin(self) -> Literal["ours", "official, unverified"]:
-        """Whose weights they are; those that were imported nobody has run against what their authors report."""
+        """The origin of the weights; imported ones have not been verified against their authors' numbers."""
         return "official, unverified" if "imported" in self.training else "ours"
 
     @property
     def method(self) -> str:
-        """The method that imported weights were trained by; "" where nothing says so."""
+        """The method of imported weights; "" if unknown."""
         return str(self.training.get("imported", {}).get("method", ""))
 
     def answer(self, said: str) -> str:
-        """The answer in what was said: ours may open with reasoning, which published weights never do."""
+        """The answer within the output: our weights may put reasoning first, published weights never do."""
         return final(said) if self.origin == "ours" else said
 
     @property
     def estimator(self) -> str:
-        """By what the reasoner learned to choose; "" if it did not."""
+        """The estimator that trained the reasoner's selection; "" if none did."""
         settings = self.training.get("settings", {})
         stage = str(settings.get("stage", ""))
         if stage == "joint":
@@ -168,14 +168,14 @@ class Weights:
 
     @property
     def backbone(self) -> str:
-        """The backbone's name, short enough for a table; of one from scratch its layers and width."""
+        """The backbone's name, short enough for a table; layers and width if it was trained from scratch."""
         chosen = self.config.backbone
         if chosen.model or chosen.scratch is None:
             return chosen.model.rstrip("/").rsplit("/", 1)[-1]
         return f"scratch-{chosen.scratch.layers}x{chosen.scratch.hidden_size}"
 
     def describe(self) -> dict[str, Any]:
-        """What decides the answers, and how it came about."""
+        """Everything that affects the answers, and the training history."""
         said = {"model": self.backbone, "dtype": self.config.backbone.dtype, "device": str(self.device)}
         if self._given is not None:
             return said
@@ -203,7 +203,7 @@ class Phases:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Add what the block takes to a phase."""
+        """Add the seconds of the block to a phase."""
         start = clock(self._device)
         yield
         self._seconds[name] += clock(self._device) - start
@@ -215,14 +215,14 @@ class Phases:
 
 
 class Remembered:
-    """Memories of passages by their text, from the store or compressed now; each once for a batch of questions."""
+    """Memories of passages by their text, from the store or compressed now, once per batch of questions."""
 
     def __init__(self, model: Clara, store: Store | None, phases: Phases) -> None:
         self._model, self._store, self._phases = model, store, phases
         self._held: dict[str, Tensor] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
-        """One (M, H) a text, on the model's device."""
+        """One (M, H) memory per text, on the model's device."""
         new = list(dict.fromkeys(text for text in texts if text not in self._held))
         if new and self._store is not None:
             with self._phases("retrieve"):

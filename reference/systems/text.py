@@ -55,7 +55,7 @@ class TinyText:
             at_least_one(self, "k", "depth", "max_new_tokens")
 
     def __init__(self, options: Options, model: Clara | None = None) -> None:
-        """A system from a checkpoint, or around a model that is in training.
+        """Build the system from a checkpoint, or around a model in training.
 
         Raises:
             ConfigError: no such checkpoint, or it has no generator.
@@ -75,13 +75,13 @@ class TinyText:
         return self._weights.describe()
 
     def index(self, corpus: Mapping[str, Passage]) -> IndexStats:
-        """Index the corpus with the retriever; the weights are loaded, which no question pays for."""
+        """Index the corpus with the retriever and load the weights, so that no question pays for it."""
         self._corpus = corpus
         _ = self._weights.model
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Retrieve, read, answer; what questions share in time is split evenly."""
+        """Retrieve, read, answer; shared time is split evenly over the questions."""
         phases, chosen = Phases(len(questions), self._weights.device), self.options
         with phases("retrieve"):
             rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)

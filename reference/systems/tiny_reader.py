@@ -1,6 +1,6 @@
 """The reader `tiny`: the reference's text reader for the harness's systems `rag`, `iterative` and `closed-book`.
 
-It puts text compressors and iterative retrieval on the same backbone as CLaRa, trained on the same questions.
+With it, text compressors and iterative retrieval use the same backbone as CLaRa, trained on the same questions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TinyReader:
         checkpoint: str = field(default="tiny-text", metadata=OPERATIONAL)
         """Folder from training, or the name of one that ships."""
         say: Literal["answer", "steps"] = "answer"
-        """steps: what is found out before the answer, which `iterative` searches with; the answer if nothing is."""
+        """steps: the reasoning before the answer, which `iterative` searches with; the answer if there is none."""
         max_new_tokens: int = 64
         """Longest answer with the reasoning before it, in tokens."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -61,7 +61,7 @@ class TinyReader:
         return self._weights.describe()
 
     def context_tokens(self, contexts: Sequence[Sequence[str]]) -> Sequence[int]:
-        """Tokens of each question's contexts in the checkpoint's own tokenizer, what stands between them included."""
+        """Tokens of each question's contexts in the checkpoint's own tokenizer, separators included."""
         documents = self._weights.model.prompter.documents
         return [evidence_tokens(self._weights, documents(list(texts))) for texts in contexts]
 

@@ -1,7 +1,7 @@
 """xRAG's published weights as a system of the harness: `-s xrag`.
 
-Ranks by any retriever and reads one vector a document. The order of a prompt is theirs (background, question, the words
-that lead to the answer), its words are ours. Nobody has run the real weights yet.
+Ranks with any retriever and reads one vector per document. The order of a prompt is theirs (background, question, the
+words that lead to the answer), its words are ours. The real weights have not been run yet.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Xrag:
 
     @property
     def traits(self) -> Traits:
-        """Columns of the leaderboard; a document's tokens over its one vector are no ratio that the method names."""
+        """Columns of the leaderboard; the method has no nominal ratio."""
         return Traits(
             backbone=self.options.model.rstrip("/").rsplit("/", 1)[-1],
             reader="frozen",
@@ -113,7 +113,7 @@ class Xrag:
         return self.retriever.index(corpus)
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:
-        """Retrieve, encode what is new, answer; what questions share in time is split evenly."""
+        """Retrieve, encode new passages, answer; shared time is split evenly over the questions."""
         phases, chosen = Phases(len(questions), self._device), self.options
         with phases("retrieve"):
             rankings = retrieved(self.retriever, questions, max(chosen.k, chosen.depth), self._corpus)
@@ -140,7 +140,7 @@ class Xrag:
         return self._given(said, ranking, usage, any(map(self._encoder.cuts, texts)))
 
     def _given(self, said: Span, ranking: tuple[Ranked, ...], usage: Usage, read_in_part: bool) -> Answer:
-        """The first line of what was said; the weights go on after it."""
+        """The first line of the output; the weights continue after it."""
         text, more, _ = self._reader.tokenizer.decode(said.ids, skip_special_tokens=True).strip().partition("\n")
         cut = read_in_part or (said.truncated and not more)
         return Answer(text.strip(), ranking, usage, "truncated" if cut else "ok" if text else "empty")

@@ -14,11 +14,11 @@ from reference.weights.initialization import stage_settings, unthinned
 
 
 def check_stage(config: Config, name: str, ranks: int = 1) -> None:
-    """Refuse a stage that could not be trained to its end.
+    """Refuse a stage that cannot be trained.
 
     Raises:
-        ConfigError: no such stage, a batch that does not come out even, nothing that learns, rows that cannot be made.
-        BenchError: an evaluation that could not be held.
+        ConfigError: no such stage, a batch that does not divide evenly, nothing to train, impossible rows.
+        BenchError: an impossible evaluation.
     """
     settings, memory = stage_settings(config, name), config.model.memory
     try:

@@ -1,6 +1,6 @@
-"""DeepSpeed's side of training: its settings made from ours, the processes connected, the memory estimated.
+"""The DeepSpeed part of training: its settings, the connection of processes, memory estimates.
 
-The library itself is imported inside functions: it takes half a second, prints, and reads its environment then.
+The library is imported inside functions, because importing it takes half a second, prints, and reads the environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class Process(NamedTuple):
-    """This process among those that train together."""
+    """This process, among those that train together."""
 
     rank: int
     ranks: int
@@ -38,7 +38,7 @@ class Counts(NamedTuple):
     trainable: int
     frozen: int
     largest_layer: int
-    """Of the module with most parameters of its own, which ZeRO-3 holds whole."""
+    """Of the module with the most parameters of its own, which ZeRO-3 gathers in full."""
 
 
 class Estimate(NamedTuple):
@@ -51,10 +51,10 @@ class Estimate(NamedTuple):
 
 
 def accumulation(config: TrainConfig, ranks: int) -> int:
-    """Micro-batches that each rank takes through the model in one optimiser step.
+    """Micro-batches per rank in one optimiser step.
 
     Raises:
-        ConfigError: the batch does not come out even.
+        ConfigError: the batch does not divide evenly.
     """
     at_once = config.parallel.micro_batch * ranks
     if at_once < 1 or config.batch < 1 or config.batch % at_once:
@@ -66,7 +66,7 @@ def accumulation(config: TrainConfig, ranks: int) -> int:
 
 
 def engine_dict(config: TrainConfig, ranks: int = 1, universal: bool = False) -> dict[str, Any]:
-    """What `deepspeed.initialize` takes as its config.
+    """The config of `deepspeed.initialize`.
 
     Args:
         config: of the stage.
@@ -112,9 +112,9 @@ def _zero(parallel: Parallel) -> dict[str, Any]:
 
 
 def rate_share(optimiser: Optimiser, steps: int) -> Callable[[int], float]:
-    """The learning rate of each step, from 0, as a share of the peak.
+    """The learning rate of each step, from 0, as a fraction of the peak.
 
-    DeepSpeed has such a schedule, but spends the first step at rate 0; this one begins with the first fraction of the
+    DeepSpeed's own schedule spends the first step at rate 0; this one starts with the first fraction of the
     warm-up, and its last step is at the floor.
     """
     warmup = math.ceil(optimiser.warmup_fraction * steps)
@@ -131,12 +131,12 @@ def rate_share(optimiser: Optimiser, steps: int) -> Callable[[int], float]:
 
 
 def connect() -> Process:
-    """Join the processes that a launcher started; without one, be the only process, with no port opened.
+    """Connect the processes that a launcher started; without a launcher, run as the only process and open no port.
 
-    A connection that is there already is used. It lasts until the process ends, since DeepSpeed keeps it at hand.
+    An existing connection is reused. It lasts until the process ends, because DeepSpeed keeps it.
 
     Raises:
-        ConfigError: a launcher told this process only half of what it needs to know.
+        ConfigError: a launcher set only part of the environment that a process needs.
         BackendError: no connection can be made.
     """
     _on_cpu_if_no_gpu()
@@ -169,7 +169,7 @@ def launched(environment: Mapping[str, str]) -> bool:
     """Whether a launcher started this process.
 
     Raises:
-        ConfigError: it told only half of what a process needs to know.
+        ConfigError: it set only part of the environment that a process needs.
     """
     missing = sorted(name for name in LAUNCHER if name not in environment)
     if "RANK" in environment and missing:
@@ -224,7 +224,7 @@ def start(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out the library's warnings about calls of its own, which nobody who trains can mend."""
+    """Suppress the library's warnings about its own calls, which users cannot fix."""
     _on_cpu_if_no_gpu()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
@@ -249,7 +249,7 @@ def count_parameters(module: nn.Module) -> Counts:
 
 
 def memory_estimate(counts: Counts, parallel: Parallel, ranks_a_node: int = 1, nodes: int = 1) -> Estimate:
-    """Memory that a stage's weights, gradients and optimiser states will take, activations aside.
+    """Estimated memory of a stage's weights, gradients and optimiser states, without activations.
 
     ZeRO 2 and 3 by DeepSpeed's own estimators for what is trainable; they know of no frozen weights, which are added
     whole (ZeRO-3: in equal parts). ZeRO 0 and 1 by the same bytes a parameter. fp32 counts as they count 16 bits plus

@@ -21,7 +21,7 @@ FINDING = ("recall@1", "recall@5", "all_support@5")
 def evaluator(
     settings: TrainConfig, asked: Evaluation, at_once: bool = True
 ) -> Callable[[Clara, int], dict[str, float]]:
-    """What `train` calls to judge a model.
+    """The evaluation that `train` calls.
 
     Its questions are made at once, so that what cannot be asked is refused before anything is trained; or, on a
     process that may never be called on, when they are asked.
@@ -40,10 +40,10 @@ def evaluator(
 
 
 def check(settings: TrainConfig, asked: Evaluation) -> None:
-    """Refuse what cannot be asked, before a file is read or a world made.
+    """Refuse an impossible evaluation, before a file is read or a world is made.
 
     Raises:
-        BenchError: an unknown task, a setting that it cannot carry, a world that cannot be.
+        BenchError: an unknown task, a setting that it does not support, an impossible world.
     """
     for task in asked.tasks:
         check_exam(task, _setting(settings, asked), None if task in asked.data else _world(asked))

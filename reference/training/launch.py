@@ -1,4 +1,4 @@
-"""One stage of training from its settings: rows, tokenizer, starting weights and memories, put together.
+"""Assembles one stage of training from its settings: rows, tokenizer, initial weights and memories.
 
 Run by `clara-reference train` on one process, or on many by `torchrun -m reference train ...`.
 """
@@ -68,13 +68,13 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
 
 
 def _began(start: str) -> dict[str, Any]:
-    """Stage and step of the checkpoint that a stage starts from; {} for a backbone."""
+    """Stage and step of the checkpoint that a stage starts from; {} if it starts from a backbone."""
     training: Mapping[str, Any] = read_manifest(Path(start)).training if start else {}
     return {key: training[key] for key in ("stage", "step") if key in training}
 
 
 def _tokenizer(config: Config, name: str, rows: Source) -> Any:
-    """For a backbone from scratch that nothing has trained yet."""
+    """The tokenizer of a new backbone trained from scratch."""
     shape = config.model.backbone.scratch
     if config.model.backbone.model or shape is None or stage_settings(config, name).start:
         return None
@@ -82,7 +82,7 @@ def _tokenizer(config: Config, name: str, rows: Source) -> Any:
 
 
 def texts(rows: Source, number: int) -> Iterator[str]:
-    """Everything that is written in a number of rows, which are spread over the source."""
+    """The texts of a number of rows, spread evenly over the source."""
     if rows.size is None:
         places = range(0, number * STRIDE, STRIDE)
     else:
@@ -95,7 +95,7 @@ def texts(rows: Source, number: int) -> Iterator[str]:
 
 
 def _remembered(model: Clara, rows: Source, folder: Path, process: Process) -> Remembered:
-    """A store of all candidates' memories; each process fills its part of it."""
+    """A store of all candidates' memories; each process fills its part."""
     model.to(process.device)
     if process.rank == 0:
         Store.create(folder, model, "float16")  # as the systems do, so that they can serve from it
@@ -121,7 +121,7 @@ def _documents(rows: Source) -> set[str]:
     """Every document of a source, once.
 
     Raises:
-        ConfigError: there is no end of them.
+        ConfigError: the source is endless.
     """
     if hasattr(rows, "documents"):
         return set(rows.documents())

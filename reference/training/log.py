@@ -21,10 +21,10 @@ SHOWN = ("loss", "recall@1")
 
 
 class Record:
-    """A run's log; one process writes it."""
+    """A run's log, written by one process."""
 
     def __init__(self, out: Path, name: str, done: int, steps: int, progress: bool) -> None:
-        """Open the log behind step `done`; what a killed run wrote beyond it is dropped, and will come again.
+        """Open the log after step `done`; later lines of a killed run are dropped, and will be written again.
 
         Raises:
             MissingDependency: tensorboard is not installed.
@@ -42,14 +42,14 @@ class Record:
         self._bar, self._task = _bar(name, done, steps) if progress else (None, None)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Note a training step."""
+        """Log a training step."""
         self._write({"step": step, **values}, "train", step, values)
         if self._bar is not None:
             shown = "  ".join(f"{key} {values[key]:.3f}" for key in SHOWN if key in values)
             self._bar.update(self._task, completed=step, shown=shown)
 
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
-        """Note what an evaluation found."""
+        """Log the results of an evaluation."""
         self._write({"step": step, "evaluation": dict(values)}, "evaluation", step, values)
 
     def _write(self, line: dict[str, Any], group: str, step: int, values: Mapping[str, float]) -> None:
@@ -79,7 +79,7 @@ class _Step(msgspec.Struct):
 
 
 def _keep(path: Path, done: int) -> None:
-    """Drop the lines after a step, and a last one that a kill cut off."""
+    """Drop the lines after a step, and an incomplete last line."""
     if not path.exists():
         return
     kept = []

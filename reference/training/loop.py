@@ -2,7 +2,7 @@
 
     OUT/lock            held while a process trains here
     OUT/stage.json      what is trained, from what, and on what; another run is refused
-    OUT/log.jsonl       a line a step, and one an evaluation
+    OUT/log.jsonl       one line per step and per evaluation
     OUT/tensorboard/    the same to look at
     OUT/resume/         what the next step needs (see resume.py)
     OUT/best/, last/    checkpoints to use (see checkpoint.py)
@@ -43,7 +43,7 @@ from reference.weights.initialization import begin, set_out, stage_settings
 
 
 class Diverged(BenchError):
-    """A loss is not a number any more."""
+    """The loss became NaN."""
 
 
 def train(
@@ -61,7 +61,7 @@ def train(
 ) -> Path:
     """Train a model through one stage.
 
-    Every process calls it alike. Called again, it goes on where it was stopped, or returns at once. The first SIGTERM
+    Every process calls it alike. Called again, it resumes where it stopped, or returns at once. The first SIGTERM
     or Ctrl-C lets the step end, saves, and leaves by SystemExit or KeyboardInterrupt.
 
     Args:

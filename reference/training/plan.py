@@ -34,10 +34,10 @@ PAPER = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A stage in numbers."""
+    """Resource estimates of a stage."""
 
     backbone: int
-    """Parameters of the causal language model under all roles."""
+    """Parameters of the causal language model behind all roles."""
     roles: dict[str, int]
     """Parameters that each role has of its own."""
     counts: Counts
@@ -47,7 +47,7 @@ class Plan:
     settings: TrainConfig
     ranks: int
     accumulation: int
-    """Micro-batches of a rank in one step."""
+    """Micro-batches per rank in one step."""
     documents: int
     """Documents that go through the compressor or, as text, the generator in one step."""
     compressed: int
@@ -60,7 +60,7 @@ class Plan:
     """Of a memory in a store of 16 bits."""
 
     def column(self) -> dict[str, str]:
-        """What a table shows of it, each number with its name."""
+        """The cells of a table, each number with its name."""
         parallel, own = self.settings.parallel, list(dict.fromkeys(self.roles.values()))
         return {
             "parameters of the backbone": f"{self.backbone:,}",
@@ -84,7 +84,7 @@ class Plan:
 
 
 def plan(config: Config, name: str, ranks_a_node: int = 1, nodes: int = 1, file: Path | None = None) -> Plan:
-    """A stage in numbers.
+    """Resource estimates of a stage.
 
     Args:
         config: model and stages.
@@ -117,7 +117,7 @@ def plan(config: Config, name: str, ranks_a_node: int = 1, nodes: int = 1, file:
 
 
 def empty_backbone(backbone: Backbone, file: Path | None = None) -> Any:
-    """The causal language model on the meta device: shapes without numbers.
+    """The causal language model on the meta device: shapes without values.
 
     Raises:
         ConfigError: its architecture is not known here, or no model can have it.
@@ -184,7 +184,7 @@ def _role(backbone: Any, config: ModelConfig, name: str) -> Role:
 
 
 def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig) -> nn.Module:
-    """All parameters of the stage, those that do not learn frozen, as `Stage` freezes them."""
+    """All parameters of the stage; untrained ones are frozen, as `Stage` freezes them."""
     learning = learning_roles(settings, config.memory)
     for name, role in roles.items():
         role.freeze(name not in learning)
@@ -222,5 +222,5 @@ def _positions(config: Config, name: str) -> dict[str, int]:
 
 
 def _documents(config: Config, name: str) -> int:
-    """Most documents of a row."""
+    """Maximum number of documents per row."""
     return len(data_options(config, name).get("documents", ())) or PAPER

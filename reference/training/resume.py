@@ -1,10 +1,10 @@
 """Resuming: the identity of a run, its progress, and everything needed for the next step.
 
     OUT/stage.json          what is trained, from what, and on what
-    OUT/resume/state.json   how far it has come; written last, so it never names a folder that is not whole
+    OUT/resume/state.json   progress; written last, so it never names an incomplete folder
     OUT/resume/step-N/      weights that learn, optimiser and schedule, as DeepSpeed writes them
 
-Weights that do not learn are not written: they are where the stage started, and stage.json holds their fingerprints.
+Untrained weights are not written: they are where the stage started, and stage.json holds their fingerprints.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MAY_CHANGE = (
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a run is; settings that did not exist yet when it was begun have their defaults."""
+    """The identity of a run; settings that are newer than the run have their defaults."""
 
     schema: Literal[1] = 1
     name: str
@@ -55,17 +55,17 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     start: dict[str, str]
     """Fingerprint of each role before the first step."""
     data: dict[str, Any] | None = None
-    """Options that the rows were made from; None if the run was begun before they were kept."""
+    """Options of the rows; None for runs older than this field."""
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How far a run has come."""
+    """Progress of a run."""
 
     schema: Literal[1] = 1
     step: int = 0
     """Optimiser steps done."""
     ranks: int = 0
-    """Processes that wrote the folder; 0 when there is none yet."""
+    """Processes that wrote the folder; 0 if there is none yet."""
     best_step: int = 0
     best_score: float | None = None
     finished: bool = False
@@ -77,7 +77,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 def seed(settings: TrainConfig, step: int, rank: int) -> None:
-    """Set every generator of random numbers by the step and the rank, so that there is no state of theirs to keep."""
+    """Seed every random number generator from the step and the rank, so that their states need not be saved."""
     number = int.from_bytes(sha256(f"{settings.seed} {step} {rank}".encode()).digest()[:8], "big")
     torch.manual_seed(number)
     np.random.seed(number % 2**32)
@@ -87,10 +87,10 @@ def seed(settings: TrainConfig, step: int, rank: int) -> None:
 def open_run(
     out: Path, stage: Stage, name: str, process: Process, resume: bool, data: Mapping[str, Any] | None = None
 ) -> State:
-    """Start a run in a folder, or find out how far the one in it has come.
+    """Start a run in a folder, or read the progress of the run in it.
 
     Raises:
-        ConfigError: the folder holds a run of something else, or holds one at all and `resume` is False.
+        ConfigError: the folder holds another run, or `resume` is False and it holds one.
         DataError: a file in it is damaged.
         BackendError: the folder cannot be written.
     """
@@ -112,7 +112,7 @@ def open_run(
 
 
 def save(engine: Any, out: Path, state: State, process: Process) -> None:
-    """Write everything that the next step needs; a kill at any moment leaves the last save whole.
+    """Save everything that the next step needs; a kill at any moment leaves the last save intact.
 
     Raises:
         BackendError: the disk is full, or not writable.
@@ -138,7 +138,7 @@ def save(engine: Any, out: Path, state: State, process: Process) -> None:
 
 
 def convert(out: Path, state: State, process: Process) -> str:
-    """Make the last save one that any number of processes can load; the name of its folder within OUT/resume.
+    """Convert the last save for any number of processes; returns the name of its folder within OUT/resume.
 
     Raises:
         BackendError: DeepSpeed's converter failed.
@@ -163,7 +163,7 @@ def convert(out: Path, state: State, process: Process) -> str:
 
 
 def restore(engine: Any, out: Path, folder: str) -> None:
-    """Put a save into an engine.
+    """Load a save into an engine.
 
     Raises:
         DataError: it is damaged.
@@ -181,7 +181,7 @@ def restore(engine: Any, out: Path, folder: str) -> None:
 
 
 def _part_groups(engine: Any) -> None:
-    """Give each parameter group its own learning rate and step count again.
+    """Restore each parameter group's learning rate and step count.
 
     From a universal checkpoint ZeRO-3 gives every group the first one's rate, and all of them one and the same tensor
     to count steps in, which then runs ahead by as many as there are groups (DeepSpeed 0.19.8).
@@ -195,7 +195,7 @@ def _part_groups(engine: Any) -> None:
 
 
 def barrier(process: Process) -> None:
-    """Wait until every process has come here."""
+    """Wait for all processes."""
     if process.ranks > 1:
         distributed.barrier()
 

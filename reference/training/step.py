@@ -24,7 +24,7 @@ Evaluate = Callable[[Clara, int], Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What stays the same from step to step."""
+    """The parts that are the same in every step."""
 
     settings: TrainConfig
     name: str
@@ -38,12 +38,12 @@ class Run:
 
     @property
     def partitioned(self) -> bool:
-        """Whether no process holds whole weights outside a forward pass."""
+        """Whether weights are partitioned outside a forward pass."""
         return self.settings.parallel.zero == 3
 
 
 def take_step(run: Run, batches: Sequence[Batch], stop: bool) -> tuple[dict[str, float], bool]:
-    """One optimiser step: what it showed, over all processes, and whether any of them is asked to stop."""
+    """Take one optimiser step; returns its statistics over all processes, and whether any process was asked to stop."""
     engine, parts = run.engine, len(batches) * run.process.ranks
     weights = [sum(batch.weight for batch in batches), sum(batch.extra_weight for batch in batches)]
     weight, extra_weight, stops = _over_all(run.process, [*weights, float(stop)])
@@ -64,7 +64,7 @@ def take_step(run: Run, batches: Sequence[Batch], stop: bool) -> tuple[dict[str,
 
 
 def _gradient_norm(engine: Any) -> Tensor | None:
-    """Before clipping; None where DeepSpeed will tell it, which it does not in plain fp32."""
+    """The gradient norm before clipping; None if DeepSpeed reports it, which it does not in fp32."""
     if engine.zero_optimization() or engine.bfloat16_enabled() or engine.fp16_enabled():
         return None
     gradients = [parameter.grad for parameter in engine.module.parameters() if parameter.grad is not None]
@@ -72,7 +72,7 @@ def _gradient_norm(engine: Any) -> Tensor | None:
 
 
 def _means(run: Run, seen: Sequence[Mapping[str, WeightedSum]]) -> dict[str, float]:
-    """Weighted means over micro-batches and processes; names that nothing counted for are left out."""
+    """Weighted means over micro-batches and processes; names without any weight are left out."""
     table = torch.stack([torch.stack([torch.stack(part) for part in logs.values()]) for logs in seen]).sum(0)
     sums = _over_all(run.process, table.flatten().tolist())
     pairs = zip(seen[0], sums[::2], sums[1::2], strict=True)

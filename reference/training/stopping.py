@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def stopping() -> Iterator[list[BaseException]]:
-    """SIGTERM and Ctrl-C as a list of what to raise when it suits; a second one is obeyed at once."""
+    """Collects SIGTERM and Ctrl-C to raise later; a second signal takes effect at once."""
     asked: list[BaseException] = []
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -1,6 +1,6 @@
-"""What DeepSpeed reads of its own files: tensors, plain containers and four of its classes, never code.
+"""Restricted loading of DeepSpeed's own files: tensors, plain containers and four of its classes, never code.
 
-Its saves are pickles, and it loads them as such, so that whoever can write to a folder could run anything where
+Its saves are pickles and it loads them as such, so anybody who can write to the folder could run any code where
 training goes on. torch's restricted unpickler reads the same files; here it is put in the other one's place.
 
     python -m reference.training.unpickling --input_folder STEP --output_folder OUT    DeepSpeed's converter, restricted
@@ -19,7 +19,7 @@ FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 @contextmanager
 def restricted() -> Iterator[None]:
-    """Within the block `torch.load` reads tensors, plain containers and what DeepSpeed keeps beside them."""
+    """Within the block, `torch.load` reads only tensors, plain containers and some of DeepSpeed's classes."""
     import torch
 
     before = os.environ.get(FORCE)
@@ -35,7 +35,7 @@ def restricted() -> Iterator[None]:
 
 
 def _kept() -> list[Any]:
-    """Classes of DeepSpeed's in its saves; each holds numbers alone, and none does anything when it is made."""
+    """DeepSpeed's classes in its saves; each holds only numbers, and none has side effects when built."""
     from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address
@@ -44,7 +44,7 @@ def _kept() -> list[Any]:
 
 
 def main() -> None:
-    """Make a save that any number of processes can load, in this process alone: workers would not be restricted."""
+    """Convert a save for any number of processes, in this process only: workers would not be restricted."""
     from deepspeed.checkpoint.ds_to_universal import main as convert
     from deepspeed.checkpoint.ds_to_universal import parse_arguments
 

@@ -21,7 +21,7 @@ from reference.weights import checkpoint
 
 
 def judged(run: Run, state: State, record: Record | None) -> State:
-    """Evaluate the model and keep it if it is the best so far; without an evaluation, if it is the last."""
+    """Evaluate the model and save it if it is the best so far; without an evaluation, if it is the last."""
     scores = _scores(run, state.step)
     if scores and record is not None:
         record.evaluation(state.step, scores)
@@ -70,7 +70,7 @@ def _export(run: Run, folder: str, step: int, scores: Mapping[str, float]) -> No
 
 
 def _whole(run: Run, parameters: Sequence[Tensor]) -> Any:
-    """Hold these parameters whole for a while, where each process has only its part of them."""
+    """Gather these parameters in full for the block, if each process holds only a part."""
     if not run.partitioned:
         return nullcontext()
     import deepspeed

@@ -22,7 +22,7 @@ from reference.weights.tensors import NumberFormat
 
 
 def write_adapter(source: Path, role: str, out: Path, dtype: NumberFormat = "float16") -> int:
-    """Write a role of a checkpoint as a PEFT adapter; the bytes of its weights.
+    """Write a role of a checkpoint as a PEFT adapter; returns the size of its weights in bytes.
 
     Args:
         source: the checkpoint's folder.

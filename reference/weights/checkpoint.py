@@ -44,7 +44,7 @@ def save(
     training: Mapping[str, Any] | None = None,
     dtype: NumberFormat | None = None,
 ) -> None:
-    """Write a checkpoint, in the place of an older one if there is one.
+    """Write a checkpoint, replacing an older one.
 
     Under ZeRO-3 call it on rank 0 inside `deepspeed.zero.GatheredParameters`.
 
@@ -91,7 +91,7 @@ def _described(model: Clara, digests: dict[str, str], training: Mapping[str, Any
 
 
 def _replace(scratch: Path, folder: Path) -> None:
-    """Put a finished folder in its place; a folder cannot be renamed over one that holds files."""
+    """Move a finished folder into place; a folder cannot be renamed over a non-empty one."""
     old = scratch.with_name(f"{scratch.name}-old")
     if folder.exists():
         folder.rename(old)
@@ -135,12 +135,12 @@ def load(
     rate: int | None = None,
     backbone: Loaded | None = None,
 ) -> Clara:
-    """The model in a checkpoint, in evaluation mode, on the CPU.
+    """Load the model of a checkpoint, in evaluation mode, on the CPU.
 
     Args:
         folder: from `save`.
-        roles: which; None for all that it holds.
-        rate: the compression rate that is wanted; None for whatever it has.
+        roles: to load; None for all.
+        rate: the required compression rate; None for any.
         backbone: to share one that is loaded already.
 
     Raises:
@@ -203,7 +203,7 @@ def restore(
 
 
 def _shape(adapters: Adapters) -> str:
-    """What must be the same for weights to mean the same."""
+    """The settings that weights depend on."""
     if adapters.kind == "full":
         return "full copies"
     return f"lora of rank {adapters.rank}, alpha {adapters.alpha}, on {adapters.targets}"

@@ -26,12 +26,12 @@ STEPS = 500
 
 
 class Trained(NamedTuple):
-    """A stage that a checkpoint went through."""
+    """A stage in the training history of a checkpoint."""
 
     name: str
     training: Mapping[str, Any]
     log: str
-    """Its lines; "" for none."""
+    """Its log lines; "" for none."""
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
     roles: Sequence[str] = (),
     dtype: NumberFormat = "float16",
 ) -> int:
-    """Copy a checkpoint for shipping; the bytes that it takes.
+    """Copy a checkpoint for shipping; returns its size in bytes.
 
     Args:
         source: folder from training, such as RUN/best.
@@ -67,7 +67,7 @@ def export(
 
 
 def _logs(stages: Iterable[str]) -> Iterator[str]:
-    """The file of each stage before, the last one first."""
+    """The log file of each earlier stage, latest first."""
     times: Counter[str] = Counter()
     for stage in stages:
         times[stage] += 1
@@ -75,7 +75,7 @@ def _logs(stages: Iterable[str]) -> Iterator[str]:
 
 
 def lineage(folder: Path) -> Iterator[Trained]:
-    """A checkpoint and those that it was trained from, as far as they are there."""
+    """A checkpoint and those that it was trained from, as far as they exist."""
     seen: set[Path] = set()
     while folder.is_dir() and folder.resolve() not in seen:
         seen.add(folder.resolve())
@@ -107,7 +107,7 @@ def _without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def thinned(log: str) -> str:
-    """Every evaluation, and steps at even distances."""
+    """Every evaluation, and evenly spaced steps."""
     lines = [line for line in log.splitlines() if line]
     steps = [
         number for number, line in enumerate(lines) if "evaluation" not in decode(line, dict[str, Any], "log.jsonl")

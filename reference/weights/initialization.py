@@ -1,6 +1,6 @@
 """The initial model of a stage: the backbone or an earlier checkpoint, with the roles it needs.
 
-Weights are taken over only where they mean the same: `NEEDS` says which settings each role has learned under.
+Weights are reused only if they mean the same: `NEEDS` lists the settings that each role depends on.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def stage_settings(config: Config, name: str) -> TrainConfig:
 def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
     """The model that a stage starts from: its backbone, or the checkpoint that `start` names, with the roles it needs.
 
-    Memory embeddings are taken over from a checkpoint that has a compressor; a text reader may start any rate.
+    Memory embeddings are reused from a checkpoint that has a compressor; a text reader can start any rate.
 
     Args:
         config: model and stages.
         name: of the stage.
-        tokenizer: for a backbone from scratch that nothing has trained yet.
+        tokenizer: for a new backbone trained from scratch.
 
     Raises:
         ConfigError: no such stage; a checkpoint of another backbone or kind of adapters, or whose roles learned under
@@ -96,7 +96,7 @@ def _require_same(
 
 
 def set_out(model: Clara, config: TrainConfig) -> Clara:
-    """Give a model the roles that the stage needs, where it does not have them yet.
+    """Add the roles that the stage needs to a model.
 
     The compressor starts as the generator if that has learned to read text, the reasoner as the compressor
     (`reasoner_start`), and the generator anew if so asked (`generator_start`).
@@ -119,7 +119,7 @@ def set_out(model: Clara, config: TrainConfig) -> Clara:
 
 
 def unthinned(config: TrainConfig) -> None:
-    """Refuse to leave a thinned compressor as it is.
+    """Refuse a stage that does not train a thinned compressor.
 
     Raises:
         ConfigError: the stage trains no compressor.

@@ -16,7 +16,7 @@ MANIFEST = "manifest.json"
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a checkpoint holds."""
+    """The contents of a checkpoint."""
 
     schema: Literal[1] = 1
     model: ModelConfig
@@ -26,16 +26,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Memory vectors of the longest document."""
     roles: tuple[str, ...]
     parameters: dict[str, int]
-    """How many each role has of its own."""
+    """Number of each role's own parameters."""
     sha256: dict[str, str]
     """Of every file of weights."""
     packages: dict[str, str]
     training: dict[str, Any] = {}
-    """How the weights came about: command, stage, seed, step, data; whatever the one who saves wants to keep."""
+    """Training history: command, stage, seed, step, data, and anything else the caller wants to keep."""
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a checkpoint folder says of itself.
+    """Read the manifest of a checkpoint folder.
 
     Raises:
         ConfigError: no checkpoint, not one of this schema, or its settings are not valid.

@@ -1,6 +1,6 @@
 """Files of weights: tensors by name in safetensors, in a number format of choice, and their SHA-256.
 
-In int8 a matrix is kept as whole numbers, each row with a scale of its own (symmetric, to the row's largest value); in
+In int8 a matrix is stored as integers, with one scale per row (symmetric, to the row's largest value); in
 the file it is followed by `<name>.int8_scale`. What has one dimension only, such as the weights of norms, is float16.
 
 Shapes: R rows, C columns.
@@ -26,7 +26,7 @@ _LARGEST = 127
 
 
 def write(tensors: Mapping[str, Tensor], path: Path, dtype: NumberFormat | None = None) -> str:
-    """Write tensors; the file's SHA-256.
+    """Write tensors; returns the file's SHA-256.
 
     Args:
         tensors: by name.
@@ -76,7 +76,7 @@ def _as(tensors: Mapping[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
 
 
 def _in_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices (R, C) as whole numbers (R, C) and scales (R, 1)."""
+    """Quantise matrices (R, C) to integers (R, C) and scales (R, 1)."""
     stored = {}
     for name, tensor in tensors.items():
         if tensor.dim() < 2:

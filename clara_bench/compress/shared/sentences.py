@@ -118,11 +118,11 @@ def best(found: Sequence[Document], scores: Sequence[float], budget: int) -> tup
 
 
 def chosen(found: Sequence[Document], keep: Sequence[bool]) -> tuple[str, ...]:
-    """The sentences to keep, whole, in the order of the text, each passage's under its title.
+    """The sentences to keep, in the order of the text, each passage's under its title.
 
     Args:
         found: the passages.
-        keep: one a sentence, over all passages in order.
+        keep: one per sentence, over all passages in order.
     """
     answers = iter(keep)
     texts = []

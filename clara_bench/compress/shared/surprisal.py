@@ -150,7 +150,7 @@ class LanguageModel:
         return jobs
 
     def _scored(self, rows: Sequence[list[int]], counts: Sequence[int]) -> list[list[float]]:
-        """Nats of so many last tokens of each row; what comes before them is read, and not weighed."""
+        """Surprisal in nats of the last tokens of each row, given the tokens before them."""
         width = max(map(len, rows))
         ids_BT = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self._device)
         mask_BT = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._device)

@@ -36,11 +36,11 @@ class Judged(NamedTuple):
 
 
 class TokenClassifier:
-    """A checkpoint that says of every token whether it should stay.
+    """A checkpoint that classifies every token as kept or dropped.
 
     Args:
         model: hub id or folder with safetensors weights.
-        label: name of the label that stands for keeping; None: the last one.
+        label: name of the label that means "keep"; None: the last one.
         remote_code: run the Python code that comes with the checkpoint, and read its `compression_logits`.
         device_name: a torch device; auto: the GPU if there is one.
 
@@ -150,7 +150,7 @@ class TokenClassifier:
 
 
 def window(tokenizer: Any, config: Any, most: int) -> int:
-    """Tokens that a model reads at once, at most so many; RoBERTa and its kin count places from after their padding."""
+    """Maximum number of tokens in one pass; RoBERTa models count positions from after their padding."""
     places = getattr(config, "max_position_embeddings", None)
     places = places - 2 if places and "roberta" in config.model_type.lower() else places
     return min(limit for limit in (most, tokenizer.model_max_length, places) if limit)

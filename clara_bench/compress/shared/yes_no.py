@@ -36,10 +36,10 @@ def message_ids(lm: LanguageModel, message: str) -> tuple[int, ...]:
 
 
 def first_tokens(lm: LanguageModel, words: Sequence[str]) -> list[int]:
-    """The token with which an answer of each word begins, as `message_ids` leaves off.
+    """The first token of each word as an answer after `message_ids`.
 
     Raises:
-        BackendError: two words begin alike, so that they cannot be told apart.
+        BackendError: two words start with the same token.
     """
     blank = "" if lm.tokenizer.chat_template else " "
     tokens = [lm.ids(blank + word)[0] for word in words]

@@ -30,7 +30,7 @@ class Draw:
         self._generator.seed(number)
 
     def below(self, bound: int) -> int:
-        """A whole number from 0 to bound - 1."""
+        """An integer from 0 to bound - 1."""
         return int(self.fraction() * bound)
 
     def chance(self, probability: float) -> bool:

@@ -37,7 +37,7 @@ class Receipt(NamedTuple):
 class Encyclopaedia:
     """Entities are numbered from 0, type by type; a value is an entity, a year, a number or an index of a word.
 
-    Made whole by `facts.encyclopaedia`; here it has names but no facts.
+    Completed by `facts.encyclopaedia`; here it has names but no facts.
     """
 
     def __init__(self, config: WorldConfig) -> None:

@@ -44,7 +44,7 @@ _YEAR = {"film": "year", "band": "year", "book": "year", "company": "founded", "
 
 
 def encyclopaedia(config: WorldConfig) -> Encyclopaedia:
-    """The whole world of a config: every entity, every fact."""
+    """The complete world of a config: every entity, every fact."""
     world = Encyclopaedia(config)
     born = _people(world)
     _families(world, born)
@@ -130,7 +130,7 @@ def _aligned(draw: Draw, world: Encyclopaedia, low: int, size: int, stated: Sequ
 
 
 def _number(draw: Draw, relation: Relation) -> int:
-    """Every order of magnitude as likely as another; whole numbers only, which are the same on every machine."""
+    """Log-uniform; integers only, which are the same on every machine."""
     doublings = (relation.high // relation.low).bit_length() - 1
     base = relation.low << draw.below(doublings)
     return base + draw.below(base)

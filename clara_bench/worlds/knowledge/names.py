@@ -1,7 +1,7 @@
 """Synthetic names, composed of parts that many entities of a type share.
 
 A name is a combination of two pieces (of three in big worlds) from fixed, ordered pools; a world uses
-the first so many of each pool, so that a small world has few pieces, each in many names, and every
+the first pieces of each pool, so that a small world has few pieces, each in many names, and every
 piece of a small world occurs in the bigger ones too. Which split a combination belongs to is decided by
 the combination alone: one in five is kept for dev worlds, so no train world, whatever its seed and size,
 can hold a name of any dev world, although all their pieces are the same. Titles of works are English words
@@ -84,10 +84,10 @@ _UNWANTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Pieces of names in a fixed order, of which a world uses the first so many."""
+    """Pieces of names in a fixed order; a world uses the first ones."""
 
     parts: tuple[Sequence[str], ...]
-    """Each piece joins one of every part; a single part is a list of whole pieces, taken in its own order."""
+    """Each piece joins one of every part; a single part is a list of complete pieces, taken in its own order."""
 
     def __len__(self) -> int:
         """How many there are; of joined pieces about two in a hundred turn out unwanted."""

@@ -36,7 +36,7 @@ class Prose(NamedTuple):
 
 
 class Writer:
-    """Writes the passages of one world, the same each time it is asked; another voice words the same facts anew."""
+    """Writes the passages of one world; deterministic. Another voice words the same facts differently."""
 
     def __init__(self, world: Encyclopaedia, voice: str = "prose") -> None:
         self.world = world

@@ -66,7 +66,7 @@ class Scenes:
         return self._voices[voice].text(passage)
 
     def scene(self, number: int) -> Scene:
-        """Passages as many as `passages` says, with a first question and further ones, in random order.
+        """Passages, their number drawn from `passages`, with a first question and further ones, in random order.
 
         Raises:
             ConfigError: a kind of first question that is not found in a world this small.
@@ -142,7 +142,7 @@ class Scenes:
         return self._press.world.host(draw.below(len(self._press.world.names)))
 
     def _further(self, passages: Passages, asked: list[Asked], kinds: Mapping[str, float] | None = None) -> list[Asked]:
-        """What was asked and as many more as there is room for, all different."""
+        """The first question and more, up to the limit, all different."""
         kinds = kinds or self.config.further
         found = {(one.steps, one.ask): one for one in asked}
         for _ in range(FRESH * (self.config.questions - len(asked))):

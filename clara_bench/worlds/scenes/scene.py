@@ -89,7 +89,7 @@ class SceneConfig:
     passages: Sequence[float] = (1, 1, 1, 1, 1)
     """Weight of one passage, of two, and so on."""
     questions: int = 6
-    """At most as many a scene."""
+    """Maximum number per scene."""
     first: Mapping[str, float] = field(
         default_factory=lambda: {
             "single": 4, "bridge": 2, "clue": 1, "backlink": 1, "comparison": 2, "inference": 1, "bridge_comparison": 1
