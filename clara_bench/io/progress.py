@@ -59,6 +59,6 @@ def _lines(label: str, total: int, unit: str) -> Advance:
         last = now
         rate = done / (now - start)
         left = (total - done) / rate
-        note(f"{label}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {left:,.0f} s left")
+        note(f"{label}: {done:,} of {total:,} {unit}, {rate:,.0f} per second, {left:,.0f} s left")
 
     return advance

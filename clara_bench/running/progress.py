@@ -79,5 +79,5 @@ def _lines(total: int) -> Iterator[tuple[Progress, Started]]:
 
 
 def rate(done: float, begun: float) -> str:
-    """Questions a second so far."""
+    """Questions per second so far."""
     return f"{done / max(1e-9, time.perf_counter() - begun):.2f}/s" if done else ""

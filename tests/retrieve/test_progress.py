@@ -17,8 +17,8 @@ def test_a_log_file_gets_a_line_now_and_then(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
-        "dense index: 600 of 2,000 passages, 50 a second, 28 s left",
-        "dense index: 1,200 of 2,000 passages, 50 a second, 16 s left",
+        "dense index: 600 of 2,000 passages, 50 per second, 28 s left",
+        "dense index: 1,200 of 2,000 passages, 50 per second, 16 s left",
     ]
 
 
