@@ -21,6 +21,7 @@ from clara_bench import ConfigError
 from reference.model import decoding, layout, passes, recurrent
 from reference.model.backbone import Loaded
 from reference.model.decoding import Generated
+from reference.model.gated import Gated
 from reference.model.passes import Memories, Predictions
 from reference.model.projector import make_projector, projected
 from reference.model.prompts import Encoded, Prompt, Prompter
@@ -212,7 +213,11 @@ class Clara(nn.Module):
         return cosine(queries_BE, keys_BNE)
 
     def read(
-        self, rows: Sequence[Encoded], memories: Sequence[Tensor] | Tensor | None = None, role: str = "generator"
+        self,
+        rows: Sequence[Encoded],
+        memories: Sequence[Tensor] | Tensor | None = None,
+        role: str = "generator",
+        gates: Gated | None = None,
     ) -> Predictions:
         """Predict the targets of rows; logits are computed only at positions whose next token is a target.
 
@@ -221,13 +226,14 @@ class Clara(nn.Module):
             memories: for each row, the vectors (S, H) for its memory places in order, or one tensor (B, S, H) for all;
                 None for rows of plain text.
             role: who reads.
+            gates: where all candidates stand in the prompts, best first, and each is seen as its gate says.
 
         Raises:
             ValueError: a row has more or fewer memory places than vectors.
         """
         groups = self._parts([len(row.ids) for row in rows])
         seen = self.separator, self.config.attention
-        done = [passes.read(self.role(role), rows, memories, group, *seen) for group in groups]
+        done = [passes.read(self.role(role), rows, memories, group, *seen, gates) for group in groups]
         if len(done) == 1 and groups[0] == sorted(groups[0]):
             return done[0]
         joined = Predictions(*(torch.cat(parts) for parts in zip(*done, strict=True)))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference.model import layout
+from reference.model import gated, layout
+from reference.model.gated import Gated
 from reference.model.prompts import Encoded
 from reference.model.roles import Role
 
@@ -88,7 +89,13 @@ def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents) -> Tens
 
 
 def read(
-    role: Role, rows: Sequence[Encoded], memories: Any, group: Sequence[int], separator_H: Tensor, attention: str
+    role: Role,
+    rows: Sequence[Encoded],
+    memories: Any,
+    group: Sequence[int],
+    separator_H: Tensor,
+    attention: str,
+    gates: Gated | None = None,
 ) -> Predictions:
     """Predict the targets of some rows.
 
@@ -99,13 +106,18 @@ def read(
         group: which rows go through in this pass.
         separator_H: closes each document's memories.
         attention: causal or block.
+        gates: of all rows' documents; None where every document of a prompt is read.
     """
     chosen = [rows[row] for row in group]
     ids_BT = layout.pad([row.ids for row in chosen])
     aim = layout.targets([row.labels for row in chosen], [row.weights for row in chosen], ids_BT.shape[1])
     embeddings_BTH = filled(role, ids_BT, memories, group, separator_H)
     segments_BT = layout.pad([row.segments for row in chosen], layout.PADDING)
-    states_BTH = role(embeddings_BTH, *sight(attention, segments_BT, embeddings_BTH))[0]
+    if gates is None:
+        seen = sight(attention, segments_BT, embeddings_BTH)
+    else:
+        seen = gated.sight(attention, segments_BT, gates.of(list(group)), embeddings_BTH.dtype)
+    states_BTH = role(embeddings_BTH, *seen)[0]
     device = states_BTH.device
     logits_PV = role.logits(states_BTH.flatten(0, 1).index_select(0, on(device, aim.places_P)))
     rows_P = on(device, np.asarray(group)[aim.rows_P])

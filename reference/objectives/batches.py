@@ -23,7 +23,8 @@ class Batch:
     documents: list[list[int]]
     """Token ids of all rows' documents, in order; none where memories are looked up by text."""
     encoded: list[Encoded]
-    """Prompts with their targets; in stages that choose documents, a SEPARATOR stands for each that will be chosen."""
+    """Prompts with their targets; in stages that choose documents, a SEPARATOR stands for each that will be chosen, and
+    for every candidate where the estimator is `gates`."""
     weight: float
     """Of all targets together."""
     extra_weight: float
@@ -46,7 +47,8 @@ def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Seque
     rows, stage, prompter = list(rows), config.stage, model.prompter
     if stage in RETRIEVING:
         _one_question_each(rows, stage)
-        documents, blocks = [], [[[SEPARATOR]] * selection.k] * len(rows)
+        gated = selection.estimator == "gates"
+        documents, blocks = [], [[[SEPARATOR]] * (len(row.documents) if gated else selection.k) for row in rows]
     else:
         flat = prompter.documents([document for row in rows for document in row.documents])
         documents = [ids[: model.config.memory.document_tokens] for ids in flat]

@@ -27,12 +27,14 @@ from clara_bench import ConfigError
 from reference.data.row import Row
 from reference.data.stream import Source
 from reference.model.clara import Clara
+from reference.model.gated import Gated
 from reference.model.passes import Predictions
 from reference.objectives import losses
 from reference.objectives.batches import Batch, prepare
 from reference.objectives.candidates import Candidates, Kept, Remembered
 from reference.objectives.losses import WeightedSum
 from reference.objectives.memory_slots import grouped, vectors_of, with_memories
+from reference.selection.gates import gates
 from reference.selection.topk import Selected, gather, select
 from reference.settings.config import RETRIEVING, Memory, StageName, TrainConfig
 
@@ -195,6 +197,8 @@ class Stage(nn.Module):
             mean = losses.contrastive(scores_BN, candidates.positives_BN, selection.temperature, candidates.mask_BN)
             number = mean.new_tensor(batch.extra_weight)
             return StageLoss(self._none(), WeightedSum(mean * number, number), logs)
+        if selection.estimator == "gates":
+            return StageLoss(_cross_entropy(self._read_gated(batch, candidates, scores_BN)), self._none(), logs)
         selected = select(scores_BN, selection, candidates.mask_BN, training=self.training)
         read = self._read(batch, candidates, selected)
         extra = self._none()
@@ -212,6 +216,19 @@ class Stage(nn.Module):
         vectors = vectors_of(chosen_BKMH.flatten(0, 1), counts)
         encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
         return self.model.read(encoded, vectors)
+
+    def _read_gated(self, batch: Batch, candidates: Candidates, scores_BN: Tensor) -> Predictions:
+        """The generator's predictions from all candidates, each seen as its gate says."""
+        selection = self.selection
+        found = gates(scores_BN, selection.k, selection.temperature, selection.gate_floor, candidates.mask_BN)
+        rows_B1 = torch.arange(len(batch.rows), device=scores_BN.device)[:, None]
+        ordered_BNE = candidates.memories_BNE[rows_B1, found.order_BN].to(self.model.separator.dtype)
+        vectors_BNMH = ordered_BNE.unflatten(-1, (-1, len(self.model.separator)))
+        orders = found.order_BN.tolist()
+        counts = [[own[n] for n in order if n < len(own)] for own, order in zip(candidates.counts, orders, strict=True)]
+        flat_DMH = torch.cat([row_NMH[: len(own)] for row_NMH, own in zip(vectors_BNMH, counts, strict=True)])
+        encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
+        return self.model.read(encoded, vectors_of(flat_DMH, counts), gates=Gated(found.logs_BN, selection.k))
 
     def _reward(
         self, batch: Batch, candidates: Candidates, drawn: Selected, read: Predictions, greedy: Selected

@@ -1,5 +1,5 @@
 """Document selection: similarity of memories, and differentiable top-k.
 
 In: query vectors and memory vectors. Out: scores, the k chosen documents, and gradients for the query.
-Estimators: straight-through, gates on attention, and the others that topk.py lists.
+Estimators: those that topk.py lists; gates on attention, for documents that all stand in the prompt, in gates.py.
 """

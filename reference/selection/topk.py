@@ -55,7 +55,7 @@ def straight_through_topk(
         ConfigError: fewer than k candidates, k below 1, a temperature that is not above 0.
     """
     _check(scores_BN, k, temperature, mask_BN)
-    indices_BK = _best(scores_BN, k, mask_BN)
+    indices_BK = best(scores_BN, k, mask_BN)
     soft_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, leaky).softmax(-1)
     hard_BKN = _one_hot(indices_BK, soft_BKN)
     # Bracketed so that the added term is exactly 0; (hard + soft) - soft would round.
@@ -74,6 +74,7 @@ def select(
     - `straight-through`: `straight_through_topk`.
     - `gumbel`: the same over scores with Gumbel noise, so other documents than the best get their turn.
     - `soft`: each slot reads the mixture itself; exact gradients, but nothing that could be read at answering time.
+    - `gates`: all candidates are read, each behind a gate (gates.py); here the k best, as they are recalled.
     - `reinforce`: draw from the Plackett-Luce distribution, without replacement; the gradient is `losses.reinforce`'s.
 
     Args:
@@ -89,7 +90,7 @@ def select(
     k, temperature, leaky = selection.k, selection.temperature, selection.mask == "leaky"
     if selection.estimator == "reinforce" and leaky:
         raise ConfigError("selection.mask 'leaky' has no meaning for estimator 'reinforce'. Expected mask 'infinite'")
-    if selection.estimator == "straight-through" or not training:
+    if selection.estimator in ("straight-through", "gates") or not training:
         return straight_through_topk(scores_BN, k, temperature, mask_BN, leaky)
     _check(scores_BN, k, temperature, mask_BN)
     if selection.estimator == "soft":
@@ -97,7 +98,7 @@ def select(
     perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
     if selection.estimator == "gumbel":
         return straight_through_topk(perturbed_BN, k, temperature, mask_BN, leaky)
-    return _drawn(scores_BN, _best(perturbed_BN, k, mask_BN), temperature, mask_BN)
+    return _drawn(scores_BN, best(perturbed_BN, k, mask_BN), temperature, mask_BN)
 
 
 def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -131,7 +132,7 @@ def _check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None
         )
 
 
-def _best(scores_BN: Tensor, k: int, mask_BN: Tensor | None) -> Tensor:
+def best(scores_BN: Tensor, k: int, mask_BN: Tensor | None) -> Tensor:
     """Positions of the k highest scores; a stable sort, because the order of ties in topk is undefined."""
     ordered_BN = scores_BN.detach()
     if mask_BN is not None:
@@ -158,7 +159,7 @@ def _slot_logits(
 
 
 def _mixture(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None, leaky: bool) -> Selected:
-    indices_BK = _best(scores_BN, k, mask_BN)
+    indices_BK = best(scores_BN, k, mask_BN)
     weights_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, leaky).softmax(-1)
     return Selected(weights_BKN, indices_BK, hard=False)
 

@@ -143,7 +143,9 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     k: Count = 5
     temperature: Above0 = 0.02
-    estimator: Literal["straight-through", "gumbel", "soft", "reinforce"] = "straight-through"
+    estimator: Literal["straight-through", "gumbel", "soft", "reinforce", "gates"] = "straight-through"
+    gate_floor: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
+    """`gates`: the share of its attention that a document keeps which is not chosen."""
     mask: Literal["infinite", "leaky"] = "infinite"
     """`leaky` adds log(1e-8) to selected documents, as the released code does."""
 

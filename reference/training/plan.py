@@ -30,6 +30,8 @@ from reference.weights.initialization import stage_settings
 ARCHITECTURES = Path(__file__).parent / "architectures.toml"
 PAPER = 5
 """Documents a row of a file for instruction tuning."""
+CANDIDATES = 20
+"""Documents that a question chooses among, where its data do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,11 @@ def _positions(config: Config, name: str) -> dict[str, int]:
     stage, rows = settings.stage, settings.batch
     framed = memory.document_tokens + 3 + memory.slots  # its opening, bos and eos with it
     choosing = stage in RETRIEVING
-    read = settings.selection.k if choosing else 1 if stage == "pretrain" else _documents(config, name)
+    if choosing:
+        gated = settings.selection.estimator == "gates"
+        read = data_options(config, name).get("candidates", CANDIDATES) if gated else settings.selection.k
+    else:
+        read = 1 if stage == "pretrain" else _documents(config, name)
     evidence = memory.document_tokens + 1 if stage == "text" else memory.slots + 1
     return {
         "documents": 0 if choosing else rows * read,
