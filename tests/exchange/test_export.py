@@ -164,13 +164,13 @@ def test_no_cell_of_a_csv_is_a_formula_or_moves_a_cursor_and_text_stays_whole(te
         assert row["prediction"] == text
 
 
-def schema() -> Any:
+def schema(name: str = "eval.schema.json") -> Any:
     """Of Every Eval Ever, from its package."""
     try:
         files = metadata.files("every-eval-ever") or []
     except metadata.PackageNotFoundError:
         pytest.skip("every-eval-ever is not installed: see the Makefile")
-    [file] = [file for file in files if file.name == "eval.schema.json"]
+    [file] = [file for file in files if file.name == name]
     return json.loads(Path(str(file.locate())).read_text(encoding="utf-8"))
 
 
@@ -212,6 +212,37 @@ def test_every_published_run_and_a_judged_one_export_by_the_schema(loopback, ans
     assert "{answer}" in by_model["metric_config"]["llm_scoring"]["input_prompt"]
 
 
+def test_single_answers_are_of_the_schema_and_refer_to_the_record(answered, tmp_path: Path) -> None:
+    import jsonschema
+
+    out, samples = tmp_path / "record.json", tmp_path / "samples.jsonl"
+    run = answered("lame", "-o", "fail=q3")
+    invoke(
+        "export",
+        str(run),
+        "-o",
+        str(out),
+        "--organization",
+        "Our lab",
+        "--relationship",
+        "other",
+        "--samples",
+        str(samples),
+    )
+    whole = json.loads(out.read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator(schema()).validate(whole)
+    validator = jsonschema.Draft7Validator(schema("instance_level_eval.schema.json"))
+    found = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    for one in found:
+        validator.validate(one)
+        assert one["evaluation_id"] == whole["evaluation_id"]
+    assert len(found) == whole["detailed_evaluation_results"]["total_rows"] == 10
+    scores = {one["sample_id"]: (one["evaluation"]["score"], one["evaluation"]["is_correct"]) for one in found}
+    assert (scores["q3"], scores["q4"]) == ((0.0, False), (1.0, True))
+    assert "no answer today" in next(one["error"] for one in found if one["sample_id"] == "q3")
+    assert not validator.is_valid({**found[0], "output": None})
+
+
 def test_the_command_asks_who_made_the_run(published: Run, tmp_path: Path) -> None:
     path = str(published.path)
     assert "add --organization NAME" in invoke("export", path, "-f", "every-eval-ever", code=2)
@@ -241,4 +272,7 @@ def test_a_format_is_chosen_by_suffix_or_asked_for(published: Run, tmp_path: Pat
     assert "name a --format" in invoke("export", path, code=2)
     assert "name a --format" in invoke("export", path, "-o", str(tmp_path / "x.doc"), code=2)
     assert "needs a place" in invoke("export", path, "-f", "parquet", code=2)
+    said = invoke("export", path, "-f", "csv", "--dataset", "a/b", code=2)
+    assert "--dataset is for hf, not for csv" in said
+    assert "--metric is for csv" in invoke("export", path, "-f", "trec-run", "-m", "em", code=2)
     assert invoke("export", path, "-f", "trec-run").splitlines()[0].split()[1] == "Q0"

@@ -204,3 +204,16 @@ def test_installed_metrics_are_listed_and_a_misspelt_one_is_led_to_them() -> Non
         metrics.get("juge")
     with pytest.raises(ConfigError, match=r"required: add (reader\.)?model=VALUE in brackets behind its name|-o model"):
         metrics.get("judge")
+
+
+def test_repeating_a_manifest_runs_no_metric_that_is_not_asked_for_again(answered, mine: str, tmp_path: Path) -> None:
+    run = answered("whole", "-m", f"{mine}:Longest")
+    marker = Path(mine).with_name("ran.txt")
+    marker.unlink()
+    manifest = str(run / "manifest.json")
+    said = invoke("run", "--manifest", manifest, "--trust", "--out", str(tmp_path / "again"))
+    assert "Longest too when it was run. Add -m to do so again" in said
+    assert not marker.exists()
+    invoke("run", "--manifest", manifest, "--trust", "--out", str(tmp_path / "more"), "-m", f"{mine}:Longest")
+    [scores] = (tmp_path / "more").glob("*/*/*/scores.json")
+    assert f"{mine}:Longest" in json.loads(scores.read_bytes())["metrics"]

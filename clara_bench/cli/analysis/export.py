@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clara_bench.cli.options import changed
 from clara_bench.cli.table import write
 from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import json_text, note
@@ -36,12 +37,17 @@ FORMATS = (*dict.fromkeys(SUFFIXES.values()), "datasets")
 @click.option("--organization", metavar="NAME", help="every-eval-ever: who made the run.")
 @click.option("--relationship", type=click.Choice(["first_party", "third_party", "collaborative", "other"]),
               help="every-eval-ever: of that organization to the model's developer.")  # fmt: skip
+@click.option("--samples", type=click.Path(path_type=Path), metavar="FILE",
+              help="every-eval-ever: write the single answers too, as JSON lines.")  # fmt: skip
 @click.option(
     "--dataset", default="", metavar="ID", help="hf: the benchmark's data set on the hub. Default: the run's."
 )
 @click.option("--task-id", default="default", show_default=True, help="hf: the task in that data set's eval.yaml.")
 @click.option("--source-url", default="", metavar="URL", help="hf: a page about the run.")
-def export(path: Path, form: str | None, output: Path | None, names: tuple[str, ...], **given: Any) -> None:
+@click.pass_context
+def export(
+    ctx: click.Context, /, path: Path, form: str | None, output: Path | None, names: tuple[str, ...], **given: Any
+) -> None:
     """Write a run in a format of others: TREC files, tables of records, or the files of shared leaderboards.
 
     trec-run has the rankings, trec-qrels the gold passages. csv, parquet and datasets have a row for each question with
@@ -59,6 +65,7 @@ def export(path: Path, form: str | None, output: Path | None, names: tuple[str, 
     from clara_bench.records.results import open_run
 
     chosen = form or _by_suffix(output)
+    _refuse_unused(ctx, chosen)
     run = open_run(path)
     writers: dict[str, Callable[[], str | None]] = {
         "trec-run": lambda: _trec(run, qrels=False),
@@ -74,6 +81,21 @@ def export(path: Path, form: str | None, output: Path | None, names: tuple[str, 
         note(f"written: {output}")
     else:
         write(text, output)
+
+
+USED: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "names": ("csv", "parquet", "datasets", "every-eval-ever"), "organization": ("every-eval-ever",),
+    "relationship": ("every-eval-ever",), "samples": ("every-eval-ever",), "dataset": ("hf",), "task_id": ("hf",),
+    "source_url": ("hf",),
+})  # fmt: skip
+"""The formats that each option is for; one that is not here is for all."""
+
+
+def _refuse_unused(ctx: click.Context, form: str) -> None:
+    for name in sorted(changed(ctx)):
+        if form not in USED.get(name, FORMATS):
+            option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
+            raise ConfigError(f"{option} is for {', '.join(USED[name])}, not for {form}. Leave it out")
 
 
 def _by_suffix(output: Path | None) -> str:
@@ -120,7 +142,20 @@ def _every_eval(run: Run, names: tuple[str, ...], given: Mapping[str, Any]) -> s
             "every-eval-ever asks who made the run: add --organization NAME and --relationship third_party"
         )
     evaluator = Evaluator(given["organization"], given["relationship"])
-    return json_text(record(run, _scores(run, names), evaluator, int(time.time())))
+    made = record(run, _scores(run, names), evaluator, int(time.time()))
+    return json_text({**made, **(_samples(run, made, given["samples"]) if given["samples"] else {})})
+
+
+def _samples(run: Run, made: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Write the single answers; what the record says of them."""
+    from clara_bench.exchange.every_eval_samples import lines, reference
+    from clara_bench.io.cache import write_atomic
+
+    content = lines(run, made)
+    said = reference(made, content)
+    write_atomic(file, content)
+    note(f"written: {file}, which belongs at {said['file_path']}")
+    return {"detailed_evaluation_results": said}
 
 
 def _hub(run: Run, given: Mapping[str, Any]) -> str:
