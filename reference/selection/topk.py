@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from clara_bench import ConfigError
+from reference.selection.draws import of_set
 from reference.selection.inner_products import exact, mixed
 from reference.settings.config import Selection
 
@@ -32,7 +33,7 @@ class Selected(NamedTuple):
     indices_BK: Tensor
     """Position of each slot's document among the candidates, int64; of a mixture, the document taken out after it."""
     log_prob_B: Tensor | None = None
-    """Log-probability of having drawn these documents in this order; only where they were drawn by `reinforce`."""
+    """Log-probability of having drawn these documents, in this order or in any; only where `reinforce` drew them."""
     hard: bool = True
     """Whether each slot reads a single document."""
 
@@ -98,7 +99,12 @@ def select(
     perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
     if selection.estimator == "gumbel":
         return straight_through_topk(perturbed_BN, k, temperature, mask_BN, leaky)
-    return _drawn(scores_BN, best(perturbed_BN, k, mask_BN), temperature, mask_BN)
+    drawn = _drawn(scores_BN, best(perturbed_BN, k, mask_BN), temperature, mask_BN)
+    if selection.draws == "ordered":
+        return drawn
+    logits_BN = scores_BN.to(exact(scores_BN)) / temperature
+    logits_BN = logits_BN if mask_BN is None else logits_BN.masked_fill(~mask_BN, -math.inf)
+    return drawn._replace(log_prob_B=of_set(logits_BN, drawn.indices_BK))
 
 
 def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from clara_bench import ConfigError
 from reference.objectives.losses import reinforce
+from reference.selection.draws import of_set
 from reference.selection.similarity import cosine
 from reference.selection.topk import Selected, gather, select, straight_through_topk
 from reference.settings.config import Selection
@@ -518,6 +519,45 @@ def test_log_probabilities_of_draws_are_plackett_luces(k: int):
     torch.testing.assert_close(drawn.log_prob_B, expected_B)
     assert torch.equal(drawn.weights_BKN, one_hot(drawn.indices_BK, 4))
     assert not drawn.weights_BKN.requires_grad
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_log_probabilities_of_sets_are_sums_over_their_orders(k: int):
+    scores = [0.3, -0.1, 0.25, 0.0]
+    table = plackett_luce(scores, 0.2, k)
+    selection = Selection(k=k, temperature=0.2, estimator="reinforce", draws="set")
+    drawn = select(torch.tensor(scores).repeat(100, 1), selection, None, seeded())
+    sums = [sum(p for order, p in table.items() if set(order) == set(draw)) for draw in drawn.indices_BK.tolist()]
+    torch.testing.assert_close(drawn.log_prob_B, torch.tensor(sums).log(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_score_of_a_set_is_the_mean_over_its_orders_and_finite_at_low_temperature():
+    scores_BN = torch.tensor([[0.3, -0.1, 0.25, 0.0, 0.2]], dtype=torch.float64, requires_grad=True)
+    (of_any,) = torch.autograd.grad(of_set(scores_BN / 0.02, torch.tensor([[2, 0, 4]])).sum(), scores_BN)
+    weighed = torch.zeros_like(scores_BN)
+    for order, p in plackett_luce(scores_BN[0].tolist(), 0.02, 3).items():
+        if set(order) == {0, 2, 4}:
+            log_prob = select_log_prob(scores_BN, order)
+            weighed += p * torch.autograd.grad(log_prob, scores_BN)[0]
+    total = sum(p for order, p in plackett_luce(scores_BN[0].tolist(), 0.02, 3).items() if set(order) == {0, 2, 4})
+    torch.testing.assert_close(of_any, weighed / total, rtol=1e-6, atol=1e-9)
+    far = torch.tensor([[40.0, -40.0, 39.0, -38.0]], requires_grad=True)
+    of_set(far / 0.02, torch.tensor([[1, 3]])).backward()
+    assert torch.isfinite(far.grad).all()
+
+
+def select_log_prob(scores_BN: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    logits, left = scores_BN[0] / 0.02, list(range(scores_BN.shape[1]))
+    total = torch.zeros((), dtype=scores_BN.dtype)
+    for document in order:
+        total = total + logits[document] - logits[left].logsumexp(0)
+        left.remove(document)
+    return total
+
+
+def test_more_than_ten_are_not_drawn_as_a_set():
+    with pytest.raises(ConfigError, match="expected at most 10 with draws 'set'"):
+        select(cosines(1, 12), Selection(k=11, estimator="reinforce", draws="set"))
 
 
 @pytest.mark.parametrize("estimator", ["gumbel", "reinforce"])
