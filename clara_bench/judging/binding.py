@@ -48,7 +48,7 @@ def _bound(metric: Metric, questions: Mapping[str, Question], held: Sequence[Map
     own = [{key: line for key, line in one.items() if key[0] == judge} for one in held]
     if not own or not all(own):
         return None
-    values = {key[1:]: line.value for one in own for key, line in one.items()}
+    values = {key[1:]: checked(line.value, metric, line.id) for one in own for key, line in one.items()}
     return replace(metric, measure=partial(_judged, values))
 
 

@@ -32,8 +32,8 @@ def is_named(name: str) -> bool:
 
 
 def is_file(name: str) -> bool:
-    """Whether a name makes code run that is not installed."""
-    return ".py" in name.partition("[")[0]
+    """Whether a name makes code run that is not installed: that of the metric, or of a reader among its options."""
+    return re.search(r"\.py\b", name) is not None
 
 
 def is_judge(metric: Metric) -> bool:

@@ -107,6 +107,15 @@ def test_a_line_cut_short_by_a_kill_is_judged_again(server, file: Path) -> None:
     assert len(server.requests) == 5
 
 
+def test_a_verdict_that_was_edited_to_more_than_right_is_refused(server, file: Path) -> None:
+    ask(metrics.get(server.named()), EXAMPLES, RECORDS, file)
+    file.write_text(file.read_text(encoding="utf-8").replace('"value":1.0', '"value":7.0'), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"question 'q\d': metric 'judge.*' returned 7.0, expected a number from 0 to 1"
+    ):
+        mean(server.named(), file)
+
+
 def test_a_changed_answer_model_or_prompt_is_judged_anew_and_a_changed_address_of_a_key_is_not(
     server, file: Path, tmp_path: Path
 ) -> None:

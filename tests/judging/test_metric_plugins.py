@@ -170,6 +170,16 @@ def test_scoring_a_run_does_not_execute_the_file_that_its_manifest_names(answere
     assert not marker.exists()
 
 
+def test_scoring_a_run_does_not_execute_the_reader_that_its_judge_names(answered, mine: str) -> None:
+    run = answered("whole")
+    manifest = dict(read_manifest(run / "manifest.json"))
+    manifest["request"] = {**manifest["request"], "metrics": [f"judge[reader={mine}:Longest]"]}
+    write_manifest(run / "manifest.json", manifest)
+    with pytest.warns(UserWarning, match="is code in a file"):
+        score_run(open_run(run))
+    assert not Path(mine).with_name("ran.txt").exists()
+
+
 def test_a_task_file_runs_no_code_for_its_metrics(capitals: Path, oracle: str, mine: str, tmp_path: Path) -> None:
     text = capitals.read_text(encoding="utf-8").replace('metrics = ["em"', f'metrics = ["{mine}:Longest", "em"')
     capitals.write_text(text, encoding="utf-8")
