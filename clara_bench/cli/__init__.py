@@ -19,6 +19,7 @@ import click
 
 from clara_bench import __version__
 from clara_bench.__main__ import STOPPED
+from clara_bench.cli.analysis.costs import costs
 from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.export import export
@@ -144,6 +145,7 @@ def main() -> None:
       clara-bench leaderboard runs           rank what has been run
       clara-bench compare RUN OTHER          paired differences with 95 % CI
       clara-bench explain RUN                where answers are lost: retrieval, compression, reading
+      clara-bench costs RUN OTHER            seconds, memory, operations, break-even
       clara-bench inspect RUN                read single questions and answers
       clara-bench list                       systems, retrievers, compressors, readers, tasks, suites
       clara-bench show NAME                  all about one of them, or about a metric
@@ -151,7 +153,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, explain, inspect, doctor, publish, published, export, list_, show,
+    init, run, score, leaderboard, compare, explain, costs, inspect, doctor, publish, published, export, list_, show,
     systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)
