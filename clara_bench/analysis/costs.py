@@ -85,7 +85,7 @@ class Operations:
     passage: float | None
     """Of compressing a passage ahead; None for what is not compressed by the backbone."""
     retrieve: float | None
-    """Of the reasoner that reads the question; None where another retriever searches, whose operations are not counted."""
+    """Of the reasoner that reads the question; None where another retriever searches, which is not counted."""
     prefill: float
     decode: float
 
@@ -144,7 +144,7 @@ def costs(run: Run, shape: Shape | None = None) -> Costs:
         _offline(run.manifest),
         _online(run.manifest, records),
         ratio,
-        None if known is None or not answered else _operations(run.manifest, answered, known, ratio),
+        None if known is None or not answered else _operations(run.manifest, answered, known),
     )
 
 
@@ -242,18 +242,18 @@ def _passages_read(manifest: Manifest, records: Sequence[Record]) -> int:
     return sum(min(count, k) if isinstance(k, int) else count for count in counts)
 
 
-def _operations(manifest: Manifest, records: Sequence[Record], shape: Shape, ratio: Ratio | None) -> Operations:
+def _operations(manifest: Manifest, records: Sequence[Record], shape: Shape) -> Operations:
     usages = [record.answer.usage for record in records]
-    slots, options = manifest["models"].get("slots"), manifest["system"]["options"]
-    latent = isinstance(slots, int)
+    slots = manifest["models"].get("slots")
+    memories = slots + FRAME if isinstance(slots, int) else None
     asked = fmean(usage.prompt_tokens - usage.context_positions for usage in usages)
     length = _passage_tokens(manifest, records)
-    searches = latent and options.get("retriever") is None and manifest["setting"] != "closed"
+    searches = manifest["system"]["options"].get("retriever") is None and manifest["setting"] != "closed"
     return Operations(
-        passage=shape.forward(length + slots + FRAME, logits=0) if latent and length is not None else None,
-        retrieve=shape.forward(asked + slots + FRAME, logits=0) if searches else None,
+        passage=None if memories is None or length is None else shape.forward(length + memories, logits=0),
+        retrieve=None if memories is None or not searches else shape.forward(asked + memories, logits=0),
         prefill=fmean(shape.forward(usage.prompt_tokens) for usage in usages),
-        decode=fmean(shape.decode(usage.prompt_tokens, usage.generated_tokens + 1) for usage in usages),
+        decode=fmean(shape.decode(usage.prompt_tokens, usage.generated_tokens + 1) for usage in usages),  # and the end
     )
 
 

@@ -1,8 +1,8 @@
 """Floating-point operations of a decoder, from the shape of its weights.
 
 Two operations for each multiplication with an addition. Matrix multiplications and attention are counted, as torch's
-`FlopCounterMode` counts them: attention over all positions, those that a causal mask hides included. Norms, activations,
-rotations and look-ups are left out; they are below 1 % in models of any size.
+`FlopCounterMode` counts them: attention over all positions, those that a causal mask hides included. Norms,
+activations, rotations and look-ups are left out.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ SCRATCH = re.compile(r"Scratch\((.*)\)")
 def from_scratch(backbone: str) -> Shape | None:
     """The shape of a Llama trained from scratch, from what a manifest calls its backbone; None for any other.
 
-    >>> from_scratch("scratch:Scratch(hidden_size=128, intermediate_size=384, layers=4, heads=4, vocabulary=3072)").inner
+    >>> from_scratch("scratch:Scratch(hidden_size=128, intermediate_size=384, layers=4, vocabulary=3072)").inner
     384
     """
     found = SCRATCH.search(backbone)

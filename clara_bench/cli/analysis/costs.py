@@ -13,7 +13,7 @@ from clara_bench.io.terminal import json_text
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model-config", metavar="FILE", type=click.Path(path_type=Path),
-              help="config.json of the reader's model, for operations, where the run does not tell its shape.")  # fmt: skip
+              help="config.json of the reader's model, where the run does not tell its shape.")  # fmt: skip
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @table_options
 def costs(runs: tuple[Path, ...], model_config: Path | None, wide: bool, kind: str | None, output: Path | None) -> None:
