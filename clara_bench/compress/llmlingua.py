@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.compress.shared.budget import budget, check_positive, check_rate, shares
+from clara_bench.compress.shared.budget import budget, check_positive, check_rate, check_tokens, shares
 from clara_bench.compress.shared.checkpoints import DType
 from clara_bench.compress.shared.iterative_pruning import prune
 from clara_bench.compress.shared.spans import kept_text, left
@@ -42,6 +42,8 @@ class LLMLingua:
 
         rate: float = 4.0
         """Tokens before per token after, in the language model's tokenizer."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         coarse: float = 2.0
         """Passages are chosen until they hold this many times the tokens that may stay."""
         segment: int = 100
@@ -55,6 +57,7 @@ class LLMLingua:
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
             check_positive("segment", self.segment)
             if not self.coarse >= 1:
                 raise ValueError(f"coarse must be at least 1, got {self.coarse}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.compress.shared.budget import budget, check_rate, fill
+from clara_bench.compress.shared.budget import budget, check_rate, check_tokens, fill
 from clara_bench.compress.shared.spans import kept_text, left, passage_text, words
 from clara_bench.compress.shared.token_classifier import Judged, TokenClassifier, mean_keep
 from clara_bench.types import Passage, Question
@@ -39,6 +39,8 @@ class LLMLingua2:
         """Hub id or folder of a token classifier with safetensors weights."""
         rate: float = 4.0
         """Words before per word after."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         label: str | None = None
         """The label that means "keep"; None for the last one."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -46,6 +48,7 @@ class LLMLingua2:
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
 
     def __init__(self, options: Options) -> None:
         self.options = options

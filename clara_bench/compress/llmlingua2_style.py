@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua2 import LLMLingua2
-from clara_bench.compress.shared.budget import check_rate
+from clara_bench.compress.shared.budget import check_rate, check_tokens
 from clara_bench.errors import ConfigError
 
 
@@ -27,6 +27,8 @@ class LLMLingua2Style(LLMLingua2):
         """Folder that `clara-bench compressors train` has written."""
         rate: float = 4.0
         """Words before per word after."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         label: str | None = "keep"
         """The label that means "keep"."""
         device: str = field(default="auto", metadata=OPERATIONAL)
@@ -34,6 +36,7 @@ class LLMLingua2Style(LLMLingua2):
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
 
     def __init__(self, options: Options) -> None:
         if not (Path(options.model) / "training.json").is_file():

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.compress.llmlingua import until
-from clara_bench.compress.shared.budget import budget, check_fraction, check_positive, check_rate, shares
+from clara_bench.compress.shared.budget import budget, check_fraction, check_positive, check_rate, check_tokens, shares
 from clara_bench.compress.shared.checkpoints import DType
 from clara_bench.compress.shared.iterative_pruning import prune
 from clara_bench.compress.shared.spans import SEPARATOR, kept_text, left
@@ -47,6 +47,8 @@ class LongLLMLingua:
 
         rate: float = 4.0
         """Tokens before per token after, in the language model's tokenizer."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         coarse: float = 2.0
         """Passages are chosen until they hold this many times the tokens that may stay."""
         spread: float = 0.3
@@ -64,6 +66,7 @@ class LongLLMLingua:
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
             check_positive("segment", self.segment)
             check_fraction("spread", self.spread)
             if not self.coarse >= 1:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from clara_bench.components import cuts
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.compress.shared.budget import budget, check_positive, check_rate
+from clara_bench.compress.shared.budget import budget, check_positive, check_rate, check_tokens
 from clara_bench.compress.shared.sentences import best, chosen, documents, total_words
 from clara_bench.retrieve.encoder import MINILM, Encoder
 from clara_bench.types import Passage, Question
@@ -42,6 +42,8 @@ class RecompExtractive:
 
         rate: float | None = None
         """Words before per word after; none: `sentences` decides."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         sentences: int = 2
         """Sentences to keep of all passages together, where no rate is asked."""
         model: str = field(default=MINILM, metadata=OPERATIONAL)
@@ -56,6 +58,7 @@ class RecompExtractive:
             check_positive("batch_size", self.batch_size)
             if self.rate is not None:
                 check_rate(self.rate)
+            check_tokens(self.tokens)
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()

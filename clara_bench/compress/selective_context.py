@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from clara_bench.components.registry import OPERATIONAL
-from clara_bench.compress.shared.budget import budget, check_rate, fill
+from clara_bench.compress.shared.budget import budget, check_rate, check_tokens, fill
 from clara_bench.compress.shared.checkpoints import DType
 from clara_bench.compress.shared.sentences import split
 from clara_bench.compress.shared.spans import Span, kept_text, left, passage_text
@@ -48,6 +48,8 @@ class SelectiveContext:
 
         rate: float = 4.0
         """Tokens before per token after, in the language model's tokenizer."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         unit: Unit = "phrase"
         """Unit that is kept or dropped: token, phrase or sentence."""
         model: str = field(default=DEFAULT_MODEL, metadata=OPERATIONAL)
@@ -59,6 +61,7 @@ class SelectiveContext:
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()

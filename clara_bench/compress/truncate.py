@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from clara_bench.compress.shared.budget import budget, check_rate
+from clara_bench.compress.shared.budget import budget, check_rate, check_tokens
 from clara_bench.compress.shared.spans import SEPARATOR, kept_text, left, passage_text, words
 from clara_bench.types import Passage, Question
 
@@ -27,11 +27,14 @@ class Truncate:
 
         rate: float = 4.0
         """Words before per word after."""
+        tokens: int | None = None
+        """Tokens of the reader that may stay of all passages together, whatever `rate` says; none: `rate` decides."""
         each: bool = True
         """Cut every passage; false: cut the passages put together, so that the last ones go."""
 
         def __post_init__(self) -> None:
             check_rate(self.rate)
+            check_tokens(self.tokens)
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or self.Options()

@@ -24,6 +24,9 @@ from clara_bench.types import (
     Traits,
 )
 
+TRIES = 8
+"""Rates tried for a budget of tokens."""
+
 
 class Rag:
     """Retrieves passages, shortens them if a compressor is chosen, and lets the reader answer from the text."""
@@ -53,6 +56,7 @@ class Rag:
         self.compressor: Compressor | None = create("compressor", options.compressor) if options.compressor else None
         self.reader: Reader = create("reader", options.reader)
         self._corpus: Mapping[str, Passage] = {}
+        self._tokens: int | None = getattr(getattr(self.compressor, "options", None), "tokens", None)
 
     @property
     def traits(self) -> Traits:
@@ -61,7 +65,7 @@ class Rag:
         return replace(
             read,
             compressor=str(self.options.compressor.short) if self.options.compressor else "",
-            nominal_ratio=getattr(compressor, "rate", None),
+            nominal_ratio=None if self._tokens else getattr(compressor, "rate", None),
             offline=None if compressor is None else getattr(compressor, "offline", not compressor.query_dependent),
             query_dependent=None if compressor is None else compressor.query_dependent,
             weights=read.weights if compressor is None else getattr(compressor, "weights", ""),
@@ -110,10 +114,38 @@ class Rag:
         seconds: list[float] = []
         for question, passages in zip(questions, chosen, strict=True):
             start = time.perf_counter()
-            found = self.compressor.compress(question, passages) if passages else ()
+            found = self._compressed(self.compressor, question, passages) if passages else ()
             seconds.append(time.perf_counter() - start)
-            contexts.append(checks.texts(found, f"question '{question.id}': compressor '{self.options.compressor}'"))
+            contexts.append(found)
         return contexts, seconds
+
+    def _compressed(self, compressor: Compressor, question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
+        """What the compressor leaves; where tokens are asked for, at the lowest rate found that keeps to them.
+
+        Raises:
+            ValueError: it leaves more tokens than may stay, whatever the rate.
+        """
+        who = f"question '{question.id}': compressor '{self.options.compressor}'"
+        if self._tokens is None:
+            return checks.texts(compressor.compress(question, passages), who)
+        whole = tuple(map(passage_text, passages))
+        size = self._size(question, whole)
+        found, rate = whole, 1.0
+        for _ in range(TRIES):
+            if size <= self._tokens:
+                return found
+            rate *= max(size / self._tokens, 1.02)
+            compressor.rate = rate  # type: ignore[attr-defined]
+            found = checks.texts(compressor.compress(question, passages), who)
+            size = self._size(question, found)
+        if size <= self._tokens:
+            return found
+        raise ValueError(f"{who} leaves {size} tokens at a rate of {rate:.1f}, where {self._tokens} may stay")
+
+    def _size(self, question: Question, texts: tuple[str, ...]) -> int:
+        """Tokens of texts as the reader counts them."""
+        who = f"reader '{self.options.reader.name}'"
+        return checks.counts(self.reader.context_tokens([texts]), [question], who)[0]
 
     def _whole_tokens(
         self, questions: Sequence[Question], chosen: Sequence[Sequence[Passage]], who: str

@@ -238,3 +238,22 @@ def test_a_reader_that_counts_no_tokens_stops_the_run(tmp_path: Path, parts: str
     system.index(CORPUS)
     with pytest.raises(ConfigError, match=r"reader '.*miscounting.py:Miscounting' (counts|returned)"):
         system.answer([NORWAY])
+
+
+@pytest.mark.parametrize("compressor", ["truncate", "random-drop"])
+@pytest.mark.parametrize("tokens", [2, 5, 9, 100])
+def test_a_budget_in_tokens_is_kept_as_the_reader_counts_them(parts: str, compressor: str, tokens: int) -> None:
+    system = rag(parts, k="2", compressor=compressor, compressor__tokens=str(tokens))
+    [answer] = system.answer([NORWAY])
+    whole = answer.usage.context_text_tokens
+    assert whole == 14
+    assert min(whole, tokens) // 2 <= answer.usage.context_positions <= tokens
+    assert tokens < whole or answer.usage.context_positions == whole
+    assert system.traits.nominal_ratio is None
+
+
+def test_a_budget_that_no_rate_keeps_to_is_said_and_one_below_a_token_refused(parts: str) -> None:
+    with pytest.raises(ValueError, match=r"question 'q1': compressor 'truncate.* leaves 2 tokens .* where 1 may stay"):
+        rag(parts, k="2", compressor="truncate", compressor__tokens="1").answer([NORWAY])
+    with pytest.raises(ConfigError, match="tokens must be at least 1, got 0"):
+        rag(parts, compressor="truncate", compressor__tokens="0")

@@ -16,6 +16,12 @@ def check_rate(rate: float) -> None:
         raise ValueError(f"rate must be a number of at least 1 (4 keeps a quarter), got {rate}")
 
 
+def check_tokens(tokens: int | None) -> None:
+    """Raises ValueError for a budget below one token."""
+    if tokens is not None and tokens < 1:
+        raise ValueError(f"tokens must be at least 1, got {tokens}")
+
+
 def check_fraction(name: str, value: float) -> None:
     """Raises ValueError for a value outside [0, 1]."""
     if not 0 <= value <= 1:
