@@ -16,16 +16,19 @@ from statistics import median
 from typing import NamedTuple
 
 from clara_bench import metrics
+from clara_bench.analysis import cost_tables
+from clara_bench.analysis.costs import costs
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics.differences import Difference, over_tasks
 from clara_bench.records.results import Run, find_runs
 from clara_bench.records.trainings import System, grouped
-from clara_bench.reporting import comparison
+from clara_bench.reporting import comparison, tables
 from clara_bench.reporting.comparison import Verdict
 from clara_bench.reporting.formats import signed
 from clara_bench.reporting.scored import CachedScorer, Remembering, Scorer
 
 ROOT = Path(__file__).parent.parent
+ANALYSIS = ROOT / "docs" / "analysis.md"
 RESULTS, REFERENCE = ROOT / "docs" / "results.md", ROOT / "docs" / "reference-results.md"
 TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 MEAN = "mean"
@@ -335,6 +338,19 @@ def filled(text: str, name: str) -> str:
     return before + begin + block(name) + end + after if begin and end else text
 
 
+def costs_block() -> str:
+    """The break-even of compressing ahead, from the runs in reference/costs, which began with an empty cache."""
+    found = [costs(run) for run in find_runs(ROOT / "reference" / "costs")]
+    return tables.markdown([cost_tables.break_even_table(found)])
+
+
+def with_costs(text: str) -> str:
+    """A page with that block in its place."""
+    before, begin, rest = text.partition("<!-- costs -->\n")
+    _, end, after = rest.partition("<!-- /costs -->")
+    return before + begin + costs_block() + end + after
+
+
 def pages() -> Sequence[Path]:
     """Those that hold blocks."""
     return list(dict.fromkeys(family.page for family in FAMILIES.values()))
@@ -346,3 +362,4 @@ if __name__ == "__main__":
         for name, family in FAMILIES.items():
             text = filled(text, name) if family.page == page else text
         write_atomic(page, text)
+    write_atomic(ANALYSIS, with_costs(ANALYSIS.read_text(encoding="utf-8")))

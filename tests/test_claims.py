@@ -227,3 +227,15 @@ def test_what_a_picture_says_above_its_panels_holds_after_correction(title: str)
     assert title in sources
     assert title in drawn
     assert TITLES[title]()
+
+
+def test_the_break_even_on_the_page_is_that_of_the_runs_that_began_with_an_empty_cache() -> None:
+    text = claims.ANALYSIS.read_text(encoding="utf-8")
+    assert claims.with_costs(text) == text
+    found = [claims.costs(run) for run in claims.find_runs(ROOT / "reference" / "costs")]
+    [memories] = [one for one in found if one.run.manifest["system"]["label"] == "clara-8x"]
+    [text_run] = [one for one in found if one.run.manifest["system"]["label"] == "bm25-text"]
+    assert not memories.offline.cached
+    seconds, operations = claims.cost_tables.break_even(text_run, memories)
+    assert seconds.questions == pytest.approx(0.21, abs=0.005)
+    assert operations.questions == pytest.approx(0.27, abs=0.005)

@@ -183,7 +183,7 @@ def test_pictures_hold_real_text_and_no_background(path: Path) -> None:
 
 
 def published() -> list[Path]:
-    roots = (ROOT / "results", ROOT / "reference" / "retrained")
+    roots = (ROOT / "results", ROOT / "reference" / "retrained", ROOT / "reference" / "costs")
     return [run.path for root in roots for run in find_runs(root)]
 
 

@@ -28,7 +28,7 @@ EVEN = (
 
 def tables(found: Sequence[Costs]) -> list[Table]:
     """Offline, online, ratios, operations, and the break-even of each pair."""
-    made = [_offline(found), _online(found), _ratios(found), _operations(found), _break_even(found)]
+    made = [_offline(found), _online(found), _ratios(found), _operations(found), break_even_table(found)]
     return [table for table in made if table.groups]
 
 
@@ -114,7 +114,8 @@ def _operations(found: Sequence[Costs]) -> Table:
     return _table("Floating-point operations, millions", head, rows)
 
 
-def _break_even(found: Sequence[Costs]) -> Table:
+def break_even_table(found: Sequence[Costs]) -> Table:
+    """Each run that compresses ahead beside each that reads text."""
     head = ("compressed ahead", "instead of", "by", "a passage", "saved a question", "questions a passage")
     rows: list[tuple[Costs, Sequence[str]]] = []
     for pair in pairs(found):

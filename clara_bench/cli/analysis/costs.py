@@ -24,7 +24,7 @@ def costs(runs: tuple[Path, ...], model_config: Path | None, wide: bool, kind: s
 
     \b
     Examples:
-      clara-bench costs results/costs/nq
+      clara-bench costs reference/costs/nq
       clara-bench costs results/nq/clara-8x results/nq/bm25-text
       clara-bench costs runs/nq/rag --model-config SmolLM2-135M-Instruct/config.json -o costs.csv
     """
