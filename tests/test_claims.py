@@ -152,7 +152,7 @@ DEFINITIONS = (
 """Sentences that claim no difference."""
 TITLES = {
     "No compressor is significantly better than truncation": lambda: _none_higher("truncation", "truncation-means"),
-    "CLaRa memories reach the accuracy of text with 4.5x fewer context positions": lambda: (
+    "CLaRa memories reach the accuracy of text with 4.5x fewer context tokens": lambda: (
         not _lower("memories", "memories, 8x", "")
     ),
     "do not differ beyond what another seed changes": lambda: claims.counts("latents-methods")[1] == 0,
