@@ -56,7 +56,9 @@ def _settings(command: Any) -> Any:
 def train(
     config: str, stage: str, out: Path, start: str | None, store: Path | None, resume: bool, overrides: Sequence[str]
 ) -> None:
-    """Train one stage of CONFIG, a TOML file or the name of a shipped config. The same command resumes.
+    """Train one stage of CONFIG. The same command resumes.
+
+    CONFIG is a TOML file or the name of a shipped config.
 
     \b
     Examples:
@@ -86,9 +88,10 @@ def train(
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=FOLDER)
 def rows(recipe: str, data: Path, out: Path) -> None:
-    """Write training rows for a text reader to OUT (JSONL), following RECIPE, from the files in DATA.
+    """Write training rows for a text reader.
 
-    RECIPE is a TOML file or the name of a shipped recipe. OUT.json records the sources of the rows.
+    Writes OUT (JSONL), following RECIPE, from the files in DATA. RECIPE is a TOML file or the name of a shipped recipe.
+    OUT.json records the sources of the rows.
 
     \b
     Example:
@@ -115,7 +118,9 @@ def rows(recipe: str, data: Path, out: Path) -> None:
               help="Only the I-th of N parts: so N processes fill one store.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
 def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: str, device: str) -> None:
-    """Compress DOCUMENTS (JSONL of title and text, .gz too) with CHECKPOINT into a store. The same command resumes.
+    """Compress DOCUMENTS with CHECKPOINT into a store.
+
+    DOCUMENTS is JSONL of title and text, also as .gz. The same command resumes.
 
     \b
     Example:
@@ -146,7 +151,7 @@ def lens(
     checkpoint: str, questions: int, passages: int, seed: int, rows: Path | None, top: int, show: int,
     picture: Path | None,
 ) -> None:  # fmt: skip
-    """Decode the memories of questions and documents into words, and compare with chance.
+    """Decode memories into words, and compare with chance.
 
     For every question: the share of decoded word pieces in its gold passages but not in the question. Controls
     are other questions' passages, the untrained reasoner and the compressor.
@@ -189,7 +194,9 @@ def lens(
 @click.option("--concurrency", default=8, show_default=True, help="Documents processed concurrently.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
-    """Write pretraining rows about DOCUMENTS (JSONL) to OUT with a language model. The same command resumes.
+    """Write pretraining rows with a language model.
+
+    Writes rows about DOCUMENTS (JSONL) to OUT. The same command resumes.
 
     \b
     Example:
@@ -224,9 +231,10 @@ def teach(
     config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str,
     overrides: Sequence[str],
 ) -> None:  # fmt: skip
-    """Write a teacher's answers to the rows of CONFIG to OUT, as training targets. The same command resumes.
+    """Write a teacher's answers as training targets.
 
-    Train on OUT (JSONL) with `[data.NAME] path = OUT`: sequence-level distillation.
+    Writes answers to the rows of CONFIG to OUT. The same command resumes. Train on OUT (JSONL) with `[data.NAME] path =
+    OUT`: sequence-level distillation.
 
     \b
     Example:
@@ -246,7 +254,9 @@ def teach(
 @click.option("--dtype", default="float16", show_default=True,
               type=click.Choice(["float32", "bfloat16", "float16", "int8"]), help="Numbers in the files.")  # fmt: skip
 def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> None:
-    """Export CHECKPOINT to OUT in 16 or 8 bits, with its log and the training history.
+    """Export CHECKPOINT in 16 or 8 bits.
+
+    Writes OUT with the weights, the log and the training history.
 
     \b
     Example:
@@ -266,7 +276,9 @@ def export(checkpoint: Path, out: Path, roles: Sequence[str], dtype: Any) -> Non
 @click.option("--dtype", default="float16", show_default=True,
               type=click.Choice(["float32", "bfloat16", "float16"]), help="Numbers in the file.")  # fmt: skip
 def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
-    """Write a role of CHECKPOINT as LoRA weights for PEFT, and for the reader `hf` with `-o reader.adapter=OUT`.
+    """Write a role of CHECKPOINT as LoRA weights for PEFT.
+
+    The reader `hf` takes them with `-o reader.adapter=OUT`.
 
     \b
     Example:
@@ -286,9 +298,10 @@ def adapter(checkpoint: Path, out: Path, role: str, dtype: Any) -> None:
 @click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
 @_settings
 def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Sequence[str]) -> None:
-    """Convert Apple's published weights in FOLDER to a checkpoint OUT; CONFIG names the backbone.
+    """Convert Apple's published weights to a checkpoint.
 
-    FOLDER is the folder of one compression rate, with adapters and decoder_first_last_layers, .safetensors or .pth.
+    Reads FOLDER and writes OUT; CONFIG names the backbone. FOLDER is the folder of one compression rate, with adapters
+    and decoder_first_last_layers, .safetensors or .pth.
 
     \b
     Example:
@@ -309,7 +322,9 @@ def import_(config: str, folder: Path, out: Path, unpickle: bool, overrides: Seq
               type=click.Choice(["float32", "bfloat16", "float16"]), help="Of the backbone's numbers.")  # fmt: skip
 @click.option("--unpickle", is_flag=True, help="Read .pth files: tensors and plain containers only, but pickles still.")
 def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bool) -> None:
-    """Convert naver's published PISCO or COCOM to a checkpoint OUT; SOURCE is a hub id or a folder.
+    """Convert naver's PISCO or COCOM to a checkpoint.
+
+    SOURCE is a hub id or a folder.
 
     \b
     Examples:
@@ -333,7 +348,9 @@ def import_naver(source: str, out: Path, backbone: str, dtype: Any, unpickle: bo
 def plan(
     config: str, stages: Sequence[str], gpus: int, nodes: int, architecture: Path | None, overrides: Sequence[str]
 ) -> None:
-    """Estimate the stages of CONFIG: parameters, memory, rows and positions. Nothing is loaded or run.
+    """Estimate memory and size of CONFIG's stages.
+
+    Prints parameters, memory, rows and tokens per step. Nothing is loaded or run.
 
     \b
     Examples:

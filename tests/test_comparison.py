@@ -60,7 +60,7 @@ def test_runs_in_other_settings_are_compared_by_what_both_can_have(answered) -> 
 
 def test_runs_over_other_questions_are_refused_with_both_named(answered) -> None:
     whole, few = answered("whole"), answered("few", "--limit", "4")
-    with pytest.raises(ConfigError, match=r"few.* has other questions \(.*, 4, .*whole.*, 10, "):
+    with pytest.raises(ConfigError, match=r"few.* has other questions \(.*, 4 asked, .*whole.*, 10 asked, "):
         comparison.compare(open_run(whole), open_run(few))
     done = CliRunner().invoke(main, ["compare", str(whole), str(few)])
     assert done.exit_code == 2

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from clara_bench.cli import main
 from clara_bench.records.packs import located
@@ -43,7 +44,7 @@ def commands() -> list[tuple[str, str]]:
 
 
 def parse(group: click.Group, words: list[str]) -> None:
-    name, *rest = words
+    name, *rest = group.with_command(words) if hasattr(group, "with_command") else words
     assert name in group.commands, f"no command {name}"
     command = group.commands[name]
     if isinstance(command, click.Group):
@@ -97,6 +98,12 @@ def test_the_first_screen_of_the_readme_is_short() -> None:
     assert 6 <= len(table) - 2 <= 8
     assert len(screen.splitlines()) <= 40
     assert [sentence for sentence in re.split(r"(?<=[.:;])\s", prose) if len(sentence.split()) > 30] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_list_of_commands_cuts_no_sentence_at_80_columns(program: str) -> None:
+    listed = CliRunner().invoke(PROGRAMS[program], ["--help"], terminal_width=80, max_content_width=80).output
+    assert [line for line in listed.partition("Commands:")[2].splitlines() if line.endswith("...")] == []
 
 
 def test_every_suite_is_on_its_page() -> None:

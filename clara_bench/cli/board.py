@@ -188,12 +188,13 @@ def compare(
     wide: bool,
     as_json: bool,
 ) -> None:
-    """Paired differences between RUNS and BASELINE over the same questions, with 95 % CI and corrected tests.
+    """Compare RUNS with BASELINE, question by question.
 
-    Each is a run directory, a folder of runs, or the label of runs below --root. Runs are paired with the baseline that
-    answers the same questions. Runs that differ in a seed alone (labels NAME and NAME-seedN) are one system: CI and p
-    are then over trainings too. JSON is {run: {metric: {mean, ci95, p, p_holm, rescued, broken, ...}}}.
-    docs/statistics.md says what each number is.
+    Prints paired differences over the same questions, with 95 % CI and corrected tests. Each is a run directory, a
+    folder of runs, or the label of runs below --root. Runs are paired with the baseline that answers the same
+    questions. Runs that differ in a seed alone (labels NAME and NAME-seedN) are one system: CI and p are then over
+    trainings too. JSON is {run: {metric: {mean, ci95, p, p_holm, rescued, broken, ...}}}. docs/statistics.md says what
+    each number is.
 
     \b
     Examples:

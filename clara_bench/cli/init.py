@@ -19,10 +19,10 @@ PATH = click.Path(path_type=Path)
 @click.option("--chunk", multiple=True, metavar="KEY=VALUE",
               help="How documents are cut: tokens=200, overlap=40, tokenizer=MODEL.")  # fmt: skip
 def init(folder: Path, questions: Path | None, chunk: tuple[str, ...]) -> None:
-    """Write FOLDER/task.toml for the documents and questions in FOLDER.
+    """Write a task for a folder of documents and questions.
 
-    Documents are Markdown, text, HTML and PDF files, also in subfolders. A question only needs its text; with answers
-    it is scored. docs/quickstart.md shows the next steps.
+    The task is FOLDER/task.toml. Documents are Markdown, text, HTML and PDF files, also in subfolders. A question only
+    needs its text; with answers it is scored. docs/quickstart.md shows the next steps.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
               help="Number of passages per question.")  # fmt: skip
 @click.option("--data", metavar="SOURCE", help="Data with the passages, if they have moved since the run.")
 def inspect(what: str, root: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
-    """Show questions of RUN with the passages found, the answer given and the gold.
+    """Show single questions of RUN: passages, answer, gold.
 
     RUN is a run directory, a folder of runs, or the label of runs below --root.
 

@@ -17,9 +17,10 @@ from clara_bench.systems.skeleton import write_skeleton
 @click.command("list")
 @click.argument("kind", required=False)
 def list_(kind: str | None) -> None:
-    """Systems, retrievers, compressors, readers, prompts, tasks, settings, metrics and suites, a line each.
+    """List systems, tasks, metrics and all else by name.
 
-    KIND is one of these words; without it all are listed, metrics aside.
+    KIND is systems, retrievers, compressors, readers, prompts, tasks, settings, metrics or suites. Without it all are
+    listed except metrics.
 
     \b
     Examples:
@@ -47,7 +48,9 @@ def _list(kind: str) -> None:
 @click.argument("name")
 @click.option("--kind", metavar="KIND", help="What the name names, where several things are called so.")
 def show(name: str, kind: str | None) -> None:
-    """All about one thing of any kind: options, definition, source, what a suite runs.
+    """Show one thing in full: options, definition, source.
+
+    NAME may be of any kind, such as a system, metric, task or suite, or a plug-in FILE.py:CLASS.
 
     Names that the field uses lead to ours: oracle, open, closed-book, reranking, exact-match.
 

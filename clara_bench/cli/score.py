@@ -52,7 +52,7 @@ def score(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Score a run directory, or a file of predictions for a task's questions.
+    """Score a run, or a file of predictions for a task.
 
     WHAT is a run directory, or a task followed by ANSWERS: JSON lines of id and answer and optionally retrieved
     (passage ids, best first) and support (pairs of title and sentence number). Other formats are detected: official
@@ -177,7 +177,9 @@ def _print_table(scores: Scores, total: Totals) -> None:
 @click.option("--to", "root", default="results", show_default=True, type=click.Path(path_type=Path),
               help="Folder of published results.")  # fmt: skip
 def publish(runs: tuple[Path, ...], root: Path) -> None:
-    """Put copies of finished RUNS, or of all below a folder, into the results folder: one packed file for each task.
+    """Add copies of finished RUNS to the results folder.
+
+    RUNS are run directories, or folders of them. The copies are packed, one file for each task.
 
     \b
     Example:

@@ -22,9 +22,12 @@ class _WriteByDefault(click.Group):
     """`worlds TASK FOLDER` is `worlds write TASK FOLDER`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
-            args = ["write", *args]
-        return super().parse_args(ctx, args)
+        asks_for_help = bool(args) and args[0] in self.get_help_option_names(ctx)
+        return super().parse_args(ctx, args if asks_for_help else self.with_command(args))
+
+    def with_command(self, args: list[str]) -> list[str]:
+        """The arguments with the name of the command, which may be left out."""
+        return ["write", *args] if args and args[0] not in self.commands else args
 
 
 @click.group(cls=_WriteByDefault)

@@ -103,10 +103,11 @@ def require_same_questions(baseline: Run, run: Run) -> None:
     if tasks[0] != tasks[1] or hashes[0] != hashes[1]:
         raise ConfigError(
             f"{run.path} has other questions ({_asked(run)}) than {baseline.path} ({_asked(baseline)}). "
-            "Compare runs from one table of the leaderboard"
+            "Compare runs from one table of the leaderboard: same task and data, same --limit and --seed"
         )
 
 
 def _asked(run: Run) -> str:
     asked = run.manifest["questions"]
-    return f"{run.manifest['task']['name']} {run.manifest['task']['version']}, {asked['count']}, {asked['hash'][:8]}"
+    task = run.manifest["task"]
+    return f"{task['name']} version {task['version']}, {asked['count']} asked, set {asked['hash'][:8]}"

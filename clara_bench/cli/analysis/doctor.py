@@ -41,10 +41,10 @@ def doctor(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Look for what is likely wrong with runs, or with the questions of a task; a line for each finding.
+    """Look for likely faults in runs, or in a task's questions.
 
-    WHAT is one task, or run directories, folders of runs and labels of runs below --root. Passages are read from where
-    the runs had them, or from --data. docs/controls.md lists the checks.
+    Prints a line for each finding. WHAT is one task, or run directories, folders of runs and labels of runs below
+    --root. Passages are read from where the runs had them, or from --data. docs/controls.md lists the checks.
 
     \b
     Examples:

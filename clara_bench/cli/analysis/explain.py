@@ -20,11 +20,11 @@ from clara_bench.io.terminal import json_text
 def explain(
     runs: tuple[Path, ...], metric: str, root: Path | None, wide: bool, kind: str | None, output: Path | None
 ) -> None:
-    """Show where RUNS lose their answers: in retrieval, in compression or in reading.
+    """Show at which step RUNS lose their answers.
 
-    A ladder compares the run with runs of the same backbone over the same questions: without passages, with random
-    candidates, with the gold passages, with these as text. Each wrong answer gets a cause, counted by hop count and by
-    kind of question. RUNS are run directories, or folders of them.
+    The steps are retrieval, compression and reading. A ladder compares the run with runs of the same backbone over the
+    same questions: without passages, with random candidates, with the gold passages, with these as text. Each wrong
+    answer gets a cause, counted by hop count and by kind of question. RUNS are run directories, or folders of them.
 
     \b
     Examples:

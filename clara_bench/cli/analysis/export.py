@@ -48,11 +48,12 @@ FORMATS = (*dict.fromkeys(SUFFIXES.values()), "datasets")
 def export(
     ctx: click.Context, /, path: Path, form: str | None, output: Path | None, names: tuple[str, ...], **given: Any
 ) -> None:
-    """Write a run in a format of others: TREC files, tables of records, or the files of shared leaderboards.
+    """Write a run in the format of another program.
 
-    trec-run has the rankings, trec-qrels the gold passages. csv, parquet and datasets have a row for each question with
-    the answer, its cost and its value of each metric. every-eval-ever is a JSON record of schema 0.3.0, hf an entry for
-    .eval_results/ of a model's repository. docs/exchange.md has the details.
+    The formats are TREC files, tables of records, and the files of shared leaderboards: trec-run has the rankings,
+    trec-qrels the gold passages. csv, parquet and datasets have a row for each question with the answer, its cost and
+    its value of each metric. every-eval-ever is a JSON record of schema 0.3.0, hf an entry for .eval_results/ of a
+    model's repository. docs/exchange.md has the details.
 
     \b
     Examples:

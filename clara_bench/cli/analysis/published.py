@@ -38,10 +38,11 @@ GAPS = "Gap: the run minus what was published. It is not tested: published numbe
 def published(
     ids: tuple[str, ...], file: Path, wide: bool, kind: str | None, output: Path | None, **given: str | None
 ) -> None:
-    """List what others published: the tables, the rows that options choose, or all about the rows of some IDS.
+    """List numbers that others published.
 
-    Each value has its source, its settings and what is wrong with it. `clara-bench compare RUN --published ID` holds
-    a run beside a row. docs/exchange.md explains the fields.
+    Without options it lists the tables, with options the chosen rows, with IDS everything about these rows. Each value
+    has its source, its settings and what is wrong with it. `clara-bench compare RUN --published ID` holds a run beside
+    a row. docs/exchange.md explains the fields.
 
     \b
     Examples:
