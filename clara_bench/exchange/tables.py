@@ -99,9 +99,7 @@ def write_parquet(found: Sequence[Row], path: Path) -> None:
         MissingDependency: pyarrow is not installed.
         BackendError: the disk cannot be written to.
     """
-    import io
-
-    table = _arrow(found)
+    table = _arrow(found)  # says what is missing
     import pyarrow.parquet
 
     buffer = io.BytesIO()

@@ -20,7 +20,8 @@ HEAD = """\
 <!-- Written by `python -m clara_bench.metrics.document`; edit the definitions in clara_bench/metrics instead. -->
 
 A metric has one name in task files, on the command line, in `scores.json` and in column headers.
-`clara_bench.metrics.get("recall@5")` returns the metric that prints as `recall@5`.
+`clara_bench.metrics.get("recall@5")` returns the metric that prints as `recall@5`. A metric
+[of your own](plugins.md#a-metric-of-your-own) and the [judge](plugins.md#a-judge) are named in the same places.
 
 ## Conventions
 
