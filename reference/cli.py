@@ -139,6 +139,35 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
 
 
 @main.command()
+@click.argument("config")
+@click.option("--stage", required=True, metavar="NAME", help="A stage of the config that chooses documents.")
+@click.option("--start", required=True, metavar="CHECKPOINT", help="The model whose gradients are measured.")
+@click.option("--questions", default=32, show_default=True, help="Training questions to measure on.")
+@click.option("--seed", default=0, show_default=True, help="Of the one draw by REINFORCE.")
+@_settings
+def gradients(config: str, stage: str, start: str, questions: int, seed: int, overrides: Sequence[str]) -> None:
+    """Compare each estimator's gradient with what reading another document does.
+
+    Every candidate is read in the place of each document that is read: 100 answers a question with 20 candidates and
+    k = 5. Nothing is trained.
+
+    \b
+    Examples:
+      clara-reference gradients tiny --stage choose --start tiny-8x --questions 16
+      clara-reference gradients tiny --stage gates --start runs/tiny/instruct-8/best --set selection.k=1
+    """
+    tables = read_overrides(overrides, stage)
+    tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
+    chosen = _config(config, tables)
+    from reference.training.gradients import measure
+
+    found = measure(chosen, stage, questions, seed)
+    rows = [[name, *(f"{value:.3f}" for value in (one.cosine, one.auc, one.raised)), str(one.questions)]
+            for name, one in found.items()]  # fmt: skip
+    print_table(["gradient", "cosine with exact", "AUC of unread gold", "unread gold raised", "questions"], rows)
+
+
+@main.command()
 @click.argument("checkpoint")
 @click.option("--questions", default=200, show_default=True, help="Questions that the shares are over.")
 @click.option("--passages", default=1000, show_default=True, help="Size of the dev world that they are about.")

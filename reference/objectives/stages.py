@@ -198,16 +198,16 @@ class Stage(nn.Module):
             number = mean.new_tensor(batch.extra_weight)
             return StageLoss(self._none(), WeightedSum(mean * number, number), logs)
         if selection.estimator == "gates":
-            return StageLoss(_cross_entropy(self._read_gated(batch, candidates, scores_BN)), self._none(), logs)
+            return StageLoss(_cross_entropy(self.read_gated(batch, candidates, scores_BN)), self._none(), logs)
         selected = select(scores_BN, selection, candidates.mask_BN, training=self.training)
-        read = self._read(batch, candidates, selected)
+        read = self.read_chosen(batch, candidates, selected)
         extra = self._none()
         if selected.log_prob_B is not None:
             extra, rewards = self._reward(batch, candidates, selected, read, greedy)
             logs |= rewards
         return StageLoss(_cross_entropy(read), extra, logs)
 
-    def _read(self, batch: Batch, candidates: Candidates, selected: Selected) -> Predictions:
+    def read_chosen(self, batch: Batch, candidates: Candidates, selected: Selected) -> Predictions:
         """The generator's predictions from the chosen documents, best first."""
         dtype = self.model.separator.dtype
         chosen_BKE = gather(selected, candidates.memories_BNE, dtype)
@@ -217,7 +217,7 @@ class Stage(nn.Module):
         encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
         return self.model.read(encoded, vectors)
 
-    def _read_gated(self, batch: Batch, candidates: Candidates, scores_BN: Tensor) -> Predictions:
+    def read_gated(self, batch: Batch, candidates: Candidates, scores_BN: Tensor) -> Predictions:
         """The generator's predictions from all candidates, each seen as its gate says."""
         selection = self.selection
         found = gates(scores_BN, selection.k, selection.temperature, selection.gate_floor, candidates.mask_BN)
@@ -240,7 +240,7 @@ class Stage(nn.Module):
         """
         rows = len(batch.rows)
         with torch.no_grad():
-            baseline_B = _right_share(self._read(batch, candidates, greedy), rows)
+            baseline_B = _right_share(self.read_chosen(batch, candidates, greedy), rows)
         reward_B = _right_share(read, rows)
         number = reward_B.new_tensor(rows)
         policy = losses.reinforce(drawn.log_prob_B, reward_B, baseline_B) * number

@@ -146,6 +146,11 @@ def best(scores_BN: Tensor, k: int, mask_BN: Tensor | None) -> Tensor:
     return ordered_BN.argsort(dim=-1, descending=True, stable=True)[:, :k]
 
 
+def slot_weights(scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: Tensor | None = None) -> Tensor:
+    """The softmax of each slot over what earlier slots left: (B, K, N)."""
+    return _slot_logits(scores_BN, indices_BK, temperature, mask_BN, False).softmax(-1)
+
+
 def _one_hot(indices_BK: Tensor, like_BKN: Tensor) -> Tensor:
     return torch.zeros_like(like_BKN).scatter_(-1, indices_BK[..., None], 1.0)
 
