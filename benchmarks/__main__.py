@@ -1,4 +1,4 @@
-"""Measures every speed promise and prints a table; exit code 1 when one is broken."""
+"""Measures every speed promise and prints a table; exit code 1 if one is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The harness's own share of a run: all but retrieval and the language model.
+"""The harness's own fraction of a run's time: everything except retrieval and the language model.
 
 Run as a script it prints the numbers; `make perf` puts them into its table.
 """
@@ -21,9 +21,9 @@ QUESTIONS = 24
 
 
 def measure() -> dict[str, float]:
-    """Seconds of a run of SmolLM2-135M over a world, and the share that is neither in the system nor in loading it.
+    """Seconds of a run of SmolLM2-135M over a world, and the fraction outside the system and its loading.
 
-    The share counts loading the data, freezing candidates, writing records and scoring, not importing torch.
+    The fraction includes loading the data, freezing candidates, writing records and scoring, not importing torch.
     """
     registry.create("system", Component("rag"))
     source = Source(world={"questions": "100", "passages": "500"})

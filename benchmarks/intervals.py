@@ -1,4 +1,4 @@
-"""How often intervals cover the truth, and how often tests find what is not there, on data shaped like ours.
+"""Coverage of intervals and false-positive rates of tests, on data shaped like ours.
 
 python -m benchmarks.intervals prints the tables of docs/statistics.md (minutes); the tests run small versions. What
 can be computed is computed (0/1 metrics); the rest is simulated, with a standard error of 0.7 points.
@@ -25,7 +25,7 @@ BATCH = 20
 
 
 def f1_values(random: np.random.Generator, size: int, zeros: float) -> Vector:
-    """F1 of `size` questions, that share of them 0."""
+    """F1 of `size` questions, a fraction of them 0."""
     values = np.where(random.random(size) < 0.6, 1.0, random.choice(PARTIAL, size))
     return np.where(random.random(size) < zeros, 0.0, values)
 
@@ -41,26 +41,26 @@ def f1_pairs(random: np.random.Generator, size: int, zeros: float) -> Vector:
 
 
 def seconds(random: np.random.Generator, size: int) -> tuple[Vector, list[int]]:
-    """Seconds, mean 1, of batches of 20 whose durations are skewed, and the batch of each."""
+    """Seconds per question (mean 1) in batches of 20 with skewed durations, and the batch of each question."""
     batches = random.lognormal(-0.125, 0.5, max(2, size // BATCH))
     return np.repeat(batches, BATCH), np.repeat(np.arange(len(batches)), BATCH).tolist()
 
 
 def _counts(size: int, share: float) -> NDArray[np.int64]:
-    """All but the counts that come once in a thousand million samples."""
+    """All counts except those with a probability below 1e-9."""
     low, high = binom.ppf([1e-9, 1 - 1e-9], size, share)
     return np.arange(low, high + 1, dtype=np.int64)
 
 
 def coverage_of_share(share: float, size: int, interval: Callable[[int, int], intervals.Interval]) -> float:
-    """How often an interval covers a share: over all counts, each as often as it comes."""
+    """The exact coverage of an interval of a proportion, over all counts weighted by their probability."""
     counts = _counts(size, share)
     covered = [low <= share <= high for low, high in (interval(int(count), size) for count in counts)]
     return float(binom.pmf(counts, size, share) @ covered)
 
 
 def percentile_bootstrap(successes: int, size: int) -> intervals.Interval:
-    """What a bootstrap of a share comes to with endless resamples."""
+    """The percentile bootstrap of a proportion, in the limit of infinitely many resamples."""
     low, high = binom.ppf([0.025, 0.975], size, successes / size) / size
     return float(low), float(high)
 
@@ -87,7 +87,7 @@ def coverage_of_seconds(size: int, samples: int, by_batch: bool = True) -> float
 
 
 def false_positives_of_mcnemar(changed: float, size: int) -> float:
-    """How often the exact test finds a difference of equal systems that differ on a share of the questions."""
+    """The false-positive rate of the exact test for equal systems that differ on a fraction of the questions."""
     counts = _counts(size, changed)
     rates = []
     for count in map(int, counts):
@@ -102,7 +102,7 @@ def false_positives_of_f1(zeros: float, size: int, samples: int) -> float:
 
 
 def family_wise(tests: int, size: int, samples: int) -> float:
-    """How often Holm leaves any of `tests` comparisons with one baseline, all of equal systems."""
+    """The family-wise error rate of Holm over `tests` comparisons of equal systems with one baseline."""
     random, wrong = np.random.default_rng(0), 0
     for _ in range(samples):
         baseline = f1_values(random, size, 0.8)
@@ -112,7 +112,7 @@ def family_wise(tests: int, size: int, samples: int) -> float:
 
 
 def tables(samples: int = 1000) -> str:
-    """All of it, as Markdown."""
+    """All tables as Markdown."""
     sizes = [f"{size:,}" for size in SIZES]
     parts = [
         _table(["EM", *(f"n = {size}" for size in sizes), *(f"bootstrap, n = {size}" for size in sizes[:2])], [

@@ -1,4 +1,4 @@
-"""Reading with SmolLM2-135M: how fast, and how it compares with the library's own generate, one question at a time.
+"""Reading speed with SmolLM2-135M, compared with the library's own generate, one question at a time.
 
 Run as a script it prints the numbers; `make perf` puts them into its table.
 """
@@ -39,7 +39,7 @@ def _passage(seed: int) -> str:
 
 
 def _generate_seconds(reader: HFReader, questions: list[Question], contexts: list[tuple[str, ...]]) -> float:
-    """Seconds a question of `model.generate` on the same prompts, one by one, for the first four."""
+    """Seconds per question of `model.generate` on the same prompts, one by one, for the first four."""
     model, tokenizer = reader.weights, reader.tokenizer
     prompts = [reader.render(*pair).ids for pair in zip(questions[:4], contexts[:4], strict=True)]
     start = time.perf_counter()

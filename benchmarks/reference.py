@@ -45,36 +45,36 @@ BLOCK = 200
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured."""
+    """The size of the measurement."""
 
     corpus: Path | None = None
-    """JSON lines or one JSON array of objects with title and text, .gz or not; none for passages of a made-up world."""
+    """JSON Lines or a JSON array of objects with title and text, .gz or not; None for passages of a synthetic world."""
     passages: int = 1000
-    """To compress."""
+    """Passages to compress."""
     questions: int = 32
     steps: int = 3
-    """Of training."""
+    """Training steps."""
     batch: int = 16
-    """Documents of a training step."""
+    """Documents per training step."""
     dropout: float = 0.1
-    """Of the adapters in training; 0.1 is the paper's."""
+    """Dropout of the adapters in training; the paper uses 0.1."""
     candidates: int = 20
-    """Of a question, for the reasoner to choose from."""
+    """Candidates per question, for the reasoner to choose from."""
     k: int = 5
     """Passages that the reader is given."""
     rate: int = 16
     batch_tokens: int = 1024
-    """Positions compressed at once; on a CPU small batches stay in its cache."""
+    """Tokens per compression batch; on a CPU, small batches stay in its cache."""
     new_tokens: int = 16
     """Length of each answer; both readers write exactly this many."""
     model: str = DEFAULT_MODEL
     dtype: str = "float32"
     threads: int = 0
-    """0 for PyTorch's choice."""
+    """Number of threads; 0 for PyTorch's default."""
 
 
 class Spent(NamedTuple):
-    """What something took."""
+    """The time and size of one measurement."""
 
     wall: float
     cpu: float
@@ -172,7 +172,7 @@ def released(model: Clara, texts: Sequence[str], at_once: int = 20) -> list[Tens
 
 
 class laid_out:
-    """In the block the model compresses in this layout."""
+    """Let the model compress in this layout within the block."""
 
     def __init__(self, model: Clara, layout: str) -> None:
         self.model, self.before = model, model.config
@@ -187,9 +187,9 @@ class laid_out:
 
 
 def answering(model: Clara, texts: Sequence[str], sizes: Sizes) -> dict[str, float]:
-    """A question from the store's memories against the same reader on the text of the same passages.
+    """Answer from the store's memories, compared with the same reader on the text of the same passages.
 
-    Each at the batch size that suits it best. The text reader gets its passages for nothing; the time in which the
+    Each uses its best batch size. Retrieval for the text reader is not timed; the time in which the
     reasoner chooses its own is shown apart.
     """
     pool = list(dict.fromkeys(texts))[: 2 * sizes.candidates]
@@ -218,7 +218,7 @@ def answering(model: Clara, texts: Sequence[str], sizes: Sizes) -> dict[str, flo
 
 
 class endless:
-    """In the block nothing ends an answer before its last allowed token."""
+    """Let every answer run to its maximum length within the block."""
 
     def __init__(self, model: Clara) -> None:
         self.prompter, self.ends = model.prompter, model.prompter.ends
@@ -239,7 +239,7 @@ def choose(model: Clara, store: Store, question: str, candidates: Sequence[str],
 
 
 def quickest(work: Callable[[int], float]) -> tuple[Spent, float]:
-    """The least of some numbers of positions at once, and what the work returns."""
+    """The shortest time over several batch sizes, and the result of the work."""
     done = [timed(functools.partial(work, batch_tokens)) for batch_tokens in (1024, 4096)]
     return Spent(*map(min, zip(*(spent for spent, _ in done), strict=True))), done[0][1]
 
@@ -272,7 +272,7 @@ def answer(
     new_tokens: int,
     batch_tokens: int,
 ) -> float:
-    """Positions of a prompt, on average."""
+    """Mean number of tokens of a prompt."""
     prompts = [model.prompter.question_prompt(question, row) for question, row in zip(questions, blocks, strict=True)]
     answers = model.answer(prompts, memories, new_tokens, batch_tokens)
     assert all(len(found.ids) == new_tokens for found in answers)
@@ -280,7 +280,7 @@ def answer(
 
 
 def training(model: Clara, texts: Sequence[str], sizes: Sizes) -> dict[str, float]:
-    """Floating-point operations a second of a pretraining step, and of one large matrix product between steps.
+    """Floating-point operations per second of a pretraining step, and of one large matrix product between steps.
 
     Counted are the products of matrices that the step does, inside attention only those under the causal mask.
     """
@@ -308,7 +308,7 @@ def training(model: Clara, texts: Sequence[str], sizes: Sizes) -> dict[str, floa
 
 
 def batches(texts: Sequence[str], size: int) -> Iterator[list[Row]]:
-    """Documents to be written down again from their memories."""
+    """Batches of documents to be reconstructed from their memories."""
     for start in range(0, len(texts), size):
         chosen = texts[start : start + size]
         yield [Row(str(n), (text,), (Turn("", text),), "paraphrase") for n, text in enumerate(chosen)]
@@ -342,7 +342,7 @@ PRODUCT_OPERATIONS = 2 * SIDE**3
 
 
 def product(dtype: torch.dtype) -> Spent:
-    """The best of three."""
+    """The fastest of three."""
     left, right = torch.randn(2, SIDE, SIDE).to(dtype)
     return Spent(*map(min, zip(*(timed(lambda: left @ right)[0] for _ in range(3)), strict=True)))
 

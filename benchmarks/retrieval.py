@@ -1,4 +1,4 @@
-"""What the harness adds to BM25: indexing and searching through it, against calling bm25s directly.
+"""Overhead of the harness on BM25: indexing and searching, compared with calling bm25s directly.
 
 Run as a script it prints the numbers; `make perf` puts them into its table.
 """
@@ -24,9 +24,9 @@ PASSAGES, WORDS, QUESTIONS, WORDS_ASKED, K, REPEATS = 20_000, 80, 500, 12, 20, 5
 
 
 def measure() -> dict[str, float]:
-    """Seconds of both ways on the same made-up texts, and their ratio (the promise: at most 1.2).
+    """Seconds of both on the same synthetic texts, and their ratio (the promise: at most 1.2).
 
-    The ways take turns and the quickest turn of each counts: a busy machine only ever adds. Ours
+    They take turns and the fastest turn of each counts, because other work on the machine only adds time. Ours
     includes what direct use does not do: hashing the corpus, writing, checking and loading the
     cached index.
     """

@@ -1,4 +1,4 @@
-"""How long scoring takes: every answer and retrieval metric over as many questions as 2WikiMultihopQA's dev set has.
+"""Time of scoring: every answer and retrieval metric over as many questions as 2WikiMultihopQA's dev set has.
 
 Scores are kept: `comparing_seconds` is what `compare` takes from kept scores, `scoring_both_seconds` what it takes from
 records alone.
@@ -25,7 +25,7 @@ WORDS = "of river King Anna 1887 film-maker Saint “North” Zürich U.S. yes b
 
 
 def measure() -> dict[str, float]:
-    """Seconds to score a run and to compare two: the best of three, for other work on the machine only adds."""
+    """Seconds to score a run and to compare two: the fastest of three, since other work only adds time."""
     metrics = answer_and_retrieval_metrics()
     golds, records = synthetic_run(NUM_QUESTIONS)
     others = records[1:] + records[:1]

@@ -1,4 +1,4 @@
-"""How long `clara-bench --help` takes, against the bare interpreter.
+"""Time of `clara-bench --help`, compared with the bare interpreter.
 
 Run as a script it prints the numbers; `make perf` puts them into its table.
 """
@@ -13,7 +13,7 @@ REPEATS = 7
 
 
 def measure() -> dict[str, float]:
-    """Seconds of the help text and of an interpreter that does nothing, the quickest of a few turns each."""
+    """Seconds of the help text and of an idle interpreter, the fastest of a few turns each."""
     helped = [sys.executable, "-m", "clara_bench", "--help"]
     nothing = [sys.executable, "-c", "pass"]
     turns = [(_seconds(helped), _seconds(nothing)) for _ in range(REPEATS)]

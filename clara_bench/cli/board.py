@@ -155,7 +155,7 @@ def show(
 @click.argument("baseline")
 @click.argument("runs", nargs=-1)
 @click.option("--published", "ids", multiple=True, metavar="ID",
-              help="Hold the runs beside this published row instead (clara-bench published). Repeatable.")  # fmt: skip
+              help="Compare the runs with this published row instead (clara-bench published). Repeatable.")  # fmt: skip
 @click.option("--from", "file", default="results/published.toml", show_default=True, metavar="FILE",
               type=click.Path(path_type=Path), help="The file of published numbers.")  # fmt: skip
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",

@@ -1,4 +1,4 @@
-"""Resource estimates of a stage, without weights or data: parameters, memory, rows and positions per step.
+"""Resource estimates of a stage, without weights or data: parameters, memory, rows and tokens per step.
 
 The model is built on PyTorch's meta device, from its architecture alone: a folder's or the hub cache's config.json,
 or, for the backbones of the shipped configs, architectures.toml.
@@ -53,35 +53,35 @@ class Plan:
     documents: int
     """Documents that go through the compressor or, as text, the generator in one step."""
     compressed: int
-    """Positions of the compressor in one step, at most."""
+    """Tokens of the compressor in one step, at most."""
     queried: int
-    """Positions of the reasoner in one step, at most."""
+    """Tokens of the reasoner in one step, at most."""
     context: int
-    """Positions of evidence in the generator's prompts in one step, at most; questions and answers come on top."""
+    """Context tokens in the generator's prompts in one step, at most; questions and answers come on top."""
     bytes_per_document: int
-    """Of a memory in a store of 16 bits."""
+    """Size of a memory in a 16-bit store."""
 
     def column(self) -> dict[str, str]:
         """The cells of a table, each number with its name."""
         parallel, own = self.settings.parallel, list(dict.fromkeys(self.roles.values()))
         return {
             "parameters of the backbone": f"{self.backbone:,}",
-            "of each role's own": " / ".join(f"{number:,}" for number in own),
-            "that learn": f"{self.counts.trainable:,}",
-            "that do not": f"{self.counts.frozen:,}",
-            "memory of a rank, GiB": f"{self.memory.device / 2**30:.2f}",
-            "main memory of a node, GiB": f"{self.memory.host / 2**30:.2f}",
+            "parameters of each role": " / ".join(f"{number:,}" for number in own),
+            "trainable parameters": f"{self.counts.trainable:,}",
+            "frozen parameters": f"{self.counts.frozen:,}",
+            "memory per rank, GiB": f"{self.memory.device / 2**30:.2f}",
+            "main memory per node, GiB": f"{self.memory.host / 2**30:.2f}",
             "ZeRO, precision": f"{parallel.zero}, {parallel.precision}",
-            "rows a step = micro-batch x accumulation x ranks": (
+            "rows per step = micro-batch x accumulation x ranks": (
                 f"{self.settings.batch} = {parallel.micro_batch} x {self.accumulation} x {self.ranks}"
             ),
             "steps": f"{self.settings.steps:,}",
-            "rows in all": f"{self.settings.steps * self.settings.batch:,}",
-            "a step, at most: documents": f"{self.documents:,}",
-            "compressor's positions": f"{self.compressed:,}",
-            "reasoner's positions": f"{self.queried:,}",
-            "evidence's positions": f"{self.context:,}",
-            "bytes of a stored document": f"{self.bytes_per_document:,}",
+            "rows in total": f"{self.settings.steps * self.settings.batch:,}",
+            "maximum per step: documents": f"{self.documents:,}",
+            "compressor tokens": f"{self.compressed:,}",
+            "reasoner tokens": f"{self.queried:,}",
+            "evidence tokens": f"{self.context:,}",
+            "bytes per stored document": f"{self.bytes_per_document:,}",
         }
 
 
