@@ -48,8 +48,7 @@ def parse(group: click.Group, words: list[str]) -> None:
     assert name in group.commands, f"no command {name}"
     command = group.commands[name]
     if isinstance(command, click.Group):
-        by_default = "write" in command.commands and rest and rest[0] not in command.commands  # `worlds TASK FOLDER`
-        parse(command, ["write", *rest] if by_default else rest)
+        parse(command, rest)
     elif rest:  # else its name alone is mentioned
         command.make_context(name, rest)
 

@@ -17,10 +17,11 @@ from clara_bench.io.terminal import json_text
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @table_options
 def costs(runs: tuple[Path, ...], model_config: Path | None, wide: bool, kind: str | None, output: Path | None) -> None:
-    """Show what RUNS cost: offline for their passages, online for each question, and the break-even of the two.
+    """Show what RUNS cost offline and online.
 
-    Seconds come from the records, operations from the model's shape. Runs that compress ahead are held against those
-    that read text, over the same questions in the same setting. RUNS are run directories, or folders of them.
+    Offline costs are per passage, online costs per question; their break-even is shown. Seconds come from the records,
+    operations from the model's shape. Runs that compress ahead are compared with those that read text, over the same
+    questions in the same setting. RUNS are run directories, or folders of them.
 
     \b
     Examples:
