@@ -146,10 +146,10 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
 @click.option("--seed", default=0, show_default=True, help="Of the one draw by REINFORCE.")
 @_settings
 def gradients(config: str, stage: str, start: str, questions: int, seed: int, overrides: Sequence[str]) -> None:
-    """Compare each estimator's gradient with what reading another document does.
+    """Compare estimators' gradients with measured effects.
 
-    Every candidate is read in the place of each document that is read: 100 answers a question with 20 candidates and
-    k = 5. Nothing is trained.
+    The effect is measured by reading every candidate in the place of each document that is read: 100 answers per
+    question with 20 candidates and k = 5. Nothing is trained.
 
     \b
     Examples:
