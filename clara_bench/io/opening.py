@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
+from unicodedata import category
 
 from clara_bench.errors import BenchError, DataError
 
@@ -62,6 +63,8 @@ def read_lines(path: Path, mend: str = "Check the path", error: type[BenchError]
 def _pieces(path: Path, size: int | None, mend: str, error: type[BenchError]) -> Iterator[bytes]:
     """Chunks of a size, or lines."""
     total = 0
+    if any(category(character) == "Cs" for character in str(path)):  # as which Python passes on bytes of no text
+        raise error(f"{path}: its name is not UTF-8. Rename it")
     with _errors(path, mend, error), path.open("rb") as file:
         largest = _largest(file, path.suffix == ".gz")
         stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file

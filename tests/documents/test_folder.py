@@ -160,6 +160,12 @@ def test_files_of_other_kinds_and_links_outside_are_told(tmp_path: Path) -> None
         assert list(read_folder(folder, Chunks()).passages) == ["a.txt#1"]
 
 
+def test_a_document_whose_name_is_not_text_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "notes-\udcff.txt").write_text("The harbour opens at six.")
+    with pytest.raises(DataError, match=r"notes-.*\.txt: its name is not UTF-8\. Rename it"):
+        read_folder(tmp_path, Chunks())
+
+
 def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no documents\. Expected files ending in \.md"):
         read_folder(tmp_path, Chunks())
