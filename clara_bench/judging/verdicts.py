@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clara_bench.components import identity
 from clara_bench.io.cache import digest
+from clara_bench.io.opening import read_bytes
 from clara_bench.io.parsing import decode_lines
 from clara_bench.metrics.metric import Metric
 from clara_bench.records.packs import located
@@ -66,6 +67,6 @@ def read(file: Path) -> dict[Key, Line]:
     place = located(file.parent) / file.name
     if not place.is_file():
         return {}
-    lines = place.read_bytes().split(b"\n")[:-1]
+    lines = read_bytes(place).split(b"\n")[:-1]
     mend = "Take the line out, and the answer is judged again"
     return {line.key: line for _, line in decode_lines(lines, Line, str(file), mend)}
