@@ -29,9 +29,12 @@ if TYPE_CHECKING:
               help="Maximum number of questions per run.")  # fmt: skip
 @click.option("--depth", default=5, show_default=True, type=click.IntRange(min=0),
               help="Number of passages per question.")  # fmt: skip
+@click.option("--prompt", is_flag=True, help="Show all that the reader read, where the run kept it.")
 @click.option("--data", metavar="SOURCE", help="Data with the passages, if they have moved since the run.")
-def inspect(what: str, root: Path, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
-    """Show single questions of RUN: passages, answer, gold.
+def inspect(
+    what: str, root: Path, question: str | None, only: str, limit: int, depth: int, prompt: bool, data: str | None
+) -> None:
+    """Show single questions of RUN: passages, what was read, answer, gold.
 
     RUN is a run directory, a folder of runs, or the label of runs below --root.
 
@@ -39,7 +42,7 @@ def inspect(what: str, root: Path, question: str | None, only: str, limit: int, 
     Examples:
       clara-bench inspect runs/nq/rag/corpus-0123456789ab --only wrong
       clara-bench inspect clara-8x --root results --limit 2
-      clara-bench inspect runs/nq --question 1f2e3d
+      clara-bench inspect runs/nq --question 1f2e3d --prompt
     """
     from clara_bench.reporting.inspection import holding
     from clara_bench.reporting.pairs import find
@@ -48,10 +51,10 @@ def inspect(what: str, root: Path, question: str | None, only: str, limit: int, 
     for run in runs if question is None else holding(runs, question):
         if len(runs) > 1:
             say(run.path)
-        _show(run, question, only, limit, depth, data)
+        _show(run, question, only, limit, depth, prompt, data)
 
 
-def _show(run: Run, question: str | None, only: str, limit: int, depth: int, data: str | None) -> None:
+def _show(run: Run, question: str | None, only: str, limit: int, depth: int, prompt: bool, data: str | None) -> None:
     from clara_bench.reporting.formats import counted
     from clara_bench.reporting.inspection import questions
 
@@ -59,7 +62,9 @@ def _show(run: Run, question: str | None, only: str, limit: int, depth: int, dat
     corpus = _passages(run, data) if found and depth else {}
     screen = console(80)
     for one in found[:limit]:
-        screen.print(_panel(one, depth, corpus))
+        screen.print(_panel(one, depth, corpus, prompt))
+    if prompt and any(one.read is None or not one.read.prompt for one in found[:limit]):
+        note("some prompts were not kept: by an older run, by --no-prompts, or their system does not tell them")
     say(f"{min(limit, len(found))} of {counted(len(found), 'question')} ({only})")
 
 
@@ -88,17 +93,17 @@ def _passages(run: Run, data: str | None) -> Any:
         return {}
 
 
-def _panel(one: Shown, depth: int, corpus: Any) -> Panel:
+def _panel(one: Shown, depth: int, corpus: Any, prompt: bool) -> Panel:
     """Everything as Text, so that nothing a model wrote is read as markup."""
     from rich.panel import Panel
     from rich.text import Text
 
-    body = Text.assemble(*(shown(text, style) for text, style in _parts(one, depth, corpus)))
+    body = Text.assemble(*(shown(text, style) for text, style in _parts(one, depth, corpus, prompt)))
     question, gold = one.example.question, one.example.gold
     return Panel(body, title=shown(question.id), subtitle=shown(gold.kind or ""), title_align="left")
 
 
-def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
+def _parts(one: Shown, depth: int, corpus: Any, prompt: bool) -> Iterator[tuple[str, str]]:
     """The parts shown for a question, each with its style."""
     from clara_bench.reporting.inspection import ranked_lines
 
@@ -113,6 +118,20 @@ def _parts(one: Shown, depth: int, corpus: Any) -> Iterator[tuple[str, str]]:
         yield f"   em {_value(one.em)}  f1 {_value(one.f1)}   context tokens {answer.usage.context_positions}\n", ""
     for rank, is_gold, passage_id, text in ranked_lines(one, depth, corpus):
         yield f"{rank:3d} {'*' if is_gold else ' '} {passage_id}  ", "green" if is_gold else "dim"
+        yield f"{text[:300]}\n", ""
+    yield from _read(one, prompt)
+
+
+def _read(one: Shown, prompt: bool) -> Iterator[tuple[str, str]]:
+    """The prompt, or the start of each text that it was given."""
+    if one.read is None:
+        return
+    if prompt:
+        yield "prompt\n", "dim"
+        yield f"{one.read.prompt}\n", ""
+        return
+    for text in one.read.context:
+        yield "read    ", "dim"
         yield f"{text[:300]}\n", ""
 
 

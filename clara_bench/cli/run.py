@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 @click.option("--complete-gold", is_flag=True, help="Keep only questions whose gold passages are all in the data.")
 @click.option("--retry-failed", is_flag=True,
               help="Ask every failed question again, not only server and network failures.")  # fmt: skip
+@click.option("--prompts/--no-prompts", default=None,
+              help="Keep what the reader read. Default: up to 64 MiB a run.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Report questions, tokens, time and cost of the runs; run nothing.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
@@ -67,6 +69,7 @@ def run(
     manifest: str | None,
     out: Path,
     retry_failed: bool,
+    prompts: bool | None,
     dry_run: bool,
     **given: Any,
 ) -> None:
@@ -93,7 +96,7 @@ def run(
     if dry_run:
         _estimate(requests, out)
         return
-    finished = _run_all(requests, out, retry_failed, expected)
+    finished = _run_all(requests, out, retry_failed, expected, prompts)
     _report(finished)
 
 
@@ -162,7 +165,7 @@ def check_control(name: str | None) -> Any:
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "batch", "dry_run", "metrics"}, "--suite")
+    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "prompts", "batch", "dry_run", "metrics"}, "--suite")
     requests = suites.load(name).requests()
     overrides = {key: given[key] for key in ("limit", "batch", "metrics") if key in changed(ctx)}
     return [replace(request, **overrides) for request in requests]
@@ -176,7 +179,7 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
 
     refuse_others(
         ctx,
-        {"manifest", "out", "retry_failed", "data", "corpus", "aliases", "trust", "dry_run", "metrics"},
+        {"manifest", "out", "retry_failed", "prompts", "data", "corpus", "aliases", "trust", "dry_run", "metrics"},
         "--manifest",
     )
     place = located(path)
@@ -217,7 +220,7 @@ def _ask(request: Request, path: Path) -> None:
         raise ConfigError(f"{path}: not repeated: permission denied")
 
 
-def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any) -> list[Run]:
+def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any, prompts: bool | None) -> list[Run]:
     from clara_bench.components import registry
     from clara_bench.running import runner
     from clara_bench.running.progress import bars
@@ -231,7 +234,7 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
         for number, request in enumerate(requests, 1):
             started(number, request)
             with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
-                finished.append(runner.run(request, data(request), out, progress, retry_failed, expected))
+                finished.append(runner.run(request, data(request), out, progress, retry_failed, expected, prompts))
     return finished
 
 

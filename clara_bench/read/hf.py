@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from clara_bench.errors import ConfigError, MissingDependency
@@ -15,6 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependency("reader 'hf'", str(error.name), "hf") from error
 
+from clara_bench.components import seen
 from clara_bench.components.identity import computing
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.read.adapters import Adapter, find_adapter, lay_over
@@ -144,6 +145,8 @@ class HFReader:
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
         prompts = [self.render(*pair) for pair in zip(questions, contexts, strict=True)]
+        for question, prompt in zip(questions, prompts, strict=True):
+            seen.tell(question.id, prompt=partial(self.tokenizer.decode, prompt.ids))
         readings: dict[int, Reading] = {}
         for place, prompt in enumerate(prompts):
             if self._limit is not None and len(prompt.ids) > self._limit:

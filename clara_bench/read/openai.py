@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from clara_bench.components import seen
 from clara_bench.components.checks import in_order
 from clara_bench.components.registry import OPERATIONAL
 from clara_bench.errors import BackendError, ConfigError
 from clara_bench.io.parsing import decode
 from clara_bench.read.counting import counter, dollars
-from clara_bench.read.prompts import PROMPT_OPTION, Turn, as_text, get_prompt, turns, until
+from clara_bench.read.prompts import PROMPT_OPTION, Turn, as_conversation, as_text, get_prompt, turns, until
 from clara_bench.read.server import Failure, Reply, Said, Server
 from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import FAILURES, Question, Reading, Usage
@@ -143,6 +145,8 @@ class OpenAIReader:
             BackendError: it has answered none of the first questions.
         """
         requests = [self._request(*pair) for pair in zip(questions, contexts, strict=True)]
+        for question, request in zip(questions, requests, strict=True):
+            seen.tell(question.id, prompt=partial(as_conversation, request.turns))
         held: dict[int, Reading] = {}
         for place, reading in self._readings(requests):
             held[place] = reading

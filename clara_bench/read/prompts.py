@@ -166,6 +166,15 @@ def turns(prompt: Prompt, question: str, context: str) -> list[Turn]:
     return [*said, {"role": "user", "content": fill(prompt, question, context)}]
 
 
+def as_conversation(said: Sequence[Turn]) -> str:
+    r"""A conversation as people read it, each turn after who speaks.
+
+    >>> as_conversation([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Q?"}])
+    '[system]\nBe brief.\n[user]\nQ?'
+    """
+    return "\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in said)
+
+
 def as_text(said: Sequence[Turn]) -> str:
     r"""A conversation for a model without a chat template: an answer stands in the line of its question.
 

@@ -19,7 +19,8 @@ from clara_bench.errors import DataError
 from clara_bench.io.cache import building, cache_dir, file_digest, write_atomic
 
 SUFFIX = ".runs.tar.xz"
-FILES = ("manifest.json", "scores.json", "questions.jsonl", "records.jsonl", "verdicts.jsonl")
+FILES = ("manifest.json", "scores.json", "questions.jsonl", "records.jsonl", "verdicts.jsonl", "prompts.jsonl")
+OPTIONAL = ("verdicts.jsonl", "prompts.jsonl")
 """Of a run, verdicts only where it was judged; in this order, so that what is alike lies together, compressed well."""
 LARGEST = 4 << 30
 """Bytes that a pack may hold."""

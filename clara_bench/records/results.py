@@ -4,6 +4,7 @@
         manifest.json     everything needed to repeat the run
         questions.jsonl   the questions as the system saw them, each with its gold
         records.jsonl     one answer a line, appended and synced batch by batch
+        prompts.jsonl.gz  what the reader read (prompts.py); no score needs it
         scores.json       computed from the two files above, never edited
 
 Published runs (under results/) hold the same files, and lie together in packs (packs.py); before that, the two large
@@ -27,7 +28,7 @@ from clara_bench.io.parsing import decode_lines
 from clara_bench.io.redaction import redacted
 from clara_bench.records.answer_check import check_answer, check_record
 from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
-from clara_bench.records.packs import FILES, located, pack_of, places, read_pack, write_pack
+from clara_bench.records.packs import FILES, OPTIONAL, located, pack_of, places, read_pack, write_pack
 from clara_bench.types import FAILURES, Example, Record, Setting
 
 T = TypeVar("T")
@@ -216,7 +217,7 @@ def _to_publish(run: Run) -> dict[str, bytes]:
     asked, answered = len(run.examples), len(run.records())
     if answered < asked:
         raise DataError(f"{run.path}: {answered} of {asked} questions are answered. Finish the run first")
-    files = {name: held for name in FILES if (held := content(run.path / name)) or name != "verdicts.jsonl"}
+    files = {name: held for name in FILES if (held := content(run.path / name)) or name not in OPTIONAL}
     if run.manifest["schema"] == 1:  # which was written with whatever was given
         files["manifest.json"] = json_bytes(redacted(run.manifest))
     return files

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clara_bench import metrics
 from clara_bench.errors import UnknownName
+from clara_bench.records.prompts import Line, read_prompts
 from clara_bench.records.results import Run
 from clara_bench.types import FAILURES, Example, Passage, Record
 
@@ -21,6 +22,8 @@ class Shown:
     f1: float | None
     scorable: bool
     """Whether there is an answer to be right about."""
+    read: Line | None = None
+    """What the reader read, where it was kept."""
 
     @property
     def failed(self) -> bool:
@@ -41,7 +44,11 @@ def questions(run: Run, only: str = "all", question_id: str | None = None) -> li
     """
     records = {record.id: record for record in run.records()}
     scorer = run.manifest["task"]["answer_scorer"]
-    shown = [_shown(example, records.get(example.question.id), scorer) for example in run.examples]
+    read = read_prompts(run.path)
+    shown = [
+        replace(_shown(example, records.get(example.question.id), scorer), read=read.get(example.question.id))
+        for example in run.examples
+    ]
     if question_id is not None:
         shown = [one for one in shown if one.example.question.id == question_id]
         if not shown:

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clara_bench import judging, metrics
+from clara_bench.components import seen
 from clara_bench.components.identity import adapted, plain
 from clara_bench.components.registry import Built, plugin_errors
+from clara_bench.components.seen import Seen
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import disk_errors
 from clara_bench.io.redaction import redacted
@@ -25,6 +27,7 @@ from clara_bench.metrics.plugin import is_judge
 from clara_bench.records import results
 from clara_bench.records.log import RecordLog
 from clara_bench.records.manifest import Manifest
+from clara_bench.records.prompts import PromptLog
 from clara_bench.records.results import Run
 from clara_bench.reporting import scoring
 from clara_bench.running import run_identity
@@ -51,6 +54,7 @@ def run(
     progress: Progress = silent,
     retry_failed: bool = False,
     expected: Manifest | None = None,
+    prompts: bool | None = None,
 ) -> Run:
     """Answer every question not yet answered, then score.
 
@@ -61,6 +65,7 @@ def run(
         progress: told whenever answers are kept.
         retry_failed: ask again all questions that failed before, and not only those that failed on the way.
         expected: a manifest to repeat; the run is refused when the data differ from it.
+        prompts: whether to keep what the reader read; None up to `prompts.LARGEST` bytes.
 
     Returns:
         The finished run, with scores.json written.
@@ -88,7 +93,8 @@ def run(
         manifest = run_identity.manifest(made, data, frozen)
         if missing:
             asking = _Asking(made.system, request, frozen, examples, missing)
-            asking.session(folder, manifest, log, progress)
+            with PromptLog(path, prompts) as kept:
+                asking.session(folder, manifest, _Logs(log, kept), progress)
         else:
             folder.write(frozen, {**manifest, "sessions": folder.sessions})
     finished = results.open_run(path)
@@ -130,7 +136,7 @@ class _Asking:
     """In the order asked, answered ones among them, so that batches are those of an undisturbed run."""
     missing: Sequence[Example]
 
-    def session(self, folder: RunFolder, manifest: Mapping[str, Any], log: RecordLog, progress: Progress) -> None:
+    def session(self, folder: RunFolder, manifest: Mapping[str, Any], logs: _Logs, progress: Progress) -> None:
         """Index, answer missing questions, and record the cost in the manifest."""
         started = time.perf_counter()
         stats, before = self._index(), folder.sessions
@@ -140,7 +146,7 @@ class _Asking:
             folder.write(self.frozen, {**manifest, "sessions": [*before, session]})
 
         note()
-        answering = self._answer(log, progress)
+        answering = self._answer(logs, progress)
         found = adapted(self.built)
         seconds = {"seconds": time.perf_counter() - started, "answering_seconds": answering}
         note(**seconds, **peaks(), **({"adapted": redacted(found)} if found else {}))
@@ -156,7 +162,7 @@ class _Asking:
         with plugin_errors(f"{who} cannot index"):
             return as_recorded(self.system.index(self.frozen.corpus), IndexStats, f"{who}: the value of index()")
 
-    def _answer(self, log: RecordLog, progress: Progress) -> float:
+    def _answer(self, logs: _Logs, progress: Progress) -> float:
         """Answer batch by batch; returns seconds inside the system."""
         waiting = {example.question.id for example in self.missing}
         total, batch = len(self.examples), self.request.batch
@@ -167,16 +173,32 @@ class _Asking:
             if not examples:
                 continue
             begun = time.perf_counter()
-            for pairs in answers(self.system, [example.question for example in examples]):
-                took = time.perf_counter() - begun
-                log.append(
-                    [_record(examples[place], answer, self.frozen.corpus, took / len(pairs)) for place, answer in pairs]
-                )
-                seconds += took
-                done += len(pairs)
-                progress(done, total)
-                begun = time.perf_counter()
+            with seen.heard() as told:
+                for pairs in answers(self.system, [example.question for example in examples]):
+                    took = time.perf_counter() - begun
+                    logs.append(
+                        [self._record(examples[place], answer, took / len(pairs)) for place, answer in pairs], told
+                    )
+                    seconds += took
+                    done += len(pairs)
+                    progress(done, total)
+                    begun = time.perf_counter()
         return seconds
+
+    def _record(self, example: Example, answer: Answer, seconds: float) -> Record:
+        return _record(example, answer, self.frozen.corpus, seconds)
+
+
+class _Logs(NamedTuple):
+    """Where answers go, and what was read for them."""
+
+    records: RecordLog
+    prompts: PromptLog
+
+    def append(self, records: Sequence[Record], told: dict[str, Seen]) -> None:
+        """Write records, then what was told of their questions, which is then forgotten."""
+        self.records.append(records)
+        self.prompts.append({record.id: told.pop(record.id) for record in records if record.id in told})
 
 
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:

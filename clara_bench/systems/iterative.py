@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from clara_bench.components import checks
+from clara_bench.components import checks, seen
 from clara_bench.components.registry import Component, create
 from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import prepare, reading
@@ -100,6 +100,8 @@ class Iterative:
             for kept, ranking in zip(found, first, strict=True)
         ]
         read = self._read(self.reader, self.options.reader, questions, found)
+        for question, texts in zip(questions, self._texts(found), strict=True):
+            seen.tell(question.id, context=texts)
         return [
             _answer(last, steps, _ranked(kept, ranking, self.options.depth), seconds / len(questions))
             for last, steps, kept, ranking in zip(read, thoughts, found, first, strict=True)

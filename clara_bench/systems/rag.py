@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from clara_bench.components import checks
+from clara_bench.components import checks, seen
 from clara_bench.components.registry import Component, create
 from clara_bench.compress.shared.spans import passage_text
 from clara_bench.systems.describe import prepare, reading
@@ -95,6 +95,8 @@ class Rag:
         retrieve_seconds = (time.perf_counter() - start) / len(questions)
         chosen = [[self._corpus[ranked.passage_id] for ranked in ranking[: self.options.k]] for ranking in rankings]
         contexts, compress_seconds = self._contexts(questions, chosen)
+        for question, texts in zip(questions, contexts, strict=True):
+            seen.tell(question.id, context=texts)
         who = f"reader '{self.options.reader.name}'"
         originals = [None] * len(questions) if self.compressor is None else self._whole_tokens(questions, chosen, who)
         for place, read in checks.readings_each(self.reader, questions, contexts, who):

@@ -6,14 +6,17 @@ Shapes: H hidden, M memory slots, S memory vectors of a prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from functools import partial
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from clara_bench import Answer, Ranked, Usage
+from clara_bench import Answer, Question, Ranked, Usage
+from clara_bench.components import seen
 from reference.model.decoding import Generated
-from reference.model.prompts import Prompt, final, memory_block
+from reference.model.prompts import MEMORY, SEPARATOR, Prompt, final, memory_block
 from reference.systems.serving import Weights
 
 
@@ -74,6 +77,22 @@ def text_prompt(weights: Weights, question: str, passages: Sequence[Sequence[int
         prompt = model.prompter.question_prompt(question, kept)
     read = evidence_tokens(weights, kept)
     return Reading(prompt, model.separator.new_zeros(0, len(model.separator)), read, whole, read < whole)
+
+
+def tell_prompts(weights: Weights, questions: Sequence[Question], readings: Sequence[Reading]) -> None:
+    """Report what is read for each question, as `clara_bench.components.seen` has it."""
+    for question, reading in zip(questions, readings, strict=True):
+        seen.tell(question.id, prompt=partial(shown, weights.model.prompter.tokenizer, reading.prompt.ids))
+
+
+def shown(tokenizer: Any, ids: Sequence[int]) -> str:
+    """A prompt as text; memories, and the vectors between them, are written by their number."""
+    parts = []
+    for kind, run in groupby(ids, lambda id: id if id in (MEMORY, SEPARATOR) else 0):
+        held = list(run)
+        known = {MEMORY: f"<memory x {len(held)}>", SEPARATOR: "<separator>"}
+        parts.append(known[kind] if kind in known else tokenizer.decode(held))
+    return "".join(parts)
 
 
 def evidence_tokens(weights: Weights, passages: Sequence[Sequence[int]]) -> int:

@@ -39,7 +39,7 @@ try:
 
     from reference.memory.store import Store
     from reference.model.clara import Clara
-    from reference.systems.answering import answers, latent_prompt
+    from reference.systems.answering import answers, latent_prompt, tell_prompts
     from reference.systems.serving import (
         Estimator,
         Phases,
@@ -205,6 +205,7 @@ class ClaraSystem:
             latent_prompt(self._weights, question.text, remembered(best), [lengths[text] for text in best])
             for question, best in zip(questions, texts, strict=True)
         ]
+        tell_prompts(self._weights, questions, prompts)
         return answers(self._weights, prompts, rankings, phases.shares, chosen.max_new_tokens, self._weights.answer)
 
     def _ranked(

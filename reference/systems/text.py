@@ -25,7 +25,7 @@ from clara_bench import (
 
 try:
     from reference.model.clara import Clara
-    from reference.systems.answering import answers, text_prompt
+    from reference.systems.answering import answers, tell_prompts, text_prompt
     from reference.systems.serving import Phases, Weights, at_least_one, retrieved, text_of
 except ModuleNotFoundError as error:
     raise MissingDependency("this system", str(error.name), "reference") from error
@@ -92,4 +92,5 @@ class TinyText:
             )
             for question, best in zip(questions, texts, strict=True)
         ]
+        tell_prompts(self._weights, questions, prompts)
         return answers(self._weights, prompts, rankings, phases.shares, chosen.max_new_tokens)

@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
     raise MissingDependency("reader 'tiny'", str(error.name), "reference") from error
 
 from reference.model.prompts import before_final, final
-from reference.systems.answering import answers, evidence_tokens, text_prompt
+from reference.systems.answering import answers, evidence_tokens, tell_prompts, text_prompt
 from reference.systems.serving import Weights
 
 
@@ -73,6 +73,7 @@ class TinyReader:
             text_prompt(weights, question.text, documents(list(texts)), most)
             for question, texts in zip(questions, contexts, strict=True)
         ]
+        tell_prompts(weights, questions, prompts)
         said = final if self.options.say == "answer" else before_final
         given = answers(weights, prompts, [()] * len(prompts), {}, most, said)
         return [Reading(one.text, one.usage, one.status, one.error) for one in given]
