@@ -7,6 +7,7 @@ command line, in scores.json and at the head of a table; docs/metrics.md defines
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.metrics import answer, cost, plugin, retrieval, sufficiency, support
@@ -48,8 +49,9 @@ def names() -> list[str]:
     return [metric.name for metric in without_cutoff("squad")] + [f"{family}@k" for family in retrieval.AT_K]
 
 
-def without_cutoff(scorer: str) -> list[Metric]:
-    """Every metric that is one without further parameters.
+@cache
+def without_cutoff(scorer: str) -> tuple[Metric, ...]:
+    """Every metric that is one without further parameters; made once, since a leaderboard asks thousands of times.
 
     Raises:
         UnknownName: no such scorer.
@@ -57,13 +59,13 @@ def without_cutoff(scorer: str) -> list[Metric]:
     if scorer not in answer.SCORERS:
         raise UnknownName("answer scorer", scorer, answer.SCORERS)
     chosen = answer.SCORERS[scorer]
-    return [
+    return (
         *answer.metrics(chosen),
         *support.metrics(chosen),
         *sufficiency.metrics(chosen),
         *retrieval.metrics(),
         *cost.metrics(),
-    ]
+    )
 
 
 def _cutoff(name: str, text: str) -> int:
