@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def inspect(
     what: str, root: Path, question: str | None, only: str, limit: int, depth: int, prompt: bool, data: str | None
 ) -> None:
-    """Show single questions of RUN: passages, what was read, answer, gold.
+    """Show questions of RUN: passages, text read, answer, gold.
 
     RUN is a run directory, a folder of runs, or the label of runs below --root.
 
