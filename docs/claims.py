@@ -100,6 +100,33 @@ FAMILIES = {
             if name != other and (other != "clara-8x" or name == "iterative-text")
         },
     ),
+    "controls": Family(
+        RESULTS,
+        "em",
+        {
+            "text: last gold passage minus all gold": ("worlds/gold-text", "worlds/gold-text-control-last"),
+            "8x memories: last gold passage minus all gold": (
+                "worlds/gold-clara-8x",
+                "worlds/gold-clara-8x-control-last",
+            ),
+            "text: five random minus BM25's five": ("worlds/bm25-text", "worlds/bm25-text-control-random"),
+            "8x memories: five random minus their own five": ("worlds/clara-8x", "worlds/clara-8x-control-random"),
+            "8x memories, their own five minus text, five random": (
+                "worlds/bm25-text-control-random",
+                "worlds/clara-8x",
+            ),
+        },
+    ),
+    "readers": Family(
+        RESULTS,
+        "em",
+        {
+            "read as text: found by memories minus BM25": ("worlds/bm25-text", "worlds/clara-8x-then-text"),
+            "read as memories: found by memories minus BM25": ("worlds/bm25-then-clara-8x", "worlds/clara-8x"),
+            "found by BM25: read as memories minus text": ("worlds/bm25-text", "worlds/bm25-then-clara-8x"),
+            "found by memories: read as memories minus text": ("worlds/clara-8x-then-text", "worlds/clara-8x"),
+        },
+    ),
     "real": Family(
         RESULTS,
         "f1",

@@ -5,6 +5,7 @@ python docs/refresh.py
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,14 +17,16 @@ from typing import NamedTuple
 import claims
 
 from clara_bench import metrics
+from clara_bench.analysis import chance
+from clara_bench.analysis.parts import parts
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.records.results import find_runs, open_run
+from clara_bench.records.results import Run, find_runs, open_run
 from clara_bench.reporting import tables, views
 from clara_bench.reporting.comparison import compare
 from clara_bench.reporting.formats import INDEX, cell, difference_cell, head, plain, trait_cell
-from clara_bench.reporting.leaderboard import Board, Row, boards
+from clara_bench.reporting.leaderboard import Board, Guess, Row, boards
 from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -31,15 +34,42 @@ REFERENCE = ROOT / "reference"
 HEADLINE = {
     "gold-text": "text",
     "gold-clara-8x": "CLaRa 8x",
-    "gold-clara-16x": "CLaRa 16x",
-    "gold-recomp-4x": "RECOMP 4x",
+    "gold-text-control-last": "text",
     "iterative-text": "two searches, text",
     "clara-8x": "CLaRa 8x",
     "bm25-text": "BM25, text",
-    "recomp-4x": "BM25, RECOMP 4x",
+    "bm25-text-control-random": "text",
 }
-"""The systems of the README's table, in its words."""
-HEADS = {"gold": "gold", "distractor": "5 of 20"}
+"""The systems of the README's table and their controls, in its words."""
+CONTROLLED = ("closed-book", "gold-text", "gold-clara-8x", "iterative-text", "clara-8x", "bm25-text")
+"""The systems of the table of controls, each above the same system over other evidence."""
+EVIDENCE = {
+    "closed": "none",
+    "gold": "gold",
+    "distractor": "5 of 20",
+    "last": "last gold passage",
+    "first": "first gold passage",
+    "random": "5 random of 20",
+    "shuffled": "5 of another question's 20",
+    "empty": "none",
+}
+"""Settings and controls, in the words of tables."""
+DIVIDED = {
+    "hotpotqa, two-way questions": "HotpotQA two-way",
+    "hotpotqa, value questions": "HotpotQA value",
+    "2wikimultihopqa, two-way questions": "2Wiki two-way",
+    "2wikimultihopqa, value questions": "2Wiki value",
+}
+"""Parts of the questions, in the words of tables."""
+READ = {
+    "bm25-text": ("BM25", "text"),
+    "bm25-then-clara-8x": ("BM25", "8x memories"),
+    "clara-8x-then-text": ("8x memories", "text"),
+    "clara-8x": ("8x memories", "8x memories"),
+}
+"""By what the passages are found, and as what they are read."""
+ELSEWHERE = re.compile("-control-|-then-")
+"""In labels of runs that have tables of their own."""
 TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
@@ -100,6 +130,8 @@ PARTS = {
     "results-whole": Part(DETAILS, ROOT / "results", COLUMNS, made_up=False),
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "families": Part(DETAILS, ROOT / "results", COSTS, studies=True),
+    "controls": Part(DETAILS, ROOT / "results", ("em",)),
+    "readers": Part(DETAILS, ROOT / "results", ("em", "recall@5")),
     "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
 }
@@ -157,7 +189,10 @@ def headline_table(found: list[Board]) -> str:
             means = [plain(recall, _mean(recall, rows)), f"{_mean(tokens, rows):.0f}"]
             values = [plain(em, one.mean) for one in scores]
             name = HEADLINE[label].replace(" ", "\N{NO-BREAK SPACE}")
-            lines.append([HEADS[setting], name, *values, *means, f"{_mean(ratio, rows):.1f}x"])
+            evidence = EVIDENCE[label.partition("-control-")[2] or setting]
+            lines.append([evidence, name, *values, *means, f"{_mean(ratio, rows):.1f}x"])
+    guessed = controlled()[EVIDENCE["distractor"], chance.RELATION]
+    lines.append([EVIDENCE["distractor"], chance.RELATION, *(_either(em, guessed[task]) for task in TASKS), *["–"] * 3])
     told = f"The 95 % CIs reach at most {100 * widest:.1f} points to either side"
     return f"{_markdown(lines)}\n{told} ([each](docs/results.md#synthetic-questions)).\n"
 
@@ -166,6 +201,61 @@ def _longer_side(summary: Summary) -> float:
     """Of a CI."""
     assert summary.mean is not None and summary.ci95 is not None, f"{summary}"
     return max(summary.mean - summary.ci95[0], summary.ci95[1] - summary.mean)
+
+
+def controls_table() -> str:
+    """EM of systems, of the same systems over other evidence, and of guesses; also for parts of the questions."""
+    em, heads = metrics.get("em"), {**TASKS, **DIVIDED}
+    shown = [[*place, *(_either(em, found.get(task)) for task in heads)] for place, found in controlled().items()]
+    return _markdown([["passages", "system", *heads.values()], ["---", "---", *["---:"] * len(heads)], *shown])
+
+
+@cache
+def controlled() -> dict[tuple[str, str], dict[str, Row | Guess]]:
+    """What `controls` shows: by passages and system, what it has on each task and part of one."""
+    runs = [run for run in find_runs(ROOT / "results") if len(run.path.relative_to(ROOT).parts) == 4 and _controls(run)]
+    divided = parts([run for run in runs if f"{run.manifest['task']['name']}, two-way questions" in DIVIDED], "two-way")
+    return _controlled_lines(chance.added(boards([*runs, *divided], ["em"]), [*runs, *divided]))
+
+
+def _controls(run: Run) -> bool:
+    base = run.manifest["system"]["label"].partition("-control-")[0]
+    return run.manifest["data"]["provenance"]["source"] == "worlds" and base in CONTROLLED
+
+
+def _controlled_lines(found: Sequence[Board]) -> dict[tuple[str, str], dict[str, Row | Guess]]:
+    """By passages and system, what it has on each task: settings in order, a system above its controls."""
+    lines: dict[tuple[int, int, int, str, str], dict[str, Row | Guess]] = {}
+    for board in found:
+        for section in board.sections:
+            place, ranks = EVIDENCE[section.control or section.setting], SETTINGS.index(section.setting)
+            control = list(EVIDENCE).index(section.control) if section.control else 0
+            for row in section.rows:
+                base = row.label.partition("-control-")[0]
+                key = (ranks, CONTROLLED.index(base), control, place, base)
+                lines.setdefault(key, {})[board.task] = row
+            for guess in () if section.control or section.setting == "closed" else section.guesses:
+                lines.setdefault((ranks, len(CONTROLLED), 0, place, guess.label), {})[board.task] = guess
+    return {key[3:]: lines[key] for key in sorted(lines)}
+
+
+def _either(metric: Metric, found: Row | Guess | None) -> str:
+    if isinstance(found, Row):
+        return cell(metric, found.metrics.get(metric.name))
+    return plain(metric, found.metrics.get(metric.name) if found else None)
+
+
+def readers_table(found: list[Board]) -> str:
+    """EM by what found the passages and as what they are read, and recall at five, on each task."""
+    em, recall = metrics.get("em"), metrics.get("recall@5")
+    heads = [*TASKS.values(), *(f"{name} recall@5" for name in TASKS.values())]
+    systems = {label: rows for (setting, label), rows in by_system(found, em).items() if setting == "distractor"}
+    lines = [["found by", "read as", *heads], ["---", "---", *["---:"] * len(heads)]]
+    for label, names in READ.items():
+        rows = [systems[label][task].metrics for task in TASKS]
+        found_at = [plain(recall, one["recall@5"].mean) for one in rows]
+        lines.append([*names, *(cell(em, one["em"]) for one in rows), *found_at])
+    return _markdown(lines)
 
 
 def _score(metric: Metric, row: Row | None, baseline: Row | None) -> str:
@@ -219,6 +309,10 @@ def content(part: str) -> str:
     found = published(part)
     if part == "headline":
         return headline_table(found)
+    if part == "controls":
+        return controls_table()
+    if part == "readers":
+        return readers_table(_boards(chosen.runs, chosen.studies))
     if chosen.short:
         return short_table(found, chosen.columns, chosen.against)
     return (family_table if chosen.columns == COSTS else table)(found, chosen.columns)
@@ -241,6 +335,8 @@ def published(part: str) -> list[Board]:
 
 
 def _shown(part: Part, setting: str, row: Row) -> bool:
+    if ELSEWHERE.search(row.label):
+        return part.page == README
     compresses = bool(row.traits["compressor"])
     if part.against:
         return setting in part.against and (compresses or row.label == part.against[setting])
@@ -263,7 +359,8 @@ def filled(text: str, part: str, content: str) -> str:
 
 def leaderboard() -> str:
     """The content of results/LEADERBOARD.md: every published run."""
-    found = boards(find_runs(ROOT / "results"))
+    runs = find_runs(ROOT / "results")
+    found = chance.added(boards(runs), runs)
     intro = "# Leaderboard\n\nEvery run in this folder, written by `python docs/refresh.py`.\n\n"
     shown = views.tables(found)
     return intro + tables.markdown(shown, views.notes(shown))

@@ -147,7 +147,7 @@ if __name__ == "__main__":
     by_task(
         "worlds",
         "em",
-        "On MuSiQue and 2Wiki, 8x memories lead single-search text; two searches lead both",
+        "On 2Wiki, 8x memories lead single-search text; two searches lead both",
         FAMILIES | {TEXT: "text, one search", MEMORIES: "CLaRa, 8x to 32x"},
         DOCS / "worlds.svg",
     )

@@ -39,14 +39,23 @@ GOLD_WHOLE = tuple(row for row in claims.FAMILIES["whole"].rows if row.startswit
 CLAIMS = [
     Claim(RESULTS, "EM is significantly higher on HotpotQA and MuSiQue, and not significantly different on NQ and",
           "memories", ("memories, 8x nominal",), higher=("hotpotqa", "musique"), undecided=("nq", WIKI)),
-    Claim(RESULTS, "8.6 and 15.2 points of EM more than with BM25, significantly", "pipelines",
-          ("clara-8x minus bm25-text",), higher=("musique", WIKI)),
+    Claim(RESULTS, "15.2 points of EM more than with BM25, significantly", "pipelines",
+          ("clara-8x minus bm25-text",), higher=(WIKI,)),
     Claim(RESULTS, "On HotpotQA (+5.6) and NQ (+0.6) the difference to BM25 is not significant", "pipelines",
           ("clara-8x minus bm25-text",), undecided=("nq", "hotpotqa")),
     Claim(RESULTS, "A second training from other seeds shows the same", "retrained-text", ("clara-8x minus bm25-text",),
           higher=("musique", WIKI), undecided=("nq", "hotpotqa")),
     Claim(RESULTS, "significantly more than CLaRa, by 12 to 29 points", "pipelines",
           ("iterative-text minus clara-8x",), higher=MULTIHOP),
+    Claim(RESULTS, "Neither difference is significant", "controls",
+          ("text: five random minus BM25's five", "8x memories: five random minus their own five"),
+          undecided=("musique",)),
+    Claim(RESULTS, "give significantly more MuSiQue and 2WikiMultihopQA answers than BM25's, and fewer NQ answers",
+          "readers", ("read as text: found by memories minus BM25", "read as memories: found by memories minus BM25"),
+          higher=("musique", WIKI), lower=("nq",), undecided=("hotpotqa",)),
+    Claim(RESULTS, "the same passages give significantly more HotpotQA and 2WikiMultihopQA answers than read as text",
+          "readers", ("found by BM25: read as memories minus text", "found by memories: read as memories minus text"),
+          higher=("hotpotqa", WIKI)),
     Claim(RESULTS, "Three trainings show no significant difference between pretraining objectives", "latents-methods",
           undecided=MEAN),
     Claim(RESULTS, "No text compressor is significantly better than truncation", "truncation-means", higher=()),
@@ -156,9 +165,8 @@ TITLES = {
         not _lower("memories", "memories, 8x", "")
     ),
     "do not differ beyond what another seed changes": lambda: claims.counts("latents-methods")[1] == 0,
-    "On MuSiQue and 2Wiki, 8x memories lead single-search text; two searches lead both": lambda: (
-        set(claims.verdicts_of("pipelines", "clara-8x minus bm25-text")["higher"])
-        == {f"clara-8x minus bm25-text {task}" for task in ("musique", WIKI)}
+    "On 2Wiki, 8x memories lead single-search text; two searches lead both": lambda: (
+        f"clara-8x minus bm25-text {WIKI}" in claims.verdicts_of("pipelines", "clara-8x minus bm25-text")["higher"]
     ),
 }
 """What pictures say above their panels."""
