@@ -254,7 +254,7 @@ def test_the_command_prints_a_line_a_finding_and_fails_only_if_strict(go: Go, ta
     done = CliRunner().invoke(main, runs)
     assert done.exit_code == 0, done.output
     assert "dropped-queries: 5 of 10 questions found no passage, such as q1, q3, q5. " in done.output
-    assert "1 runs: 1 finding" in done.output
+    assert "1 run: 1 finding" in done.output
     assert CliRunner().invoke(main, [*runs, "--strict"]).exit_code == 1
     [shown] = json.loads(CliRunner().invoke(main, [*runs, "--json"]).output)
     assert (shown["check"], shown["count"]) == ("dropped-queries", 5)

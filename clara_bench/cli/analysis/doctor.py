@@ -54,16 +54,17 @@ def doctor(
     """
     from clara_bench.analysis.doctor import examine
     from clara_bench.analysis.doctor.training import read_questions
+    from clara_bench.reporting.formats import counted
 
     rows = read_questions(train) if train else ()
     task = _task(what)
     if task is None:
         elsewhere = given["data"] if ctx.get_parameter_source("data") != click.core.ParameterSource.DEFAULT else None
         runs = _runs(what, root)
-        found, said = examine.runs(runs, _at_hand(elsewhere), rows), f"{len(runs)} runs"
+        found, said = examine.runs(runs, _at_hand(elsewhere), rows), counted(len(runs), "run")
     else:
         data = _load(task, source_from(given))
-        found, said = examine.task(data, rows), f"{len(data.examples)} questions of {data.task.name}"
+        found, said = examine.task(data, rows), f"{counted(len(data.examples), 'question')} of {data.task.name}"
     _print(found, said, as_json)
     if found and strict:
         raise SystemExit(1)
@@ -133,4 +134,6 @@ def _print(found: Sequence[Finding], said: str, as_json: bool) -> None:
         return
     for finding in found:
         say(finding.line)
-    say(f"{said}: {len(found) or 'no'} finding{'s' * (len(found) != 1)}")
+    from clara_bench.reporting.formats import counted
+
+    say(f"{said}: {counted(len(found), 'finding') if found else 'no findings'}")
