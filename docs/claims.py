@@ -25,7 +25,6 @@ from clara_bench.records.trainings import System, grouped
 from clara_bench.reporting import comparison, tables
 from clara_bench.reporting.comparison import Verdict
 from clara_bench.reporting.formats import signed
-from clara_bench.reporting.leaderboard import control_of
 from clara_bench.reporting.scored import CachedScorer, Remembering, Scorer
 
 ROOT = Path(__file__).parent.parent
@@ -256,7 +255,7 @@ def systems() -> Mapping[str, Mapping[str, System]]:
     """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents."""
     found: dict[str, dict[str, System]] = {}
     for name, folder in {"results": "results", "retrained": "reference/retrained"}.items():
-        runs = [run for run in find_runs(ROOT / folder) if not control_of(run)]
+        runs = find_runs(ROOT / folder)
         for system in grouped(runs):
             found.setdefault(f"{_folder(system.run, name)}/{system.label}", {})[_task(system.run)] = system
         for run in runs:
