@@ -110,7 +110,7 @@ def _rungs(run: Run, near: Sequence[Run]) -> list[Rung]:
     places = {
         "closed-book": _best(run, [one for one in plain if one.manifest["setting"] == "closed"]),
         "candidates": _best(
-            run, [one for one in near if control_of(one) == "random" and _compressor(one) == _compressor(run)]
+            run, [one for one in same if control_of(one) == "random" and _setting(one) == _setting(run)]
         ),
         "retrieved": None if run.manifest["setting"] in ("gold", "closed") else run,
         "gold": _best(run, [one for one in gold if one in same]),
@@ -129,6 +129,10 @@ def _best(run: Run, fitting: Sequence[Run]) -> Run | None:
         return one.path != run.path, other not in (label, f"gold-{label}"), base(other) != other, str(one.path)
 
     return min(fitting, key=unlike, default=None)
+
+
+def _setting(run: Run) -> str:
+    return run.manifest["setting"]
 
 
 def _backbone(run: Run) -> tuple[Any, ...]:
