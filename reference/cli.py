@@ -159,7 +159,7 @@ def gradients(config: str, stage: str, start: str, questions: int, seed: int, ov
     tables = read_overrides(overrides, stage)
     tables.setdefault("stages", {}).setdefault(stage, {})["start"] = start
     chosen = _config(config, tables)
-    from reference.training.gradients import measure
+    from reference.lens.gradients import measure
 
     found = measure(chosen, stage, questions, seed)
     rows = [[name, *(f"{value:.3f}" for value in (one.cosine, one.auc, one.raised)), str(one.questions)]

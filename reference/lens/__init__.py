@@ -1,4 +1,4 @@
-"""The logit lens on memories: which words each memory vector decodes to, compared with chance.
+"""Looking into a model: memories decoded into words, and what estimators' gradients say of other documents.
 
-In: a checkpoint and documents. Out: a report with controls.
+In: a checkpoint and questions. Out: tables with controls or exact values beside each number; a picture of the words.
 """

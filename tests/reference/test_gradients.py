@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from clara_bench import ConfigError
 from reference.cli import main
 from reference.data.row import Row, Turn
+from reference.lens import gradients
+from reference.lens.gradients import ESTIMATORS, compare
 from reference.objectives.stages import Stage
-from reference.training import gradients
-from reference.training.gradients import ESTIMATORS, compare
 from reference.weights.initialization import set_out
 from tests.reference.trainee import config, new_model, settings_of_model
 
