@@ -39,11 +39,16 @@ __all__ = [
     "Reader", "Reading", "Retriever", "System", "Traits", "Triple", "Usage", "Verdict", "create",
 ]  # fmt: skip
 
+_MOVED = {"provenance": "clara_bench.running.provenance", "runner": "clara_bench.running.runner"}
+"""Modules by the names that they had before; programs that import them go on working."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a name at its first use, so that a program that imports this package can catch Ctrl-C from the start."""
     from importlib import import_module
 
+    if name in _MOVED:
+        return import_module(_MOVED[name])
     for module in ("types", "errors", "components.registry") if name in __all__ else ():
         found = import_module(f"clara_bench.{module}")
         if hasattr(found, name):

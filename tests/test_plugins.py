@@ -99,3 +99,16 @@ def test_what_a_run_cannot_use_is_refused_before_it_begins(run: Run, arguments: 
     code, [error] = run(PLUGIN, *arguments)
     assert code == 2
     assert message in error
+
+
+def test_modules_answer_at_the_places_where_they_were() -> None:
+    from clara_bench import provenance, runner
+    from clara_bench.components import registry as now
+    from clara_bench.compress.shared.surprisal import LanguageModel
+    from clara_bench.compress.surprisal import LanguageModel as Before
+    from clara_bench.registry import create
+    from clara_bench.running import provenance as provenance_now
+    from clara_bench.running import runner as runner_now
+
+    assert create is now.create and Before is LanguageModel
+    assert (provenance, runner) == (provenance_now, runner_now)
