@@ -164,6 +164,7 @@ OWN = {
     "clara_bench/components/summaries.py": "source code, which is parsed and not decoded",
     "clara_bench/reporting/scored.py": "source code, of which a digest is made",
     "clara_bench/running/provenance.py": "/proc/cpuinfo",
+    "clara_bench/records/prompts.py": "packed byte by byte, as it was written",
     "clara_bench/records/results.py": "copied byte by byte",
     "clara_bench/reporting/scoring.py": "compared byte by byte",
     "clara_bench/running/suites.py": "a resource of the package",
