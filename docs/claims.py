@@ -81,6 +81,12 @@ def _beside_control(control: str) -> dict[str, Pair]:
     }
 
 
+_BETWEEN_RETRIEVERS = {
+    "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
+    "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
+    "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
+}
+
 FAMILIES = {
     "memories": Family(
         RESULTS,
@@ -136,20 +142,10 @@ FAMILIES = {
                 f"{name} minus gold-text": ("real/gold-text", f"real/{name}")
                 for name in ("hybrid-text", "bm25-text", "dense-text")
             },
-            "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
-            "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
-            "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
+            **_BETWEEN_RETRIEVERS,
         },
     ),
-    "retrievers": Family(
-        RESULTS,
-        "recall@5",
-        {
-            "bm25-text minus dense-text": ("real/dense-text", "real/bm25-text"),
-            "hybrid-text minus dense-text": ("real/dense-text", "real/hybrid-text"),
-            "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
-        },
-    ),
+    "retrievers": Family(RESULTS, "recall@5", _BETWEEN_RETRIEVERS),
     "whole": Family(RESULTS, "f1", _whole(), shown=False),
     "truncation": Family(RESULTS, "f1", _beside_control("truncate"), shown=False),
     "truncation-means": Family(RESULTS, "f1", _beside_control("truncate"), means=True),

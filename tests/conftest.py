@@ -175,3 +175,21 @@ def loopback() -> Iterator[Loopback]:
     httpd.shutdown()
     thread.join()
     httpd.server_close()
+
+
+@pytest.fixture
+def answered(capitals: Path, oracle: str, tmp_path: Path):
+    """Runs the oracle and gives the run directory."""
+
+    def run(label: str, *extra: str) -> Path:
+        given = ["run", "-t", str(capitals), "-s", oracle, "--data", str(capitals.with_name("capitals.jsonl"))]
+        from click.testing import CliRunner
+
+        from clara_bench.cli import main
+
+        done = CliRunner().invoke(main, [*given, "--out", str(tmp_path / "runs"), "--label", label, *extra])
+        assert done.exit_code == 0, done.output
+        [folder] = (tmp_path / "runs").glob(f"*/{label}/*")
+        return folder
+
+    return run

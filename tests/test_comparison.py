@@ -17,20 +17,6 @@ from clara_bench.records.results import open_run
 from clara_bench.reporting import comparison, formats, pairs
 
 
-@pytest.fixture
-def answered(capitals: Path, oracle: str, tmp_path: Path):
-    """Runs the oracle and gives the run directory."""
-
-    def run(label: str, *extra: str) -> Path:
-        given = ["run", "-t", str(capitals), "-s", oracle, "--data", str(capitals.with_name("capitals.jsonl"))]
-        done = CliRunner().invoke(main, [*given, "--out", str(tmp_path / "runs"), "--label", label, *extra])
-        assert done.exit_code == 0, done.output
-        [folder] = (tmp_path / "runs").glob(f"*/{label}/*")
-        return folder
-
-    return run
-
-
 def test_a_run_is_as_good_as_itself_and_the_interval_says_so(answered) -> None:
     run = open_run(answered("whole"))
     em = comparison.compare(run, run)["em"]

@@ -114,20 +114,6 @@ def test_compression_is_blamed_only_where_the_text_is_answered_and_what_is_left_
     assert _from_passages("q", _Answered(compressed, text, compresses)) == cause
 
 
-@pytest.fixture
-def answered(capitals: Path, oracle: str, tmp_path: Path):
-    """Runs the oracle and gives the run directory."""
-
-    def run(label: str, *extra: str) -> Path:
-        given = ["run", "-t", str(capitals), "-s", oracle, "--data", str(capitals.with_name("capitals.jsonl"))]
-        done = CliRunner().invoke(main, [*given, "--out", str(tmp_path / "runs"), "--label", label, *extra])
-        assert done.exit_code == 0, done.output
-        [folder] = (tmp_path / "runs").glob(f"*/{label}/*")
-        return folder
-
-    return run
-
-
 def test_failures_and_answers_that_say_more_than_was_asked_have_their_own_cause(answered) -> None:
     lame = answered("lame", "-o", "fail=q3")
     records = lame / "records.jsonl"
