@@ -27,9 +27,8 @@ from reference.objectives.candidates import Candidates
 from reference.objectives.stages import Stage
 from reference.selection.topk import Selected, select, slot_weights, straight_through_topk
 from reference.settings.config import Config, Selection, TrainConfig
-from reference.settings.shipped import checkpoint_folder
 from reference.training.checks import data_options
-from reference.weights.initialization import begin, stage_settings
+from reference.weights.initialization import begin, stage_settings, started
 
 ESTIMATORS = ("exact swap", "straight-through", "gates", "reinforce, one draw")
 LEAST = 1e-6
@@ -64,8 +63,8 @@ def measure(config: Config, name: str, questions: int, seed: int = 0) -> dict[st
     """
     settings = stage_settings(config, name)
     _refuse_other(settings)
-    settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
-    config = msgspec.structs.replace(config, stages={**config.stages, name: settings})
+    config = started(config, name)
+    settings = stage_settings(config, name)
     source = open_source(settings.stage, data_options(config, name))
     stage = Stage(begin(config, name), settings)
     stage.centre(source)

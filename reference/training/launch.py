@@ -21,14 +21,13 @@ from reference.model.clara import Clara
 from reference.model.prompts import CHAIN
 from reference.objectives.candidates import Remembered
 from reference.settings.config import RETRIEVING, Config, Evaluation
-from reference.settings.shipped import checkpoint_folder
 from reference.training import deepspeed
 from reference.training.checks import check_stage, data_options
 from reference.training.deepspeed import Process
 from reference.training.evaluation import evaluator
 from reference.training.loop import train
 from reference.training.resume import barrier
-from reference.weights.initialization import begin, stage_settings
+from reference.weights.initialization import begin, stage_settings, started
 from reference.weights.manifest import read_manifest
 
 STRIDE = 16
@@ -51,9 +50,8 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
     settings = stage_settings(config, name)
     if store is not None and settings.stage not in RETRIEVING:
         raise ConfigError(f"stage '{settings.stage}' chooses among no documents: leave --store out")
-    if settings.start:
-        settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
-        config = msgspec.structs.replace(config, stages={**config.stages, name: settings})
+    config = started(config, name)
+    settings = stage_settings(config, name)
     options = data_options(config, name)
     check_stage(config, name)
     rows = open_source(settings.stage, options)

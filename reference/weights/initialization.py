@@ -10,11 +10,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clara_bench import ConfigError
 from reference.model import backbone as backbones
 from reference.model.clara import Clara
 from reference.objectives.stages import LEARNING
 from reference.settings.config import RETRIEVING, Config, ModelConfig, TrainConfig
+from reference.settings.shipped import checkpoint_folder
 from reference.weights import checkpoint
 from reference.weights.manifest import read_manifest
 
@@ -47,6 +50,15 @@ def stage_settings(config: Config, name: str) -> TrainConfig:
     if name not in config.stages:
         raise ConfigError(f"no stage '{name}' in the config. It has: {', '.join(config.stages) or 'none'}")
     return config.stages[name]
+
+
+def started(config: Config, name: str) -> Config:
+    """The config with the folder of the checkpoint that a stage starts from, where it names a shipped one."""
+    settings = stage_settings(config, name)
+    if not settings.start:
+        return config
+    settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
+    return msgspec.structs.replace(config, stages={**config.stages, name: settings})
 
 
 def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:

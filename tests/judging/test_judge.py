@@ -218,6 +218,12 @@ def test_a_judge_of_ones_own_is_a_class_in_a_file(file: Path, tmp_path: Path) ->
         ask(metrics.get(f"{tmp_path / 'own.py'}:Careless"), EXAMPLES, RECORDS, file)
 
 
+def run_of(capitals: Path, oracle: str, out: str) -> list[str]:
+    """The command that asks the oracle."""
+    data = str(capitals.with_name("capitals.jsonl"))
+    return ["run", "-t", str(capitals), "-s", oracle, "--data", data, "--out", out]
+
+
 def invoke(*arguments: str, code: int = 0) -> str:
     done = CliRunner().invoke(main, list(arguments))
     assert done.exit_code == code, done.output
@@ -226,17 +232,7 @@ def invoke(*arguments: str, code: int = 0) -> str:
 
 def test_score_asks_and_what_only_reads_does_not_ask(server, capitals: Path, oracle: str, tmp_path: Path) -> None:
     out = str(tmp_path / "runs")
-    given = [
-        "run",
-        "-t",
-        str(capitals),
-        "-s",
-        oracle,
-        "--data",
-        str(capitals.with_name("capitals.jsonl")),
-        "--out",
-        out,
-    ]
+    given = run_of(capitals, oracle, out)
     invoke(*given, "--label", "whole", "--limit", "6")
     invoke(*given, "--label", "lame", "--limit", "6", "-o", "fail=q0", "-m", server.named())
     asked = len(server.requests)
@@ -257,17 +253,7 @@ def test_a_published_run_keeps_its_verdicts_and_is_scored_alike(
     server, capitals: Path, oracle: str, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "runs")
-    given = [
-        "run",
-        "-t",
-        str(capitals),
-        "-s",
-        oracle,
-        "--data",
-        str(capitals.with_name("capitals.jsonl")),
-        "--out",
-        out,
-    ]
+    given = run_of(capitals, oracle, out)
     invoke(*given, "--label", "whole", "-m", server.named())
     [run] = Path(out).glob("*/whole/*")
     invoke("publish", str(run), "--to", str(tmp_path / "results"))
