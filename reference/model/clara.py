@@ -23,7 +23,7 @@ from reference.model.backbone import Loaded
 from reference.model.decoding import Generated
 from reference.model.gated import Gated
 from reference.model.passes import Memories, Predictions
-from reference.model.projector import make_projector, projected
+from reference.model.projector import make_projector, make_residual, projected
 from reference.model.prompts import Encoded, Prompt, Prompter
 from reference.model.roles import Role, copy_role, make_role, state
 from reference.selection.similarity import cosine, laid_out, late_interaction
@@ -57,7 +57,13 @@ class Clara(nn.Module):
         self.separator = nn.Parameter(drawn_XH[1].clone(), requires_grad=learn_markers)
         """Stands behind each document's memories in a prompt; with LoRA it stays as drawn."""
         width = self.memory.shape[1]
-        self.projector = make_projector(width, seed) if config.memory.form == "projected" else None
+        self.projector: nn.Module | None = None
+        """Makes memories of pooled states, in the forms that have one."""
+        if config.memory.form == "projected":
+            self.projector = make_projector(width, seed)
+        elif config.memory.form == "residual":
+            self.projector = make_residual(width)
+            self.separator.data = _mean_embedding(embeddings_VH, self.prompter.gap)
         self.centres: Tensor
         """Mean memory of documents and of questions (2, M, H), which a centred similarity leaves out; see `centre`."""
         self.register_buffer("centres", torch.zeros(2, *self.memory.shape), persistent=False)
@@ -65,7 +71,8 @@ class Clara(nn.Module):
 
     def add_role(self, name: str, like: str | None = None, seed: int = 0) -> None:
         """Add a role to the model, or reinitialise it: from the backbone, or as an exact copy of the role `like`."""
-        role = make_role(self.backbone, self.config.adapters, name, seed)
+        layers = 0 if name == "generator" else self.config.memory.layers
+        role = make_role(self.backbone, self.config.adapters, name, seed, layers)
         if like is not None:
             copy_role(self.role(like), role)
         if self.roles:
@@ -136,6 +143,9 @@ class Clara(nn.Module):
         return layout.parts(lengths, 4 if self.device.type == "cpu" else 16)
 
     def _framed(self, ids: Sequence[int]) -> list[int]:
+        """A document with its special tokens; of its own tokens alone where the memory is made of their embeddings."""
+        if self.config.memory.form == "residual":
+            return list(ids[: self.config.memory.document_tokens]) or list(self.prompter.gap[:1])
         start, end = self.prompter.start, self.tokenizer.eos_token_id
         row = [*start, *ids[: self.config.memory.document_tokens + 2]]
         return (row if end is None else [*row, end])[: self.config.memory.document_tokens + 2]
@@ -143,15 +153,16 @@ class Clara(nn.Module):
     def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
         memory = self.config.memory
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
-        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "projected")
-        return layout.documents(rows, counts, memory.slots, left, spread, pooled)
+        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "projected", "residual")
+        return layout.documents(rows, counts, memory.slots, left, spread, pooled, memory.form == "residual")
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
         asking = self.opening, self.memory
         if self.config.memory.form == "recurrent":
             return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
-        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking)
-        return memories if self.projector is None else projected(memories, self.projector)
+        residual = self.projector if self.config.memory.form == "residual" else None
+        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking, residual=residual)
+        return projected(memories, self.projector) if self.config.memory.form == "projected" else memories
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
@@ -314,3 +325,7 @@ def _like(embeddings_VH: Tensor, number: int, seed: int) -> Tensor:
     known_VH = embeddings_VH.detach().float().cpu()
     noise_XH = torch.randn(number, known_VH.shape[1], generator=generator)
     return known_VH.mean(0) + known_VH.std(0) * noise_XH
+
+
+def _mean_embedding(embeddings_VH: Tensor, ids: Sequence[int]) -> Tensor:
+    return embeddings_VH[torch.tensor(list(ids))].detach().float().mean(0)

@@ -45,6 +45,8 @@ class Documents(NamedTuple):
     positions_BT: Ints
     pooled: bool
     """Whether memories are means of the text's own states, and therefore have no places."""
+    bare: bool
+    """Whether the opening is left out of these means."""
     plain: bool
     """Whether a causal model needs neither a mask nor positions: all rows start at column 0."""
 
@@ -66,12 +68,15 @@ class Documents(NamedTuple):
     @property
     def shares_BMT(self) -> NDArray[np.float32]:
         """The weight of each token in the mean of its part; a document has as many equal parts as slots."""
-        ends_BT = self.text_BT.cumsum(1)[:, None]
+        own_BT = self.text_BT.copy()
+        if self.bare:
+            own_BT.flat[self.opening_P] = False
+        ends_BT = own_BT.cumsum(1)[:, None]
         slots_1M1 = np.arange(self.slots_BM.shape[1])[None, :, None]
         lengths_B11, counts_B11 = ends_BT[:, :, -1:], self.slots_BM.sum(1)[:, None, None]
         starts_BM1 = slots_1M1 * lengths_B11 // counts_B11
         stops_BM1 = np.maximum((slots_1M1 + 1) * lengths_B11 // counts_B11, starts_BM1 + 1)
-        inside_BMT = (ends_BT > starts_BM1) & (ends_BT <= stops_BM1) & self.text_BT[:, None] & self.slots_BM[:, :, None]
+        inside_BMT = (ends_BT > starts_BM1) & (ends_BT <= stops_BM1) & own_BT[:, None] & self.slots_BM[:, :, None]
         return (inside_BMT / np.maximum(stops_BM1 - starts_BM1, 1)).astype(np.float32)
 
     @property
@@ -87,6 +92,7 @@ def documents(
     left: int | None = None,
     spread: bool = False,
     pooled: bool = False,
+    bare: bool = False,
     first: Sequence[int] | None = None,
 ) -> Documents:
     """Lay out documents.
@@ -98,6 +104,7 @@ def documents(
         left: columns before the memory in the padded layout; None for the bucketed one.
         spread: spread the positions of memory slots evenly over the document, instead of placing them after it.
         pooled: leave no places for memory slots.
+        bare: leave the opening out of pooled memories.
         first: the first memory slot of each row, where all rows go on with a document whose earlier slots have vectors;
             these stand in front of the row, in the opening's place. None where every row begins a document.
     """
@@ -123,7 +130,7 @@ def documents(
         part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
         positions_BT = np.where(memory_BT, first_B1 + part_BT, positions_BT)
     plain = left is None and not spread
-    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, plain)
+    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, bare, plain)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

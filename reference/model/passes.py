@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reference.model import gated, layout
 from reference.model.gated import Gated
@@ -41,7 +41,12 @@ class Predictions(NamedTuple):
 
 
 def encode(
-    role: Role, where: layout.Documents, opening_H: Tensor, memory_MH: Tensor, front_PH: Tensor | None = None
+    role: Role,
+    where: layout.Documents,
+    opening_H: Tensor,
+    memory_MH: Tensor,
+    front_PH: Tensor | None = None,
+    residual: nn.Module | None = None,
 ) -> Memories:
     """Compute the memories of documents that are laid out in one batch.
 
@@ -51,6 +56,7 @@ def encode(
         opening_H: opens every row.
         memory_MH: asks for the memory vectors.
         front_PH: vectors in front of rows that continue a document, in the opening's place.
+        residual: maps pooled states to what is added to the pooled input embeddings; None for the states themselves.
     """
     device, rows = opening_H.device, len(where.ids_BT)
     slots_P = on(device, np.flatnonzero(where.slots_BM))
@@ -63,7 +69,11 @@ def encode(
         places_P = torch.cat([places_P, on(device, where.memory_P)])
         vectors_PH = torch.cat([vectors_PH, memory_MH.repeat(rows, 1).index_select(0, slots_P)])
     states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where)
-    return Memories(_memories(states_BTH, where, slots_P), on(device, where.slots_BM), _summary(states_BTH, where))
+    memories_BMH = _memories(states_BTH, where, slots_P)
+    if residual is not None:
+        added_BMH = residual(memories_BMH.to(next(residual.parameters()).dtype))
+        memories_BMH = _memories(embeddings_BTH, where, slots_P) + added_BMH.to(embeddings_BTH.dtype)
+    return Memories(memories_BMH, on(device, where.slots_BM), _summary(states_BTH, where))
 
 
 def _memories(states_BTH: Tensor, where: layout.Documents, slots_P: Tensor) -> Tensor:

@@ -21,6 +21,13 @@ def make_projector(width: int, seed: int) -> nn.Sequential:
         return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
 
+def make_residual(width: int) -> nn.Linear:
+    """Make the linear map of the form `residual`: zeros, in float32, so that it adds nothing before it is trained."""
+    residual = nn.Linear(width, width, bias=False)
+    nn.init.zeros_(residual.weight)
+    return residual
+
+
 def projected(memories: Memories, projector: nn.Sequential) -> Memories:
     """Memories of one vector each: the projected mean of the document's own states, in their number format."""
     mean_BH = memories.summary_BH.to(next(projector.parameters()).dtype)

@@ -91,7 +91,8 @@ class Prompter:
         self.start: list[int] = [] if bos is None else [bos]
         """What opens a text of its own: the tokenizer's bos, if it has one."""
         self._templates = Templates(tokenizer, template)
-        self._gap = self._between(self._templates.separator)
+        self.gap = self._between(self._templates.separator)
+        """What follows each passage of text, as token ids."""
 
     @property
     def end(self) -> int:
@@ -201,7 +202,7 @@ class Prompter:
         ids += self._ids([Part(frame.head, meant=True)]) if frame.head else []
         segments = [0] * len(ids)
         for number, block in enumerate(blocks, 1):
-            ids += block if block and block[-1] == SEPARATOR else [*block, *self._gap]
+            ids += block if block and block[-1] == SEPARATOR else [*block, *self.gap]
             segments += [number] * (len(ids) - len(segments))
         return Prompt(ids, segments)
 

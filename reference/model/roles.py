@@ -107,16 +107,27 @@ def make_roles(model: Any, adapters: Adapters, roles: Iterable[str], seed: int =
     return nn.ModuleDict({name: make_role(model, adapters, name, seed) for name in roles})
 
 
-def make_role(model: Any, adapters: Adapters, name: str, seed: int = 0) -> Role:
-    """Make one role (see `make_roles`); an untrained role computes exactly what the backbone does."""
+def make_role(model: Any, adapters: Adapters, name: str, seed: int = 0, layers: int = 0) -> Role:
+    """Make one role (see `make_roles`); an untrained role computes exactly what the backbone does.
+
+    Args:
+        model: the backbone's model.
+        adapters: LoRA adapters, or full copies.
+        name: of the role.
+        seed: of the adapters' initial values.
+        layers: how many of the backbone's layers the role has, from the first; 0: all.
+
+    Raises:
+        ConfigError: the backbone has fewer layers.
+    """
     if adapters.kind == "full":
-        lm = copy.deepcopy(model)
+        lm = _cut(copy.deepcopy(model), layers)
         head = lm.get_output_embeddings().weight
         idle = head if name != "generator" and head is not lm.get_input_embeddings().weight else None
         return Role(lm, [name for name, parameter in lm.named_parameters() if parameter is not idle])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int.from_bytes(name.encode()[:4], "big") + seed)
-        lm = _adapted(_shell(model), adapters)
+        lm = _adapted(_cut(_shell(model), layers), adapters)
     return Role(lm, [name for name, parameter in lm.named_parameters() if "lora_" in name])
 
 
@@ -124,6 +135,18 @@ def _shell(model: Any) -> Any:
     """A copy of the modules that shares their parameters and buffers."""
     shared = [*model.parameters(), *model.buffers()]
     return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+
+
+def _cut(lm: Any, layers: int) -> Any:
+    """Leave the first layers alone."""
+    if layers:
+        body = lm.base_model
+        there = len(body.layers)
+        if layers > there:
+            raise ConfigError(f"model.memory.layers is {layers}, the backbone has {there}. Give at most that")
+        body.layers = body.layers[:layers]
+        lm.config.num_hidden_layers = layers
+    return lm
 
 
 def lora_config(adapters: Adapters) -> Any:
@@ -155,8 +178,9 @@ def _adapted(model: Any, adapters: Adapters) -> Any:
 
 
 def copy_role(source: Role, target: Role) -> None:
-    """Copy the weights of `source` to `target`."""
-    load_state(target, state(source))
+    """Copy the weights of `source` to `target`, which may have fewer layers."""
+    weights = state(source)
+    load_state(target, {_filed(name): weights[_filed(name)] for name in target.trainable()})
 
 
 def state(role: Role) -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ CENTRED = 256
 
 
 def learning_roles(config: TrainConfig, memory: Memory) -> tuple[str, ...]:
-    """The roles that are trained in a stage; a projector, if there is one, is trained in place of the compressor."""
+    """The roles that are trained in a stage; the form `projected` trains its projector in place of the compressor."""
     frozen = {*config.freeze, *(("compressor",) if memory.form == "projected" else ())}
     return tuple(role for role in LEARNING[config.stage] if role not in frozen)
 
@@ -61,7 +61,7 @@ def learning_roles(config: TrainConfig, memory: Memory) -> tuple[str, ...]:
 def projects(config: TrainConfig, memory: Memory) -> bool:
     """Whether a projector learns in a stage: where the compressor would, if that is not to be frozen."""
     compressing = "compressor" in LEARNING[config.stage] and "compressor" not in config.freeze
-    return compressing and memory.form == "projected"
+    return compressing and memory.form in ("projected", "residual")
 
 
 class StageLoss(NamedTuple):
@@ -109,7 +109,7 @@ class Stage(nn.Module):
         for name in model.roles:
             model.role(name).freeze(name not in self.learning)
         compressing = "compressor" in self.learning
-        model.memory.requires_grad_(compressing and model.config.memory.form != "pooled")
+        model.memory.requires_grad_(compressing and model.config.memory.asks)
         if model.projector is not None:
             model.projector.requires_grad_(projects(self.config, model.config.memory))
         model.opening.requires_grad_(compressing and markers)

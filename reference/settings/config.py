@@ -80,13 +80,17 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    form: Literal["tokens", "pooled", "recurrent", "projected"] = "tokens"
+    form: Literal["tokens", "pooled", "recurrent", "projected", "residual"] = "tokens"
     """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
     final states over as many equal parts, without anything that asks for them: a control; `recurrent`: the document is
     read in segments, each behind the memory vectors of those before it (AutoCompressors; Chevalier et al., EMNLP
     2023); `projected`: one vector, which a trained two-layer network makes of the mean of the document's final states
     by a compressor that does not learn (after xRAG, whose vector is a sentence embedding; Cheng et al., NeurIPS 2024).
-    The network learns, and is frozen, in the compressor's place."""
+    The network learns, and is frozen, in the compressor's place. `residual`: the means of the document's own input
+    embeddings over as many equal parts, plus what a linear map makes of the means of its final states. The map starts
+    at zero, so that an untrained compressor gives the pooled embeddings: a start that a reader of text understands."""
+    layers: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    """Layers of compressor and reasoner, the backbone's first ones; 0: all."""
     segment_tokens: Count = 64
     """Longest segment of the form `recurrent`, in tokens, the document's specials included."""
     similarity: Literal["flattened", "centred", "mean", "late"] = "flattened"
@@ -103,6 +107,11 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def slots(self) -> int:
         """Memory vectors of the longest document."""
         return self.document_tokens // self.rate
+
+    @property
+    def asks(self) -> bool:
+        """Whether memory embeddings ask for the vectors, and learn."""
+        return self.form not in ("pooled", "residual")
 
     @property
     def unfit(self) -> str:

@@ -18,7 +18,7 @@ from torch import nn
 from clara_bench import ConfigError
 from clara_bench.io.parsing import read_json, read_toml
 from reference.model.backbone import architecture
-from reference.model.projector import make_projector
+from reference.model.projector import make_projector, make_residual
 from reference.model.roles import Role, make_role
 from reference.objectives.stages import learning_roles, projects
 from reference.settings.config import RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
@@ -182,7 +182,7 @@ def _roles(settings: TrainConfig) -> list[str]:
 
 def _role(backbone: Any, config: ModelConfig, name: str) -> Role:
     with torch.device("meta"):
-        return make_role(backbone, config.adapters, name)
+        return make_role(backbone, config.adapters, name, layers=0 if name == "generator" else config.memory.layers)
 
 
 def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig) -> nn.Module:
@@ -196,15 +196,16 @@ def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig
     reading = settings.stage != "text" and "generator" in learning
     vectors = nn.ParameterDict()
     for name, shape, learns in (
-        ("memory", (config.memory.slots, width), compressing and config.memory.form != "pooled"),
+        ("memory", (config.memory.slots, width), compressing and config.memory.asks),
         ("opening", (width,), compressing and markers),
         ("separator", (width,), reading and markers),
     ):
         vectors[name] = nn.Parameter(torch.empty(shape, device="meta"), requires_grad=learns)
     parts: dict[str, nn.Module] = {**roles, "vectors": vectors}
-    if config.memory.form == "projected":
+    if config.memory.form in ("projected", "residual"):
         with torch.device("meta"):
-            parts["projector"] = make_projector(width, 0).requires_grad_(projects(settings, config.memory))
+            made = make_residual(width) if config.memory.form == "residual" else make_projector(width, 0)
+            parts["projector"] = made.requires_grad_(projects(settings, config.memory))
     return nn.ModuleDict(parts)
 
 

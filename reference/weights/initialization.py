@@ -28,9 +28,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "memory.count",
         "memory.positions",
         "memory.form",
+        "memory.layers",
         "memory.segment_tokens",
     ),
-    "reasoner": ("memory.similarity",),
+    "reasoner": ("memory.similarity", "memory.layers"),
     "generator": ("attention", "backbone.template"),
 }
 """Settings of the model that decide what a role's weights mean.

@@ -27,6 +27,8 @@ FORMS = {
     "recurrent": {"form": "recurrent", "segment_tokens": 3},
     "recurrent-spread": {"form": "recurrent", "segment_tokens": 3, "positions": "spread"},
     "projected": {"form": "projected"},
+    "residual": {"form": "residual"},
+    "residual-of-one-layer": {"form": "residual", "layers": 1},
 }
 every_form = pytest.mark.parametrize("memory", FORMS.values(), ids=FORMS)
 counts = pytest.mark.parametrize("count", ["nominal", "length"])
@@ -148,7 +150,7 @@ def parts_of(stage: Stage, parameters) -> set[str]:
 def expected_parts(name: str, kind: str, form: str) -> set[str]:
     learn = set(LEARNING[name])
     if "compressor" in learn:
-        learn |= {"pooled": set(), "projected": {"projector"}}.get(form, {"memory"})
+        learn |= {"pooled": set(), "projected": {"projector"}, "residual": {"projector"}}.get(form, {"memory"})
         learn -= {"compressor"} if form == "projected" else set()
     if kind == "full":
         learn |= {"opening"} if "compressor" in learn else set()

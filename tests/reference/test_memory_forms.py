@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from clara_bench import ConfigError
+from reference.data.row import Row, Turn
+from reference.model.prompts import memory_block
 from reference.model.recurrent import segments
 from reference.objectives.stages import LEARNING as STAGES
 from reference.objectives.stages import Stage
@@ -222,7 +224,10 @@ def test_a_projector_is_optimised_planned_and_counted(kind):
         assert any(key.startswith("model.projector") for key in stage.state_dict()) == bool(own & learning)
 
 
-@pytest.mark.parametrize("memory", [{"form": "projected", "rate": 128}, {"form": "recurrent"}, {"form": "pooled"}])
+@pytest.mark.parametrize(
+    "memory",
+    [{"form": "projected", "rate": 128}, {"form": "recurrent"}, {"form": "pooled"}, {"form": "residual", "layers": 1}],
+)
 @pytest.mark.parametrize("stage", ["pretrain", "joint"])
 def test_a_plan_counts_what_a_form_would_train(tiny, memory, stage):
     from reference.model.clara import Clara
@@ -259,3 +264,44 @@ def test_a_projector_works_in_bfloat16(tokenizer):
 def test_a_projector_of_several_vectors_is_refused(tiny):
     with pytest.raises(ConfigError, match=r"rate 8 is for 4 memory vectors.*expected document_tokens \(32\)"):
         make(tiny, form="projected")
+
+
+# --- residual -------------------------------------------------------------------------------------------------------
+
+
+def untrained(backbone, **memory):
+    return make(backbone, learned=False, **{"form": "residual", "count": "length", "layers": 1, **memory})
+
+
+def test_an_untrained_residual_memory_is_the_mean_of_its_parts_input_embeddings(mistral):
+    model = untrained(mistral, rate=2)
+    (memory_MH,) = model.encode("compressor", [[5, 6, 7, 8, 9]]).states_BMH
+    embedded_TH = model.role("compressor").embed(torch.tensor([5, 6, 7, 8, 9]))
+    expected = [embedded_TH[:1].mean(0), embedded_TH[1:3].mean(0), embedded_TH[3:].mean(0)]
+    torch.testing.assert_close(memory_MH[:3], torch.stack(expected))
+
+
+def test_an_untrained_memory_of_a_vector_a_token_is_read_as_the_text_is(mistral, world_texts):
+    model = untrained(mistral, rate=1)
+    ids = model.prompter.documents(world_texts[:1])[0][:20]
+    model.prompter.gap = model.prompter.gap[:1]  # here two tokens of one kind; the separator is their mean
+    row = Row("r", (), (Turn("Who is it?", "Ann Lee"),))
+    as_text = model.prompter.encode(row, [ids], "instruct")
+    as_memory = model.prompter.encode(row, [memory_block(len(ids))], "instruct")
+    memories = model.encode("compressor", [ids]).states_BMH[:, : len(ids)]
+    torch.testing.assert_close(model.read([as_memory], memories).logits_PV, model.read([as_text]).logits_PV)
+
+
+def test_a_compressor_of_the_first_layers_has_their_weights_alone_and_loads_again(tiny, tmp_path):
+    model = make(tiny, form="residual", layers=1)
+    own, whole = model.role("compressor").trainable(), model.role("generator").trainable()
+    assert 0 < len(own) < len(whole)
+    checkpoint.save(model, tmp_path / "c")
+    again = make(tiny, learned=False, form="residual", layers=1)
+    checkpoint.restore(again, tmp_path / "c")
+    assert all(torch.equal(a, b) for a, b in zip(again.compress(TEXTS), model.compress(TEXTS), strict=True))
+
+
+def test_more_layers_than_the_backbone_has_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"model.memory.layers is 9, the backbone has 2. Give at most that"):
+        make(tiny, form="residual", layers=9)
