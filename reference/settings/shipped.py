@@ -60,8 +60,21 @@ def adapter_folder(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return path
-    known = sorted(path.parent.name for path in ADAPTERS.glob("*/adapter_config.json"))
-    return _shipped("adapter", name, ADAPTERS / name, known)
+    return _shipped("adapter", name, ADAPTERS / name, adapters())
+
+
+def start_folder(name: str) -> Path:
+    """The folder of a checkpoint, or of LoRA weights, of that path or short name, such as `tiny-8x` or `reader`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return adapter_folder(name) if name in adapters() else checkpoint_folder(name)
+
+
+def adapters() -> list[str]:
+    """Names of the LoRA weights that ship."""
+    return sorted(path.parent.name for path in ADAPTERS.glob("*/adapter_config.json"))
 
 
 def configs() -> list[str]:

@@ -1,4 +1,4 @@
-"""Export of a role's LoRA weights in PEFT's format.
+"""A role's LoRA weights in PEFT's format: export, and the checkpoint that a stage starts from.
 
 OUT/adapter_config.json, adapter_model.safetensors     what PEFT loads
 OUT/training.json                                      how they came about: stages, settings, evaluations
@@ -13,12 +13,79 @@ from typing import Any
 import msgspec
 
 from clara_bench import ConfigError
-from clara_bench.io.cache import write_atomic
-from reference.model.roles import lora_config, state
+from clara_bench.io.cache import cache_dir, file_digest, write_atomic
+from clara_bench.io.parsing import read_json
+from reference.model import backbone as backbones
+from reference.model.clara import Clara
+from reference.model.roles import load_state, lora_config, state
+from reference.settings.config import ModelConfig
 from reference.weights import checkpoint, tensors
 from reference.weights.export import lineage, thinned
 from reference.weights.manifest import read_manifest
 from reference.weights.tensors import NumberFormat
+
+SETTINGS, WEIGHTS, TRAINING = "adapter_config.json", "adapter_model.safetensors", "training.json"
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """What `training.json` says of an adapter that this package wrote."""
+
+    role: str
+    backbone: str
+    template: str
+    stages: list[dict[str, Any]]
+
+
+class _Shape(msgspec.Struct, frozen=True):
+    """What of PEFT's settings a role is made from."""
+
+    r: int
+    lora_alpha: int
+    target_modules: str | list[str]
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds LoRA weights in PEFT's format."""
+    return (folder / SETTINGS).is_file()
+
+
+def as_checkpoint(folder: Path, like: ModelConfig) -> Path:
+    """The checkpoint of an exported adapter, made once, in the cache.
+
+    Args:
+        folder: from `write_adapter`.
+        like: names the backbone, and has the memory settings of the stage that starts from it.
+
+    Raises:
+        ConfigError: no adapter that this package wrote, or one of another backbone.
+        DataError: a file is damaged.
+        BackendError: the backbone cannot be found.
+    """
+    made = read_json(folder / TRAINING, _Written, "Expected an adapter from `clara-reference adapter`", ConfigError)
+    shape = read_json(folder / SETTINGS, _Shape, "Expected the settings of LoRA weights (PEFT)", ConfigError)
+    weights = folder / WEIGHTS
+    settings = msgspec.structs.replace(
+        like,
+        backbone=msgspec.structs.replace(like.backbone, template=made.template),
+        adapters=msgspec.structs.replace(
+            like.adapters, rank=shape.r, alpha=shape.lora_alpha, targets=_targets(shape.target_modules)
+        ),
+    )
+    loaded = backbones.load(settings.backbone)
+    if loaded.fingerprint != made.backbone:
+        raise ConfigError(f"{folder}: trained over backbone {made.backbone}, this one is {loaded.fingerprint}")
+    found = tensors.read(weights, file_digest(weights))
+    out = cache_dir("adapters") / f"{file_digest(weights)[:16]}-{file_digest(folder / TRAINING)[:16]}"
+    if not out.is_dir():
+        model = Clara(loaded, settings, [made.role])
+        load_state(model.role(made.role), found, str(weights))
+        now, *before = made.stages
+        checkpoint.save(model, out, {**now, "history": before})
+    return out
+
+
+def _targets(targets: str | list[str]) -> str | tuple[str, ...]:
+    return targets if isinstance(targets, str) else tuple(targets)
 
 
 def write_adapter(source: Path, role: str, out: Path, dtype: NumberFormat = "float16") -> int:

@@ -17,8 +17,8 @@ from reference.model import backbone as backbones
 from reference.model.clara import Clara
 from reference.objectives.stages import LEARNING
 from reference.settings.config import RETRIEVING, Config, ModelConfig, TrainConfig
-from reference.settings.shipped import checkpoint_folder
-from reference.weights import checkpoint
+from reference.settings.shipped import start_folder
+from reference.weights import adapter, checkpoint
 from reference.weights.manifest import read_manifest
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -54,11 +54,14 @@ def stage_settings(config: Config, name: str) -> TrainConfig:
 
 
 def started(config: Config, name: str) -> Config:
-    """The config with the folder of the checkpoint that a stage starts from, where it names a shipped one."""
+    """The config with the folder of the checkpoint that a stage starts from: by its short name, or made of LoRA weights."""
     settings = stage_settings(config, name)
     if not settings.start:
         return config
-    settings = msgspec.structs.replace(settings, start=str(checkpoint_folder(settings.start)))
+    folder = start_folder(settings.start)
+    if adapter.is_adapter(folder):
+        folder = adapter.as_checkpoint(folder, config.model)
+    settings = msgspec.structs.replace(settings, start=str(folder))
     return msgspec.structs.replace(config, stages={**config.stages, name: settings})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import msgspec
 import pytest
 import torch
 from transformers import LlamaForCausalLM
@@ -14,8 +15,10 @@ from reference.model.backbone import architecture, load
 from reference.model.clara import Clara
 from reference.model.prompts import Prompter
 from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
+from reference.settings.shipped import start_folder
 from reference.weights import checkpoint
-from reference.weights.adapter import write_adapter
+from reference.weights.adapter import as_checkpoint, is_adapter, write_adapter
+from reference.weights.export import lineage
 
 TEMPLATE = (
     "{% for m in messages %}<end>{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}"
@@ -88,3 +91,30 @@ def test_the_template_of_readers_gives_the_very_ids_that_the_harness_gives(folde
     for texts in [PASSAGES, PASSAGES[:1], ()]:
         prompt = prompter.question_prompt(ASKED.text, prompter.documents(texts))
         assert prompt.ids == list(reader.render(ASKED, texts).ids)
+
+
+def test_a_stage_starts_from_an_exported_adapter_as_from_its_checkpoint(trained, tmp_path):
+    model, source = trained
+    write_adapter(source, "generator", tmp_path / "out", "float32")
+    like = msgspec.structs.replace(model.config, memory=Memory(rate=4, document_tokens=64, form="residual"))
+    made = as_checkpoint(tmp_path / "out", like)
+    again = checkpoint.load(made)
+    assert list(again.roles) == ["generator"]
+    for name, parameter in model.role("generator").trainable().items():
+        assert torch.equal(again.role("generator").trainable()[name], parameter)
+    assert [stage.name for stage in lineage(made)] == ["reader"]
+    assert as_checkpoint(tmp_path / "out", like) == made
+
+
+def test_an_adapter_of_another_backbone_starts_nothing(trained, tmp_path):
+    model, source = trained
+    write_adapter(source, "generator", tmp_path / "out")
+    text = (tmp_path / "out" / "training.json").read_text()
+    (tmp_path / "out" / "training.json").write_text(text.replace(model.backbone_fingerprint, "another"))
+    with pytest.raises(ConfigError, match="trained over backbone another"):
+        as_checkpoint(tmp_path / "out", model.config)
+
+
+def test_the_reader_that_ships_is_found_as_a_start():
+    assert is_adapter(start_folder("reader"))
+    assert not is_adapter(start_folder("tiny-8x"))
