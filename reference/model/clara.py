@@ -160,9 +160,10 @@ class Clara(nn.Module):
         asking = self.opening, self.memory
         if self.config.memory.form == "recurrent":
             return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
-        residual = self.projector if self.config.memory.form == "residual" else None
-        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking, residual=residual)
-        return projected(memories, self.projector) if self.config.memory.form == "projected" else memories
+        if self.config.memory.form == "residual":
+            return passes.encode(self.role(role), self._layout(rows, counts), *asking, residual=self.projector)
+        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking)
+        return memories if self.projector is None else projected(memories, self.projector)
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:

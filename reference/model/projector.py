@@ -28,7 +28,7 @@ def make_residual(width: int) -> nn.Linear:
     return residual
 
 
-def projected(memories: Memories, projector: nn.Sequential) -> Memories:
+def projected(memories: Memories, projector: nn.Module) -> Memories:
     """Memories of one vector each: the projected mean of the document's own states, in their number format."""
     mean_BH = memories.summary_BH.to(next(projector.parameters()).dtype)
     return memories._replace(states_BMH=projector(mean_BH)[:, None].to(memories.states_BMH.dtype))

@@ -54,7 +54,7 @@ def stage_settings(config: Config, name: str) -> TrainConfig:
 
 
 def started(config: Config, name: str) -> Config:
-    """The config with the folder of the checkpoint that a stage starts from: by its short name, or made of LoRA weights."""
+    """The config with the folder of the checkpoint that a stage starts from; LoRA weights are made one first."""
     settings = stage_settings(config, name)
     if not settings.start:
         return config
