@@ -48,8 +48,8 @@ def _settings(command: Any) -> Any:
 @click.option("--stage", required=True, metavar="NAME", help="A stage of the config.")
 @click.option("--out", required=True, type=FOLDER, help="Folder for checkpoints, logs and what resuming needs.")
 @click.option("--start", "--from", "start", metavar="CHECKPOINT",
-              help="Checkpoint to start from, in place of the config's; --from under torchrun, which takes --start for "
-              "an option of its own.")  # fmt: skip
+              help="Checkpoint or LoRA weights to start from, in place of the config's; --from under torchrun, which "
+              "takes --start for an option of its own.")  # fmt: skip
 @click.option("--store", type=FOLDER, help="Keep candidates' memories in this folder, not in main memory.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with what is in the folder.")
 @_settings
