@@ -64,6 +64,9 @@ class Corpus(Mapping[str, Passage]):
         self._passages = passages
         self.collection: Mapping[str, Passage] = MappingProxyType(passages if collection is None else collection)
 
+    def __reduce__(self) -> tuple[type[Corpus], tuple[dict[str, Passage], dict[str, Passage]]]:
+        return Corpus, (dict(self._passages), dict(self.collection))  # for another process
+
     def __getitem__(self, passage_id: str) -> Passage:
         return self._passages[passage_id]
 

@@ -23,6 +23,7 @@ from clara_bench.cli.analysis.costs import costs
 from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.export import export
+from clara_bench.cli.analysis.merge import merge
 from clara_bench.cli.analysis.published import published
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
@@ -153,7 +154,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, score, leaderboard, compare, explain, costs, inspect, doctor, publish, published, export, list_, show,
-    systems, compressors, worlds, tasks, metrics,
+    init, run, merge, score, leaderboard, compare, explain, costs, inspect, doctor, publish, published, export, list_,
+    show, systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

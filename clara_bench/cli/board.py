@@ -92,12 +92,20 @@ def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None, group
     from clara_bench.records.results import find_runs
     from clara_bench.reporting.leaderboard import boards
 
-    runs = divided(find_runs(root, _left_out), by, _left_out)
+    runs = divided(_whole(find_runs(root, _left_out)), by, _left_out)
     with progress("scoring", len(runs), "runs") as advance:
         found = boards(_counted(runs, advance), names, scorer=scorer_of(by), left_out=_left_out, by=group)
     if not found:
         raise DataError(f"{root}: none of its runs can be read")
     return chances.added(found, runs) if chance else found
+
+
+def _whole(runs: Sequence[Run]) -> Sequence[Run]:
+    """The runs without shards, whose questions the merged run has; shards where there is nothing else."""
+    whole = [run for run in runs if "shard" not in run.manifest]
+    if whole and len(whole) < len(runs):
+        note(f"{len(runs) - len(whole)} shards are left out; clara-bench merge makes runs of them")
+    return whole or runs
 
 
 def divided(runs: Sequence[Run], by: By | None, left_out: Callable[[BenchError], None] | None = None) -> Sequence[Run]:

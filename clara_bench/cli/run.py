@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.cli.options import changed, data_options, pairs, refuse_others, source_from
+from clara_bench.cli.options import changed, data_options, pairs, pool, refuse_others, source_from
 from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import note, say
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from clara_bench.reporting.views import View
     from clara_bench.running.estimate import Estimate
     from clara_bench.running.run_config import Request
+    from clara_bench.sharding.shard import Shard
     from clara_bench.tasks.sources import TaskData
     from clara_bench.types import Answer
+    from clara_bench.workers import Pool
 
 
 @click.command()
@@ -58,6 +60,10 @@ if TYPE_CHECKING:
               help="Ask every failed question again, not only server and network failures.")  # fmt: skip
 @click.option("--prompts/--no-prompts", default=None,
               help="Keep what the reader read. Default: up to 64 MiB a run.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), metavar="N",
+              help="Answer in N processes of this machine; with --ray, in N actors.")  # fmt: skip
+@click.option("--ray", metavar="ADDRESS", help="Answer in actors of a Ray cluster: its address, auto, or local.")
+@click.option("--shard", metavar="NUMBER/OF", help="Answer one part of each run, such as 3/16; see clara-bench merge.")
 @click.option("--dry-run", is_flag=True, help="Report questions, tokens, time and cost of the runs; run nothing.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs.")
 @data_options
@@ -71,6 +77,9 @@ def run(
     retry_failed: bool,
     prompts: bool | None,
     dry_run: bool,
+    workers: int | None,
+    ray: str | None,
+    shard: str | None,
     **given: Any,
 ) -> None:
     """Run systems on tasks. The same command resumes an interrupted run.
@@ -83,8 +92,12 @@ def run(
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
       clara-bench run -t musique -s rag --setting gold --control last --limit 100
       clara-bench run -t nq -s rag --limit 100 -m f1_first -m ./mine.py:StartsRight
+      clara-bench run -t nq -s rag --workers 4
+      clara-bench run -t nq -s rag --shard 3/16
       clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
+    from clara_bench.sharding.shard import Shard, shard_of
+
     expected = None
     if manifest is not None:
         request, expected = _from_manifest(Path(manifest), ctx, given)
@@ -94,9 +107,11 @@ def run(
     else:
         requests = _from_options(given)
     if dry_run:
+        refuse_others(ctx, set(ctx.params) - {"workers", "ray", "shard"}, "--dry-run, which estimates whole runs;")
         _estimate(requests, out)
         return
-    finished = _run_all(requests, out, retry_failed, expected, prompts)
+    part = Shard.parse(shard) if shard else shard_of(expected) if expected else None
+    finished = _run_all(requests, out, retry_failed, expected, prompts, part, pool(workers, ray))
     _report(finished)
 
 
@@ -162,10 +177,14 @@ def check_control(name: str | None) -> Any:
     return name
 
 
+_HOW = frozenset({"out", "retry_failed", "prompts", "dry_run", "workers", "ray", "shard"})
+"""Parameters that decide how runs are made, whatever they are."""
+
+
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "out", "limit", "retry_failed", "prompts", "batch", "dry_run", "metrics"}, "--suite")
+    refuse_others(ctx, {"suite", "limit", "batch", "metrics", *_HOW}, "--suite")
     requests = suites.load(name).requests()
     overrides = {key: given[key] for key in ("limit", "batch", "metrics") if key in changed(ctx)}
     return [replace(request, **overrides) for request in requests]
@@ -177,11 +196,8 @@ def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tup
     from clara_bench.running.run_config import as_request
     from clara_bench.running.trust import refuse_hidden, refuse_other_code
 
-    refuse_others(
-        ctx,
-        {"manifest", "out", "retry_failed", "prompts", "data", "corpus", "aliases", "trust", "dry_run", "metrics"},
-        "--manifest",
-    )
+    allowed = {"manifest", "data", "corpus", "aliases", "trust", "metrics", *_HOW} - {"shard"}
+    refuse_others(ctx, allowed, "--manifest")
     place = located(path)
     found = read_manifest(place / "manifest.json" if place.is_dir() else place)
     request = as_request(found, str(path))
@@ -220,7 +236,15 @@ def _ask(request: Request, path: Path) -> None:
         raise ConfigError(f"{path}: not repeated: permission denied")
 
 
-def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: Any, prompts: bool | None) -> list[Run]:
+def _run_all(
+    requests: list[Request],
+    out: Path,
+    retry_failed: bool,
+    expected: Any,
+    prompts: bool | None,
+    shard: Shard | None,
+    workers: Pool | None,
+) -> list[Run]:
     from clara_bench.components import registry
     from clara_bench.running import runner
     from clara_bench.running.progress import bars
@@ -234,7 +258,8 @@ def _run_all(requests: list[Request], out: Path, retry_failed: bool, expected: A
         for number, request in enumerate(requests, 1):
             started(number, request)
             with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
-                finished.append(runner.run(request, data(request), out, progress, retry_failed, expected, prompts))
+                how = (progress, retry_failed, expected, prompts, shard, workers)
+                finished.append(runner.run(request, data(request), out, *how))
     return finished
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
@@ -170,6 +170,8 @@ class SessionPart(TypedDict):
     """Most that torch held on accelerators until then."""
     threads: NotRequired[Count]
     """Of torch, where it computed on the CPU."""
+    workers: NotRequired[Count]
+    """Processes that answered, if not this one alone; memory is then the sum over them, and `answering_seconds` too."""
     adapted: NotRequired[list[str]]
     clara_bench: str
     git: GitPart | None
@@ -177,6 +179,17 @@ class SessionPart(TypedDict):
     packages: dict[str, str]
     hardware: HardwarePart
     digest: NotRequired[str]
+
+
+class ShardPart(TypedDict):
+    """Which part of a run this is, and what the whole run asks."""
+
+    number: Rank
+    of: Rank
+    batch: Rank
+    """Questions per call; a shard holds whole batches."""
+    questions: QuestionsPart
+    candidates: CandidatesPart
 
 
 class Manifest(TypedDict):
@@ -196,6 +209,7 @@ class Manifest(TypedDict):
     traits: dict[str, Any]
     """See `Traits`."""
     sessions: list[SessionPart]
+    shard: NotRequired[ShardPart]
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -270,6 +284,19 @@ def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(value: Any) -> str:
     return digest([msgspec.json.encode(value, order="deterministic")])
+
+
+def differences(one: Any, other: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of what differs, as deep as both are tables.
+
+    >>> list(differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}))
+    ['a.c']
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(key), other.get(key), f"{name}.{key}".removeprefix("."))
+    elif one != other:
+        yield name
 
 
 def json_bytes(value: Any) -> bytes:

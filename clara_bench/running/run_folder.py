@@ -9,7 +9,7 @@ from typing import Any
 
 from clara_bench.errors import ConfigError
 from clara_bench.records import results
-from clara_bench.records.manifest import read_manifest, write_manifest
+from clara_bench.records.manifest import differences, read_manifest, write_manifest
 from clara_bench.running.run_config import Request
 from clara_bench.tasks.candidates import Frozen, select
 from clara_bench.tasks.sources import TaskData
@@ -59,6 +59,19 @@ class RunFolder:
                     f"{self.path}: question '{example.question.id}' is not what it was when it was asked: its "
                     "candidates or its gold differ. Put questions.jsonl back as it was written, or choose another --out"
                 )
+
+    def refuse_other_shard(self, manifest: Mapping[str, Any]) -> None:
+        """What is here must have been cut from the same run.
+
+        Raises:
+            ConfigError: it was not: of more or fewer questions, or other batches.
+        """
+        changed = list(differences(self._manifest.get("shard"), manifest["shard"])) if self._manifest else []
+        if changed:
+            raise ConfigError(
+                f"{self.path} holds a shard of another run: its {', '.join(changed)} differ. "
+                "Give the --limit and --batch that it was begun with, or choose another --out"
+            )
 
     def missing(self, examples: Sequence[Example], retry_failed: bool) -> list[Example]:
         """Those without an answer, those that failed on the way to a model, and with `retry_failed` all that failed."""

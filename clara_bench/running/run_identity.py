@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from clara_bench.components.registry import Built, plugin_errors
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import file_digest
 from clara_bench.io.redaction import redacted
-from clara_bench.records.manifest import Manifest
+from clara_bench.records.manifest import Manifest, differences
 from clara_bench.records.results import offered_hash
 from clara_bench.running.answering import as_recorded
 from clara_bench.running.run_config import Request, label_of
@@ -128,7 +128,7 @@ def refuse_other(expected: Manifest, account: Account, frozen: Frozen) -> None:
     """
     first_version = expected["schema"] == 1
     then, now = _of_first_version(expected, account, frozen) if first_version else _compared(expected, account, frozen)
-    changed = sorted(_differences(then, now))
+    changed = sorted(differences(then, now))
     if changed:
         raise ConfigError(
             f"this run differs from its manifest in: {', '.join(changed)}. "
@@ -167,16 +167,3 @@ def _of_both(then: Any, now: Any) -> tuple[Any, Any]:
         return then, now
     pairs = {name: _of_both(then[name], now[name]) for name in then.keys() & now.keys()}
     return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
-
-
-def _differences(then: Any, now: Any, name: str = "") -> Iterator[str]:
-    """Dotted names of what differs, as deep as both are tables.
-
-    >>> list(_differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}))
-    ['a.c']
-    """
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        for key in sorted(then.keys() | now.keys()):
-            yield from _differences(then.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
-    elif then != now:
-        yield name

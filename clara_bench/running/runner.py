@@ -8,16 +8,14 @@ immediately.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clara_bench import judging, metrics
-from clara_bench.components import seen
-from clara_bench.components.identity import adapted, plain
-from clara_bench.components.registry import Built, plugin_errors
 from clara_bench.components.seen import Seen
 from clara_bench.errors import ConfigError
 from clara_bench.io.cache import disk_errors
@@ -30,14 +28,15 @@ from clara_bench.records.manifest import Manifest
 from clara_bench.records.prompts import PromptLog
 from clara_bench.records.results import Run
 from clara_bench.reporting import scoring
-from clara_bench.running import run_identity
-from clara_bench.running.answering import answers, as_recorded
-from clara_bench.running.provenance import peaks, provenance
+from clara_bench.running import asking, run_identity
+from clara_bench.running.asking import Heard, Portion
 from clara_bench.running.run_config import Request, control_of, controlled, label_of
 from clara_bench.running.run_folder import RunFolder
+from clara_bench.sharding.shard import Shard, cut, divided
 from clara_bench.tasks.candidates import Frozen, freeze, select
 from clara_bench.tasks.sources import TaskData
-from clara_bench.types import Answer, Example, IndexStats, Passage, Record, System
+from clara_bench.types import Answer, Example, Passage, Record
+from clara_bench.workers import Pool
 
 Progress = Callable[[int, int], None]
 """Told how many questions are answered, and of how many; the command line draws bars with it."""
@@ -55,6 +54,8 @@ def run(
     retry_failed: bool = False,
     expected: Manifest | None = None,
     prompts: bool | None = None,
+    shard: Shard | None = None,
+    pool: Pool | None = None,
 ) -> Run:
     """Answer every question not yet answered, then score.
 
@@ -66,6 +67,8 @@ def run(
         retry_failed: ask again all questions that failed before, and not only those that failed on the way.
         expected: a manifest to repeat; the run is refused when the data differ from it.
         prompts: whether to keep what the reader read; None up to `prompts.LARGEST` bytes.
+        shard: the part of the run to answer; None for all of it. A shard has a folder of its own.
+        pool: workers that answer; None to answer in this process.
 
     Returns:
         The finished run, with scores.json written.
@@ -78,23 +81,31 @@ def run(
     made = run_identity.prepare(request, data)
     asked = select(data, request.limit, request.seed, request.complete_gold, request.sampling)
     frozen = _freeze(made, data, asked)
+    manifest = run_identity.manifest(made, data, frozen)
+    if shard is not None:
+        frozen = cut(frozen, shard, request.batch)
+        manifest = divided(manifest, frozen, shard)
     if expected is not None:
         run_identity.refuse_other(expected, made, frozen)
-    path = out / data.task.name / label_of(request) / f"{request.setting}-{results.identity(made.identity)}"
+    name = f"{request.setting}-{results.identity(made.identity)}{shard.suffix if shard else ''}"
+    path = out / data.task.name / label_of(request) / name
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     with RecordLog(path) as log:
         folder = RunFolder(path)
-        frozen = _freeze(made, data, folder.sample(data, request, asked), frozen)
+        wanted = {example.question.id for example in frozen.examples}
+        if shard is None:
+            frozen = _freeze(made, data, folder.sample(data, request, asked), frozen)
+            manifest = run_identity.manifest(made, data, frozen)
+        else:
+            folder.refuse_other_shard(manifest)
         folder.refuse_other(frozen, request)
-        wanted = {example.question.id for example in asked}
         examples = [example for example in frozen.examples if example.question.id in wanted]
         missing = folder.missing(examples, retry_failed)
-        manifest = run_identity.manifest(made, data, frozen)
         if missing:
-            asking = _Asking(made.system, request, frozen, examples, missing)
+            asked_now = _Asking(made, request, frozen, examples, missing, pool)
             with PromptLog(path, prompts) as kept:
-                asking.session(folder, manifest, _Logs(log, kept), progress)
+                asked_now.session(folder, manifest, _Logs(log, kept), progress)
         else:
             folder.write(frozen, {**manifest, "sessions": folder.sessions})
     finished = results.open_run(path)
@@ -129,64 +140,55 @@ def _freeze(
 class _Asking:
     """A system and the questions that it is asked in this session."""
 
-    built: Built
+    made: run_identity.Account
     request: Request
     frozen: Frozen
     examples: Sequence[Example]
     """In the order asked, answered ones among them, so that batches are those of an undisturbed run."""
     missing: Sequence[Example]
+    pool: Pool | None
+    """Workers that ask copies of the system; None to ask it in this process."""
 
     def session(self, folder: RunFolder, manifest: Mapping[str, Any], logs: _Logs, progress: Progress) -> None:
         """Index, answer missing questions, and record the cost in the manifest."""
-        started = time.perf_counter()
-        stats, before = self._index(), folder.sessions
+        started, before, answering = time.perf_counter(), folder.sessions, 0.0
+        latest: dict[str, Heard] = {}
 
         def note(**more: Any) -> None:
-            session = {"questions": len(self.missing), "index": plain(stats), **more, **provenance()}
+            session = {"questions": len(self.missing), **asking.session(latest.values(), self.pool), **more}
             folder.write(self.frozen, {**manifest, "sessions": [*before, session]})
 
-        note()
-        answering = self._answer(logs, progress)
-        found = adapted(self.built)
-        seconds = {"seconds": time.perf_counter() - started, "answering_seconds": answering}
-        note(**seconds, **peaks(), **({"adapted": redacted(found)} if found else {}))
-
-    @property
-    def system(self) -> System:
-        """The system itself."""
-        system: System = self.built.instance
-        return system
-
-    def _index(self) -> IndexStats:
-        who = f"system '{self.request.system.name}'"
-        with plugin_errors(f"{who} cannot index"):
-            return as_recorded(self.system.index(self.frozen.corpus), IndexStats, f"{who}: the value of index()")
-
-    def _answer(self, logs: _Logs, progress: Progress) -> float:
-        """Answer batch by batch; returns seconds inside the system."""
-        waiting = {example.question.id for example in self.missing}
-        total, batch = len(self.examples), self.request.batch
-        done, seconds = total - len(waiting), 0.0
-        progress(done, total)
-        for start in range(0, total, batch):
-            examples = [e for e in self.examples[start : start + batch] if e.question.id in waiting]
-            if not examples:
-                continue
-            begun = time.perf_counter()
-            with seen.heard() as told:
-                for pairs in answers(self.system, [example.question for example in examples]):
-                    took = time.perf_counter() - begun
-                    logs.append(
-                        [self._record(examples[place], answer, took / len(pairs)) for place, answer in pairs], told
-                    )
-                    seconds += took
-                    done += len(pairs)
+        batches, total = self._batches(), len(self.examples)
+        done = total - len(self.missing)
+        with contextlib.closing(self._asked(batches)) as asked:
+            for heard in asked:
+                first = not latest
+                latest[heard.worker] = heard
+                if first:
+                    note()
                     progress(done, total)
-                    begun = time.perf_counter()
-        return seconds
+                for portion in heard.portions:
+                    logs.append(list(self._records(batches[heard.batch], portion)), portion.told)
+                    answering += portion.seconds
+                    done += len(portion.answers)
+                    progress(done, total)
+        note(seconds=time.perf_counter() - started, answering_seconds=answering)
 
-    def _record(self, example: Example, answer: Answer, seconds: float) -> Record:
-        return _record(example, answer, self.frozen.corpus, seconds)
+    def _batches(self) -> list[list[Example]]:
+        """The batches of an undisturbed run, without what is answered."""
+        waiting, batch = {example.question.id for example in self.missing}, self.request.batch
+        whole = (self.examples[start : start + batch] for start in range(0, len(self.examples), batch))
+        left = ([example for example in examples if example.question.id in waiting] for examples in whole)
+        return [examples for examples in left if examples]
+
+    def _asked(self, batches: Sequence[Sequence[Example]]) -> Generator[Heard]:
+        questions = [[example.question for example in examples] for examples in batches]
+        made = self.made
+        yield from asking.ask(made.system, made.identity["system"], self.frozen.corpus, questions, self.pool)
+
+    def _records(self, examples: Sequence[Example], portion: Portion) -> Iterator[Record]:
+        for place, answer in portion.answers:
+            yield _record(examples[place], answer, self.frozen.corpus, portion.seconds / len(portion.answers))
 
 
 class _Logs(NamedTuple):
@@ -195,10 +197,10 @@ class _Logs(NamedTuple):
     records: RecordLog
     prompts: PromptLog
 
-    def append(self, records: Sequence[Record], told: dict[str, Seen]) -> None:
-        """Write records, then what was told of their questions, which is then forgotten."""
+    def append(self, records: Sequence[Record], told: Mapping[str, Seen]) -> None:
+        """Write records, then what was told of their questions."""
         self.records.append(records)
-        self.prompts.append({record.id: told.pop(record.id) for record in records if record.id in told})
+        self.prompts.append(told)
 
 
 def _record(example: Example, answer: Answer, corpus: Mapping[str, Passage], seconds: float) -> Record:
