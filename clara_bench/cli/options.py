@@ -83,5 +83,8 @@ def refuse_others(ctx: click.Context, allowed: set[str], what: str) -> None:
 def pool(workers: int | None, ray: str | None) -> Pool | None:
     """The workers that --workers and --ray ask for; None for this process alone."""
     from clara_bench.workers.processes import Processes
+    from clara_bench.workers.ray_actors import RayActors
 
+    if ray is not None:
+        return RayActors(ray, workers)
     return Processes(workers) if workers and workers > 1 else None

@@ -6,12 +6,12 @@ which hands out one job at a time. When a worker ends, its job goes to another. 
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from clara_bench.errors import BackendError, BenchError, ConfigError, DataError
+from clara_bench.errors import BackendError
 from clara_bench.workers import R, T
+from clara_bench.workers.outcome import Outcome, outcome, unpacked
 
 END_SECONDS = 5.0
 """After which a worker that was told to end is killed."""
@@ -43,14 +44,6 @@ class Processes:
                 yield from crew.work(jobs)
             finally:
                 crew.end()
-
-
-class _Said(NamedTuple):
-    """What a worker sends."""
-
-    what: Literal["ready", "done", "refused", "failed"]
-    value: Any
-    warned: list[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -96,14 +89,15 @@ class _Crew:
         self._start(1)
         while left:
             for worker in self._heard():
+                place = worker.job
                 said = self._listen(worker, waiting)
-                if said is not None and said.what == "done":
+                if said is not None and place is not None:
                     left -= 1
-                    yield said.value
+                    yield place, unpacked(said)
             for worker in self.workers:
                 if worker.ready and worker.job is None and waiting:
-                    place = waiting.popleft()
-                    worker.give(place, (place, jobs[place]))
+                    given = waiting.popleft()
+                    worker.give(given, jobs[given])
 
     def _start(self, count: int) -> None:
         """Start workers until so many were."""
@@ -121,25 +115,21 @@ class _Crew:
         pipes = wait([worker.pipe for worker in self.workers])
         return [worker for worker in self.workers if worker.pipe in pipes]
 
-    def _listen(self, worker: _Worker, waiting: deque[int]) -> _Said | None:
+    def _listen(self, worker: _Worker, waiting: deque[int]) -> Outcome | None:
         """What a worker says; None if it has ended, and its job waits again.
 
         Raises:
-            BenchError: what the worker refused, or that nobody is left.
+            BenchError: it cannot load, or nobody is left.
         """
         try:
-            said: _Said = worker.pipe.recv()
+            said: Outcome = worker.pipe.recv()
         except (EOFError, OSError):
             self._lose(worker, waiting)
             return None
-        for text in said.warned:
-            warnings.warn(text, stacklevel=2)
-        if said.what == "refused":
-            raise _error(*said.value)
-        if said.what == "failed":
-            raise RuntimeError(f"a worker failed:\n{said.value}")
+        if not worker.ready:
+            unpacked(said)
+            self._start(self.count)
         worker.ready, worker.job = True, None
-        self._start(self.count)
         return said
 
     def _lose(self, worker: _Worker, waiting: deque[int]) -> None:
@@ -168,43 +158,18 @@ class _Crew:
             worker.pipe.close()
 
 
-KINDS = {kind.__name__: kind for kind in (DataError, ConfigError, BackendError)}
-
-
-def _kind(error: BenchError) -> str:
-    """The name of an error's kind; its class may need more than a text to be made again."""
-    return next((name for name, kind in KINDS.items() if isinstance(error, kind)), "")
-
-
-def _error(kind: str, text: str) -> BenchError:
-    return KINDS.get(kind, BenchError)(text)
-
-
 def _serve(pipe: Connection, load: Callable[[], Callable[[Any], Any]], number: int, output: Path) -> None:
     """What a worker does: load, then job after job until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends its workers
     _redirect(output)
     _take_device(number)
-    with warnings.catch_warnings():
-        warned: list[str] = []
-        warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
-
-        def say(what: Any, value: Any) -> None:
-            pipe.send(_Said(what, value, list(warned)))
-            warned.clear()
-
-        try:
-            work = load()
-            say("ready", None)
-            while True:
-                place, job = pipe.recv()
-                say("done", (place, work(job)))
-        except (EOFError, BrokenPipeError, ConnectionResetError):  # the first process has gone
-            return
-        except BenchError as error:
-            say("refused", (_kind(error), str(error)))
-        except Exception:
-            say("failed", traceback.format_exc())
+    loaded = outcome(load)
+    try:
+        pipe.send(loaded._replace(value=None) if loaded.what == "done" else loaded)
+        while loaded.what == "done":
+            pipe.send(outcome(functools.partial(loaded.value, pipe.recv())))
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the first process has gone
+        return
 
 
 def _redirect(output: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clara_bench import BackendError, ConfigError
+from clara_bench import BackendError, ConfigError, MissingDependency
 from clara_bench.components.registry import Component
 from clara_bench.records.prompts import read_prompts
 from clara_bench.records.results import Run, open_run
@@ -128,6 +128,45 @@ def test_a_worker_with_another_system_is_refused(system: str) -> None:
     load = Loading(Component(system), Corpus({"p": Passage("p", "t", "x")}), {"code": "another"}, Path.cwd())
     with pytest.raises(ConfigError, match=r"is another one in a worker\. It differs in: .*code"):
         load()
+
+
+@pytest.fixture
+def ray_local() -> Pool:
+    """Four actors on this machine."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'clara-bench[ray]'")
+    from clara_bench.workers.ray_actors import RayActors
+
+    return RayActors("local", 4)
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")  # Ray's own, of sockets and forks
+def test_four_ray_actors_of_which_one_is_killed_give_the_same_records(go: Go, tmp_path: Path, ray_local: Pool) -> None:
+    alone = go(out="alone")
+    (tmp_path / "workers.txt").unlink()
+    (tmp_path / "dies-once").write_text("q4")
+    run = go(ray_local)
+    assert not (tmp_path / "dies-once").exists()
+    assert answered(run) == answered(alone)
+    assert read_prompts(run.path) == read_prompts(alone.path)
+    assert run.manifest["identity"] == alone.manifest["identity"]
+    assert str(os.getpid()) not in (tmp_path / "workers.txt").read_text().split()
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_ray_actor_refuses_is_said_here(go: Go, tmp_path: Path, ray_local: Pool) -> None:
+    (tmp_path / "refuses").write_text("q0")
+    with pytest.raises(ConfigError, match="no such country"):
+        go(ray_local)
+
+
+def test_without_ray_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, go: Go) -> None:
+    from clara_bench.workers.ray_actors import RayActors
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match=r"--ray needs ray: pip install 'clara-bench\[ray\]'"):
+        go(RayActors("auto"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
