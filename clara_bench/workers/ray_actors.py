@@ -38,7 +38,7 @@ class RayActors:
 
     def map(self, load: Callable[[], Callable[[T], R]], jobs: Sequence[T]) -> Iterator[tuple[int, R]]:
         """See `Pool.map`."""
-        with _cluster(self.address, self.count) as ray:
+        with cluster(self.address, self.count) as ray:
             gpus = int(ray.cluster_resources().get("GPU", 0))
             cores = int(ray.cluster_resources().get("CPU", 1))
             count = min(self.count or gpus or max(1, cores // (_threads() or 1)), len(jobs))
@@ -115,7 +115,7 @@ class _Crew:
 
 
 @contextlib.contextmanager
-def _cluster(address: str, count: int | None) -> Iterator[Any]:
+def cluster(address: str, count: int | None) -> Iterator[Any]:
     """Ray, connected; what was started here ends with the block.
 
     Raises:
