@@ -25,6 +25,7 @@ from clara_bench.cli.analysis.explain import explain
 from clara_bench.cli.analysis.export import export
 from clara_bench.cli.analysis.merge import merge
 from clara_bench.cli.analysis.published import published
+from clara_bench.cli.analysis.report import plot, report, view
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
@@ -144,6 +145,7 @@ def main() -> None:
     Start here:
       clara-bench run --suite quick          run the quick suite on synthetic questions
       clara-bench leaderboard runs           rank what has been run
+      clara-bench report runs                one HTML page of all of it, to look at
       clara-bench compare RUN OTHER          paired differences with 95 % CI
       clara-bench explain RUN                where answers are lost: retrieval, compression, reading
       clara-bench costs RUN OTHER            seconds, memory, operations, break-even
@@ -154,7 +156,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, merge, score, leaderboard, compare, explain, costs, inspect, doctor, publish, published, export, list_,
-    show, systems, compressors, worlds, tasks, metrics,
+    init, run, merge, score, leaderboard, report, view, plot, compare, explain, costs, inspect, doctor, publish,
+    published, export, list_, show, systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

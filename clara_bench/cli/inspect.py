@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.errors import BenchError, DataError
 from clara_bench.io.terminal import console, note, say, shown
 
 if TYPE_CHECKING:
@@ -55,42 +54,18 @@ def inspect(
 
 
 def _show(run: Run, question: str | None, only: str, limit: int, depth: int, prompt: bool, data: str | None) -> None:
+    from clara_bench.report.passages import passages_of
     from clara_bench.reporting.formats import counted
     from clara_bench.reporting.inspection import questions
 
     found = questions(run, only, question)
-    corpus = _passages(run, data) if found and depth else {}
+    corpus = passages_of(run, data, note) if found and depth else {}
     screen = console(80)
     for one in found[:limit]:
         screen.print(_panel(one, depth, corpus, prompt))
     if prompt and any(one.read is None or not one.read.prompt for one in found[:limit]):
         note("some prompts were not kept: by an older run, by --no-prompts, or their system does not tell them")
     say(f"{min(limit, len(found))} of {counted(len(found), 'question')} ({only})")
-
-
-def _passages(run: Run, data: str | None) -> Any:
-    """The run's passages; if they cannot be read, none and a hint on how to show them."""
-    from dataclasses import replace
-
-    from clara_bench.running.run_config import as_request
-    from clara_bench.tasks import definitions, sources
-
-    request = as_request(run.manifest, str(run.path))
-    if data is None and (request.source.on_hub or request.source.chunk.get("tokenizer")):
-        what = "they come" if request.source.on_hub else "the tokenizer that cut them may come"
-        note(f"passages are not shown: {what} from the hub, which is not asked unasked. Fetch them with --data SOURCE")
-        return {}
-    source = request.source if data is None else replace(request.source, data=data)
-    try:
-        found = sources.load(definitions.load(request.task), source)
-        if found.corpus_hash != run.manifest["data"]["corpus_hash"]:
-            raise DataError(f"the passages in '{source.data}' are not those of the run. Name theirs with --data")
-        return found.corpus
-    except BenchError as error:
-        if data is not None:
-            raise
-        note(f"passages are not shown: {error}")
-        return {}
 
 
 def _panel(one: Shown, depth: int, corpus: Any, prompt: bool) -> Panel:

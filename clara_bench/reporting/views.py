@@ -87,8 +87,7 @@ def _check(name: str) -> None:
 
 def tables(found: Sequence[Board], view: View = DEFAULT) -> list[Table]:
     """A table for each board, a group for each section; a column that is the same in every row goes to the caption."""
-    titles = _titles(found, view)
-    return [_table(board, title, view) for board, title in zip(found, titles, strict=True)]
+    return [_table(board, title, view) for board, title in zip(found, titles(found, view), strict=True)]
 
 
 def _table(board: Board, title: str, view: View) -> Table:
@@ -185,17 +184,17 @@ def _values(rows: Sequence[Row], column: _Column) -> set[str]:
     return {column.show(row) for row in rows}
 
 
-def _titles(found: Sequence[Board], view: View) -> list[str]:
+def titles(found: Sequence[Board], view: View = DEFAULT) -> list[str]:
     """One line above each table, no two the same."""
-    titles: list[str] = []
+    told: list[str] = []
     for board in found:
         title = f"{board.task} · {board.origin} · {counted(board.questions, 'question')}"
-        again = sum(one == title or one.startswith(f"{title} (") for one in titles)
+        again = sum(one == title or one.startswith(f"{title} (") for one in told)
         title = f"{title} (set {again + 1} of questions)" if again else title
-        titles.append(title)
+        told.append(title)
     if view.verbose:
-        return [f"{t} · version {b.version} [{b.questions_hash[:8]}]" for t, b in zip(titles, found, strict=True)]
-    return titles
+        return [f"{t} · version {b.version} [{b.questions_hash[:8]}]" for t, b in zip(told, found, strict=True)]
+    return told
 
 
 SEEDS = (

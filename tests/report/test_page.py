@@ -1,0 +1,97 @@
+"""The page in a browser: it loads nothing, runs nothing that data wrote, and every view answers to its address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+VIEWS = ("summary", "leaderboard", "frontier", "retrieval", "lost", "compare", "questions", "provenance")
+
+
+def test_every_view_is_drawn_without_errors_or_requests(looking: Any) -> None:
+    for view in VIEWS:
+        page = looking.go(f"#/{view}")
+        assert page.locator("main h1").count() == 1
+        assert page.locator("#tabs a[aria-current=page]").count() == 1
+        assert "could not be drawn" not in looking.text()
+
+
+def test_hostile_strings_stay_text(looking: Any) -> None:
+    for place in range(10):
+        page = looking.go(f"#/questions?q=q{place}&read=1")
+    looking.go("#/questions?q=q4")
+    assert "</script><script>window.hacked=1</script>" in looking.text()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("main img, main script, main style, main iframe").count() == 0
+
+
+def test_the_leaderboard_sorts_filters_and_keeps_it_in_the_address(looking: Any) -> None:
+    page = looking.go("#/leaderboard")
+    names = "table.board tbody th a"
+    assert page.locator(names).all_inner_texts() == ["reads", "guesses"]
+    page.get_by_role("button", name="context tokens").click()
+    page.wait_for_selector("th[aria-sort=ascending]")
+    assert page.locator(names).all_inner_texts() == ["guesses", "reads"]
+    assert "sort=context_positions" in page.url
+    page.fill("#find", "rea")
+    page.wait_for_function("document.querySelectorAll('table.board tbody tr').length === 1")
+    page.go_back()
+    assert page.locator(names).all_inner_texts() == ["reads", "guesses"]
+
+
+def test_the_frontier_switches_its_axes(looking: Any) -> None:
+    page = looking.go("#/frontier")
+    assert page.locator(".chart svg").inner_text().count("EM") >= 1
+    page.get_by_label("Quality").select_option("f1")
+    page.wait_for_function("document.querySelector('.chart svg')?.textContent.includes('F1')")
+    assert "y=f1" in page.url
+
+
+def test_compare_shows_only_different_questions(looking: Any) -> None:
+    page = looking.go("#/compare?a=0&b=1")
+    assert page.locator(".question").count() == 8
+    assert set(page.locator(".question .kind").all_inner_texts()) == {"broken"}
+    page.get_by_role("button", name="Both right").click()
+    page.wait_for_function("document.querySelectorAll('.question').length === 2")
+    page.locator(".question").first.click()
+    page.wait_for_selector("main[data-view=questions] h1.asked")
+    assert page.inner_text("h1.asked") == "What is the capital of Norway?"
+
+
+def test_a_permalink_opens_a_question_and_keys_lead_to_the_next(opened: Any, page_file: Path) -> None:
+    found = opened(f"{page_file.as_uri()}#/questions?q=q1")
+    assert found.page.inner_text("h1.asked") == "What is the capital of Italy?"
+    assert found.page.locator(".passage.isgold").count() == 1
+    assert "Rome is the capital of Italy." in found.text()
+    found.page.keyboard.press("j")
+    found.page.wait_for_function("document.querySelector('h1.asked')?.textContent.includes('France')")
+    found.page.keyboard.press("2")
+    found.page.wait_for_selector("main[data-view=leaderboard]")
+
+
+def test_it_prints(looking: Any) -> None:
+    looking.go("#/leaderboard")
+    assert looking.page.pdf()[:5] == b"%PDF-"
+
+
+def test_parts_are_loaded_from_disk_when_a_question_is_opened(opened: Any, runs: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from clara_bench.cli import main
+
+    file = tmp_path / "large" / "index.html"
+    assert CliRunner().invoke(main, ["report", str(runs), "-o", str(file), "--parts"]).exit_code == 0
+    found = opened(f"{file.as_uri()}#/questions?q=q1")
+    assert "Rome is the capital of Italy." in found.text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(opened: Any, page_file: Path, scheme: str) -> None:
+    found = opened(page_file.as_uri(), viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    for view in VIEWS:
+        found.go(f"#/{view}")
+        assert found.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, view
