@@ -7,11 +7,12 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: about bench test check fix perf help setup
 
-bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard
+bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard and a report
 	$(BIN)/clara-bench run --suite quick
+	$(BIN)/clara-bench report runs -o runs/report.html
 
 about:
-	@echo "make bench: installs into .venv (first time: about 3 minutes; 2.3 GB, or 6.5 GB with PyTorch for CUDA), then runs the quick suite (about 8 minutes on one core)"
+	@echo "make bench: installs into .venv (first time: about 3 minutes; 2.3 GB, or 6.5 GB with PyTorch for CUDA), then runs the quick suite (about 8 minutes on one core); its report is runs/report.html"
 
 # One thread, so that runs that must agree bit by bit sum in the same order as the processes that tests start.
 test: check  ## every test, after every check

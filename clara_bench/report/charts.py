@@ -119,7 +119,7 @@ def recall(theme: str) -> Spec:
 def ladder(theme: str) -> Spec:
     """A ladder of evidence. Data: rung, value, order, label."""
     x = {"field": "value", "type": "quantitative", "title": "", "scale": {}, "axis": {"tickCount": 6}}
-    y = {"field": "rung", "type": "nominal", "title": None, "sort": []}
+    y: Spec = {"field": "rung", "type": "nominal", "title": None, "sort": []}
     ink = (LIGHT if theme == "light" else DARK)["ink"]
     return {"$schema": LITE, "width": 760, "height": 170, "data": {"values": []},
             "autosize": {"type": "fit", "contains": "padding"},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clara_bench import metrics
+from clara_bench.analysis.explain import CAUSES
 from clara_bench.errors import ConfigError, UnknownName
 from clara_bench.io.cache import write_atomic
 from clara_bench.report import charts
@@ -132,7 +133,7 @@ def causes(table: Table, section: int) -> Spec:
     """Shares of the questions by cause, a bar a row."""
     spec = charts.causes("light")
     rows = [(place, row) for place, row in enumerate(table.rows) if row.section == section]
-    names = list(charts.CAUSES)
+    names = [str(cause) for cause in CAUSES]
     spec["data"]["values"] = [
         {"group": row.name, "cause": cause, "rank": names.index(cause), "count": count}
         for place, row in rows

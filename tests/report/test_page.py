@@ -45,7 +45,7 @@ def test_the_leaderboard_sorts_filters_and_keeps_it_in_the_address(looking: Any)
 
 def test_the_frontier_switches_its_axes(looking: Any) -> None:
     page = looking.go("#/frontier")
-    assert page.locator(".chart svg").inner_text().count("EM") >= 1
+    assert "EM, %" in page.locator(".chart svg").text_content()
     page.get_by_label("Quality").select_option("f1")
     page.wait_for_function("document.querySelector('.chart svg')?.textContent.includes('F1')")
     assert "y=f1" in page.url
@@ -95,3 +95,14 @@ def test_a_phone_needs_no_sideways_scrolling(opened: Any, page_file: Path, schem
     for view in VIEWS:
         found.go(f"#/{view}")
         assert found.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, view
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(opened: Any, page_file: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = opened(page_file.as_uri(), color_scheme=scheme)
+    for view in (*VIEWS, "questions?q=q1"):
+        found.go(f"#/{view}")
+        faults = axe.Axe().run(found.page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in faults if one["impact"] in ("serious", "critical")]
+        assert serious == [], view

@@ -56,10 +56,11 @@ def report(
     questions: int | None,
     parts: bool,
 ) -> None:
-    """Make a page of RUNS: one HTML file that needs no server and no network.
+    """Make one HTML page of RUNS to look at.
 
-    It shows a summary, leaderboards, quality against cost, retrieval, where answers are lost, any two systems side by
-    side, single questions with passages, and how to make each row again. RUNS are run directories, or folders of them.
+    It needs no server and no network. It shows a summary, leaderboards, quality against cost, retrieval, where answers
+    are lost, any two systems side by side, single questions with passages, and how to make each row again. RUNS are run
+    directories, or folders of them.
 
     \b
     Examples:
@@ -93,9 +94,9 @@ def view(
     port: int,
     browser: bool,
 ) -> None:
-    """Serve the report of RUNS on 127.0.0.1 and follow runs in progress. Ctrl-C ends it.
+    """Serve the report of RUNS and follow runs in progress.
 
-    The page is made again whenever a run has gone on. Nobody outside this machine can open it.
+    The page is at 127.0.0.1; Ctrl-C ends it. It is made again whenever a run has gone on. Nobody outside this machine can open it.
 
     \b
     Examples:
