@@ -96,7 +96,7 @@ def view(
 ) -> None:
     """Serve the report of RUNS and follow runs in progress.
 
-    The page is at 127.0.0.1; Ctrl-C ends it. It is made again whenever a run has gone on. Nobody outside this machine can open it.
+    It is served on 127.0.0.1 until Ctrl-C, for this machine alone, and made again whenever a run has gone on.
 
     \b
     Examples:
