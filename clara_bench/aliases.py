@@ -13,7 +13,8 @@ ALIASES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "system": {
         "no-rag": ("closed-book",), "llm-only": ("closed-book",), "parametric": ("closed-book",),
         "naive-rag": ("rag",), "vanilla-rag": ("rag",), "standard-rag": ("rag",), "ircot": ("iterative",),
-        "iter-retgen": ("iterative",), "multi-hop": ("iterative",),
+        "iter-retgen": ("iterative",), "multi-hop": ("iterative",), "kvpress": ("kv",), "kv-cache": ("kv",),
+        "turborag": ("kv",), "block-attention": ("kv",), "cache-augmented": ("kv",),
     },
     "retriever": {
         "reranking": ("rerank",), "reranker": ("rerank",), "cross-encoder": ("rerank",), "sparse": ("bm25",),

@@ -24,6 +24,13 @@ def kept(output: Any) -> Any:
     return output.cache if hasattr(output, "cache") else output.past_key_values
 
 
+def held(cache: Any) -> list[tuple[Any, Any]]:
+    """Keys and values of each layer of a cache, both (rows, heads, positions, numbers)."""
+    if hasattr(cache, "layers"):
+        return [(layer.keys, layer.values) for layer in cache.layers]
+    return list(zip(cache.key_cache, cache.value_cache, strict=True))  # before transformers 4.54
+
+
 @functools.cache
 def _argument(kind: Any) -> str | None:
     """The name that a class of models has for the cache; None where it keeps none."""

@@ -28,9 +28,25 @@ class Generated:
     decode_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What prompts go on from, where the model has read something before them. S positions."""
+
+    cache: Any
+    """Keys and values, one row a prompt, as the model keeps them; they are written to."""
+    mask_BS: torch.Tensor
+    """1 where there are any, 0 where a shorter row is filled up."""
+    start_B: torch.Tensor
+    """Position of each prompt's first token."""
+
+
 @torch.inference_mode()
 def generate(
-    model: Any, prompts: Sequence[Sequence[int]], stop: frozenset[int], max_new_tokens: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stop: frozenset[int],
+    max_new_tokens: int,
+    before: Before | None = None,
 ) -> list[Generated]:
     """Continue each prompt greedily until a stop token or `max_new_tokens`.
 
@@ -42,11 +58,15 @@ def generate(
         prompts: token ids, at least one a row.
         stop: ids that end an answer.
         max_new_tokens: at least 1.
+        before: what was read before the prompts; nothing by default.
     """
     start = _clock(model)
     ids_BT, mask_BT = _left_padded(prompts, model.device)
     positions_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
-    out = _forward(model, ids_BT, mask_BT, positions_BT, None)
+    if before is not None:
+        positions_BT = positions_BT + before.start_B[:, None]
+        mask_BT = torch.cat([before.mask_BS, mask_BT], 1)
+    out = forward(model, ids_BT, mask_BT, positions_BT, None if before is None else before.cache)
     next_B = out.logits[:, -1].argmax(-1)
     prefill_seconds = _clock(model) - start
     tokens, seconds = _decode(model, kept(out), next_B, mask_BT, positions_BT[:, -1], stop, max_new_tokens)
@@ -64,8 +84,8 @@ def _left_padded(prompts: Sequence[Sequence[int]], device: Any) -> tuple[torch.T
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_BT: torch.Tensor, cache: Any) -> Any:
-    """One pass, with logits for the last position only; arguments the model does not know are left out."""
+def forward(model: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, positions_BT: torch.Tensor, cache: Any) -> Any:
+    """One pass of a model, with logits for the last position only; arguments the model does not know are left out."""
     known = inspect.signature(model.forward).parameters
     extra = {"position_ids": positions_BT, "logits_to_keep": 1}
     return model(
@@ -106,7 +126,7 @@ def _decode(
             alive = [alive[place] for place in going]
         mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), 1)], dim=1)
         last_B = last_B + 1
-        out = _forward(model, next_B[:, None], mask_BT, last_B[:, None], cache)
+        out = forward(model, next_B[:, None], mask_BT, last_B[:, None], cache)
         cache, next_B = kept(out), out.logits[:, -1].argmax(-1)
         spent = (_clock(model) - start) / len(alive)
         for row in alive:

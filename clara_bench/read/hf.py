@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from clara_bench.errors import ConfigError, MissingDependency
 
@@ -25,6 +25,8 @@ from clara_bench.read.prompts import PROMPT_OPTION, get_prompt, until
 from clara_bench.read.render import Rendered, evidence_tokens, render
 from clara_bench.read.thinking import Thinking, without_thinking
 from clara_bench.types import Question, Reading, Usage
+
+T = TypeVar("T")
 
 
 def _is_exact(options: HFReader.Options) -> bool:
@@ -120,13 +122,14 @@ class HFReader:
         return torch.float32 if chosen == "float32" else torch.bfloat16
 
     @cached_property
-    def _stop(self) -> frozenset[int]:
+    def stop(self) -> frozenset[int]:
+        """Tokens that end an answer."""
         ends = self.weights.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         return frozenset(token for token in (*ends, self.tokenizer.eos_token_id) if token is not None)
 
     @cached_property
-    def _limit(self) -> int | None:
+    def limit(self) -> int | None:
         """Longest prompt that leaves room for the answer, in tokens."""
         window = getattr(self.weights.config.get_text_config(), "max_position_embeddings", None)
         limits = [window - self.options.max_new_tokens] if window else []
@@ -140,7 +143,7 @@ class HFReader:
 
     def render(self, question: Question, texts: Sequence[str]) -> Rendered:
         """The prompt of one question, as the model reads it."""
-        return render(self.tokenizer, self.prompt, question.text, texts, self._limit)
+        return render(self.tokenizer, self.prompt, question.text, texts, self.limit)
 
     def read(self, questions: Sequence[Question], contexts: Sequence[Sequence[str]]) -> Sequence[Reading]:
         """Answer in the same order and number; contexts[i] are the texts given for questions[i], () for none."""
@@ -149,18 +152,21 @@ class HFReader:
             seen.tell(question.id, prompt=partial(self.tokenizer.decode, prompt.ids))
         readings: dict[int, Reading] = {}
         for place, prompt in enumerate(prompts):
-            if self._limit is not None and len(prompt.ids) > self._limit:
-                readings[place] = _too_long(prompt, self._limit)
-        for batch in self._batches(prompts, [place for place in range(len(prompts)) if place not in readings]):
+            if self.limit is not None and len(prompt.ids) > self.limit:
+                readings[place] = _too_long(prompt, self.limit)
+        lengths = {place: len(prompt.ids) for place, prompt in enumerate(prompts) if place not in readings}
+        for batch in self.batches(lengths):
             for place, generated in zip(batch, self._generate([prompts[place] for place in batch]), strict=True):
-                readings[place] = self._reading(prompts[place], generated)
+                prompt = prompts[place]
+                usage = Usage(prompt.context_positions, prompt.context_text_tokens, len(prompt.ids))
+                readings[place] = self.reading(usage, prompt.truncated, generated)
         return [readings[place] for place in range(len(prompts))]
 
-    def _batches(self, prompts: Sequence[Rendered], places: Sequence[int]) -> list[list[int]]:
-        """Places grouped into batches of like length, longest first."""
+    def batches(self, lengths: Mapping[int, int]) -> list[list[int]]:
+        """Places, each with the length of its prompt, grouped into batches of like length, longest first."""
         batches: list[list[int]] = []
-        for place in sorted(places, key=lambda place: (-len(prompts[place].ids), place)):
-            longest = len(prompts[batches[-1][0]].ids) if batches else 0
+        for place in sorted(lengths, key=lambda place: (-lengths[place], place)):
+            longest = lengths[batches[-1][0]] if batches else 0
             room = min(self.options.batch_size, self.options.batch_tokens // max(longest, 1))
             if batches and len(batches[-1]) < room:
                 batches[-1].append(place)
@@ -169,10 +175,17 @@ class HFReader:
         return batches
 
     def _generate(self, prompts: Sequence[Rendered]) -> list[Generated | None]:
+        most = self.options.max_new_tokens
+        return self.in_halves(
+            prompts, lambda some: generate(self.weights, [prompt.ids for prompt in some], self.stop, most)
+        )
+
+    def in_halves(
+        self, prompts: Sequence[T], continued: Callable[[Sequence[T]], Sequence[Generated]]
+    ) -> list[Generated | None]:
         """Continue the prompts; when memory runs out, in halves; None for a prompt too large by itself."""
         try:
-            ids = [prompt.ids for prompt in prompts]
-            return list(generate(self.weights, ids, self._stop, self.options.max_new_tokens))
+            return list(continued(prompts))
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -181,23 +194,24 @@ class HFReader:
         if len(prompts) == 1:
             return [None]
         half = len(prompts) // 2
-        return self._generate(prompts[:half]) + self._generate(prompts[half:])
+        return self.in_halves(prompts[:half], continued) + self.in_halves(prompts[half:], continued)
 
-    def _reading(self, prompt: Rendered, generated: Generated | None) -> Reading:
-        usage = Usage(prompt.context_positions, prompt.context_text_tokens, len(prompt.ids))
+    def reading(self, usage: Usage, cut: bool, generated: Generated | None) -> Reading:
+        """What came of one prompt.
+
+        Args:
+            usage: what is known of it before the answer.
+            cut: whether evidence was cut.
+            generated: None where memory ran out.
+        """
         if generated is None:
-            error = f"no memory for a prompt of {len(prompt.ids)} tokens"
+            error = f"no memory for a prompt of {usage.prompt_tokens} tokens"
             return Reading("", usage, "out-of-memory", error)
         said = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
         text = until(said, self.prompt.stop)
-        usage = Usage(
-            prompt.context_positions,
-            prompt.context_text_tokens,
-            len(prompt.ids),
-            len(generated.ids),
-            {"prefill": generated.prefill_seconds, "decode": generated.decode_seconds},
-        )
-        cut = prompt.truncated or (text == said and len(generated.ids) >= self.options.max_new_tokens)
+        seconds = {**usage.seconds, "prefill": generated.prefill_seconds, "decode": generated.decode_seconds}
+        usage = replace(usage, generated_tokens=len(generated.ids), seconds=seconds)
+        cut = cut or (text == said and len(generated.ids) >= self.options.max_new_tokens)
         reading = Reading(text, usage, "truncated" if cut else "ok" if text else "empty")
         return without_thinking(reading, self.options.thinking)
 

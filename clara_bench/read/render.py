@@ -30,6 +30,8 @@ class Rendered:
     """Tokens that hold evidence, separators included, as read."""
     context_text_tokens: int
     """The same before anything was cut."""
+    context_start: int = 0
+    """Place of the first token that holds evidence; 0 where there is none."""
 
     @property
     def truncated(self) -> bool:
@@ -51,17 +53,17 @@ def render(tokenizer: Any, prompt: Prompt, question: str, contexts: Sequence[str
     """
     evidence = prompt.separator.join(contexts)
     if not evidence.strip():
-        ids, _ = _tokens(tokenizer, _framed(tokenizer, prompt, question, ""), "")
+        ids, _, _ = _tokens(tokenizer, _framed(tokenizer, prompt, question, ""), "")
         return Rendered(ids, "", 0, 0)
     frame = _framed(tokenizer, prompt, question, _CONTEXT)
-    ids, places = _tokens(tokenizer, frame, evidence)
+    ids, places, first = _tokens(tokenizer, frame, evidence)
     whole = len(places)
     while limit is not None and len(ids) > limit and evidence:
         excess = len(ids) - limit
         end = places[-excess][0] if excess < len(places) else 0
         evidence = evidence[: max(0, min(end, len(evidence) - 1))]
-        ids, places = _tokens(tokenizer, frame, evidence)
-    return Rendered(ids, evidence, len(places), whole)
+        ids, places, first = _tokens(tokenizer, frame, evidence)
+    return Rendered(ids, evidence, len(places), whole, first)
 
 
 def evidence_tokens(tokenizer: Any, prompt: Prompt, contexts: Sequence[Sequence[str]]) -> list[int]:
@@ -106,10 +108,12 @@ def _framed(tokenizer: Any, prompt: Prompt, question: str, context: str) -> _Fra
     return _Frame(filled[:place], filled[place + 1 :])
 
 
-def _tokens(tokenizer: Any, frame: _Frame, evidence: str) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
-    """Ids of the prompt, and the characters of the evidence that each token which overlaps it stands for."""
+def _tokens(tokenizer: Any, frame: _Frame, evidence: str) -> tuple[tuple[int, ...], list[tuple[int, int]], int]:
+    """Ids of the prompt, the characters of the evidence that each token which overlaps it stands for, and the first."""
     parts = [*frame.before, Part(evidence), *frame.after]
     start = sum(len(part.text) for part in frame.before)
     found = encode(tokenizer, parts, added=not tokenizer.chat_template)
     end = start + len(evidence)
-    return tuple(found.ids), [(a - start, b - start) for a, b in found.places if a < end and b > start]
+    within = [place for place, (a, b) in enumerate(found.places) if a < end and b > start]
+    places = [found.places[place] for place in within]
+    return tuple(found.ids), [(a - start, b - start) for a, b in places], within[0] if within else 0

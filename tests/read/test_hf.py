@@ -47,7 +47,7 @@ def test_an_answer_that_ends_at_its_limit_is_truncated_and_one_that_ends_by_itse
     assert (said.status, said.usage.generated_tokens) == ("truncated", 8)
     [generated] = reader._generate([reader.render(QUESTIONS[0], CONTEXTS[0])])
     assert generated is not None
-    reader.__dict__["_stop"] = frozenset(generated.ids[-1:])
+    reader.__dict__["stop"] = frozenset(generated.ids[-1:])
     [ended] = reader.read(QUESTIONS[:1], CONTEXTS[:1])
     assert (ended.status, ended.usage.generated_tokens < 8) == ("ok" if ended.text else "empty", True)
 
@@ -84,7 +84,7 @@ def test_a_question_that_cannot_fit_fails_alone(tiny_folder: Path) -> None:
 
 def test_an_answer_of_nothing_is_called_empty(reader: HFReader) -> None:
     first = reader.read(QUESTIONS[3:], CONTEXTS[3:])[0]
-    reader.__dict__["_stop"] = frozenset(range(400))
+    reader.__dict__["stop"] = frozenset(range(400))
     assert first.text
     assert reader.read(QUESTIONS[3:], CONTEXTS[3:])[0].status == "empty"
 

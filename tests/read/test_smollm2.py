@@ -50,7 +50,7 @@ def test_a_batch_says_what_each_question_says_alone(smollm2: HFReader) -> None:
 
 
 def test_answers_end_at_the_end_of_the_turn(smollm2: HFReader) -> None:
-    assert smollm2._stop == {smollm2.tokenizer.convert_tokens_to_ids("<|im_end|>")}
+    assert smollm2.stop == {smollm2.tokenizer.convert_tokens_to_ids("<|im_end|>")}
     assert smollm2.read(QUESTIONS[:1], [()])[0].usage.generated_tokens < 16
 
 
