@@ -88,7 +88,7 @@ def tova(layer: Layer) -> Tensor:
 
 
 def expected_attention(layer: Layer) -> Tensor:
-    """Attention that later queries are expected to pay, times the value's norm (arXiv 2510.00636, section 3).
+    """Attention that later queries are expected to pay, times the value's norm (arXiv 2510.00636).
 
     Later queries are taken for normal, with mean and covariance of the passage's own, at the positions that follow.
     """
@@ -100,18 +100,19 @@ def expected_attention(layer: Layer) -> Tensor:
     around_QND = queries_QND - mean_QD[:, None]
     covariance_QDD = around_QND.mT @ around_QND / around_QND.shape[1]
     turn_DD = _mean_turn(layer.rotary, start + tokens, size)
-    mean_HGD = (mean_QD @ turn_DD.mT).unflatten(0, (heads, -1))
-    covariance_HGDD = (turn_DD @ covariance_QDD @ turn_DD.mT).unflatten(0, (heads, -1))
+    mean_HGD = (mean_QD @ turn_DD.mT).reshape(heads, -1, size)
+    covariance_HGDD = (turn_DD @ covariance_QDD @ turn_DD.mT).reshape(heads, -1, size, size)
     keys_HGND = layer.keys_HND[:, None, sinks:].float()
     logits_HGN = (keys_HGND @ mean_HGD[..., None])[..., 0] * layer.scale
     logits_HGN = logits_HGN + ((keys_HGND @ covariance_HGDD) * keys_HGND).sum(-1) * layer.scale**2 / 2
-    scores_HN = logits_HGN.softmax(-1).mean(1) * layer.values_HND[:, sinks:].float().norm(dim=-1)
+    scores_HN = logits_HGN.softmax(-1).mean(1) * torch.linalg.vector_norm(layer.values_HND[:, sinks:].float(), dim=-1)
     return functional.pad(scores_HN, (sinks, 0), value=torch.inf)
 
 
 def knorm(layer: Layer) -> Tensor:
     """Keys of small norm stay, which attract attention (arXiv 2406.11430)."""
-    return -layer.keys_HND.float().norm(dim=-1)
+    norms_HN: Tensor = torch.linalg.vector_norm(layer.keys_HND.float(), dim=-1)
+    return -norms_HN
 
 
 def keydiff(layer: Layer) -> Tensor:
@@ -154,8 +155,8 @@ PRESSES: Mapping[PressName, Callable[[Layer], Tensor]] = MappingProxyType({
 
 def attention(queries_QTD: Tensor, keys_HSD: Tensor, scale: float) -> Tensor:
     """Attention weights (H, G, T, S) of the last T of S positions, each over those up to itself."""
-    queries_HGTD = queries_QTD.float().unflatten(0, (len(keys_HSD), -1))
-    logits_HGTS = queries_HGTD @ keys_HSD.float()[:, None].mT * scale
+    queries_HGTD = queries_QTD.float().reshape(len(keys_HSD), -1, *queries_QTD.shape[1:])
+    logits_HGTS: Tensor = queries_HGTD @ keys_HSD.float()[:, None].mT * scale
     queries, keys = logits_HGTS.shape[-2:]
     later_TS = torch.ones(queries, keys, dtype=torch.bool, device=keys_HSD.device).triu(keys - queries + 1)
     return logits_HGTS.masked_fill(later_TS, -torch.inf).softmax(-1)
