@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import claims
 
@@ -25,8 +25,9 @@ from clara_bench.metrics.statistics import Summary
 from clara_bench.records.results import Run, find_runs, open_run
 from clara_bench.reporting import tables, views
 from clara_bench.reporting.comparison import compare
-from clara_bench.reporting.formats import INDEX, cell, difference_cell, head, plain, trait_cell
+from clara_bench.reporting.formats import INDEX, cell, difference_cell, head, mean_cell, plain, trait_cell
 from clara_bench.reporting.leaderboard import Board, Guess, Row, boards
+from clara_bench.reporting.views import value_cell
 from clara_bench.types import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -141,7 +142,7 @@ def table(found: list[Board], columns: Sequence[str]) -> str:
     chosen = [metrics.get(name) for name in columns]
     first = ["task", "passages", "system", *(head(metric.name) for metric in chosen)]
     rows = [
-        [board.task, section.setting, row.label, *(cell(metric, row.metrics.get(metric.name)) for metric in chosen)]
+        [board.task, section.setting, row.label, *(value_cell(metric, True, row) for metric in chosen)]
         for board in found
         for section in board.sections
         for row in section.rows
@@ -169,7 +170,9 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
             else _score(first, rows.get(board.task), None)
             for board in found
         ]
-        lines.append([setting, label, *scores, *(plain(metric, _mean(metric, rows)) for metric in others)])
+        lines.append(
+            [setting, label, *scores, *(mean_cell(metric, _mean(metric, rows), _traits(rows)) for metric in others)]
+        )
     return _markdown(lines)
 
 
@@ -295,6 +298,10 @@ def by_system(found: list[Board], first: Metric) -> dict[tuple[str, str], dict[s
                 systems.setdefault((section.setting, row.label), {})[board.task] = row
     order = sorted(systems, key=lambda key: (SETTINGS.index(key[0]), -(_mean(first, systems[key]) or 0.0)))
     return {key: systems[key] for key in order}
+
+
+def _traits(rows: Mapping[str, Row]) -> Mapping[str, Any]:
+    return next(iter(rows.values())).traits
 
 
 def _mean(metric: Metric, rows: Mapping[str, Row]) -> float | None:

@@ -84,6 +84,45 @@ def train(
 
 
 @main.command()
+@click.argument("config")
+@click.option("--stage", "stages", multiple=True, required=True, metavar="NAME",
+              help="A stage of the config whose rows are read; repeatable, in this order.")  # fmt: skip
+@click.option("--out", required=True, type=FOLDER, help="Folder for the encoder, the log and what resuming needs.")
+@click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True,
+              help="Start: hub id or folder of a sentence encoder, or a checkpoint such as tiny-text.")  # fmt: skip
+@click.option("--budget", default=1.0, show_default=True, help="Share of each stage's steps.")
+@click.option("--negatives", default=1, show_default=True, type=click.IntRange(0),
+              help="Hard negatives an example.")  # fmt: skip
+@click.option("--learning-rate", default=5e-5, show_default=True, help="Highest learning rate.")
+@click.option("--evaluations", default=4, show_default=True, type=click.IntRange(0), help="On dev questions.")
+@click.option("--dev-questions", default=50, show_default=True, type=click.IntRange(1), help="Asked each time.")
+@click.option("--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
+              help="Of matrix products in training.")  # fmt: skip
+@click.option("--device", help="A torch device; by default the GPU if there is one.")
+@click.option("--seed", default=0, show_default=True, help="Of the training and of its draws.")
+@_settings
+def retriever(config: str, stages: Sequence[str], out: Path, overrides: Sequence[str], **given: Any) -> None:
+    """Train a dense text retriever on the rows of CONFIG's stages.
+
+    Contrastive training by sentence-transformers: a question, one of its gold passages, hard negatives among its
+    candidates, and the passages of the batch's other questions. Unlike CLaRa's reasoner it learns from labels. The
+    same command resumes.
+
+    \b
+    Example:
+      clara-reference retriever tiny --stage find --stage choose --budget 0.1 --out runs/retriever
+      clara-bench run -t nq -s rag -o retriever=dense -o retriever.model=runs/retriever/best --limit 5
+    """
+    chosen = _config(config, read_overrides(overrides, *stages))
+    from reference.retriever.training import Settings
+    from reference.retriever.training import train as library
+
+    done = library(chosen, Settings(stages=tuple(stages), **given), out)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in done["best"].items() if name != "step")
+    say(f"{out / 'best'}: step {done['best']['step']} of {done['steps']}{scores and f', {scores}'}")
+
+
+@main.command()
 @click.argument("recipe")
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=FOLDER)

@@ -359,3 +359,13 @@ def test_one_metric_on_several_tasks_has_a_mean_over_them_with_a_stratified_inte
     assert table.head == ("system", "nq em", "musique em", "mean", "recall@5", "context tokens", "ratio", "seconds")
     # two intervals of +-4.0: 4 / sqrt(2)
     assert table.groups[0].rows[0][3].text == "50.0 ±2.8"
+
+
+def test_a_ratio_stands_with_the_nominal_one_where_one_was_asked_for() -> None:
+    [section] = board(**MANY).sections
+    rows = [replace(row, traits={**row.traits, "nominal_ratio": 16.0}) for row in section.rows[:1]]
+    of = replace(board(), sections=(replace(section, rows=(*rows, *section.rows[1:])),))
+    [table] = views.tables([of], View(columns=("em", "effective_ratio_micro")))
+    assert [row[2].text for row in table.groups[0].rows] == ["1.00 (16 nominal)", "1.00", "1.00"]
+    [table] = by_task([of, replace(of, task="musique")], View(columns=("em", "effective_ratio_micro")))
+    assert "1.00 (16 nominal)" in [cell.text for cell in table.groups[0].rows[0]]

@@ -15,8 +15,8 @@ from clara_bench.reporting.tables import Cell, Group, Table
 NOTES = (
     "Seconds: of a question, median / 95th percentile, without the first batch of each session (warm-up); the "
     "questions of a batch share its seconds evenly. First token: retrieve, compress and prefill together.",
-    "Operations: matrix multiplications and attention of the backbone, from its shape, of a question on average; other "
-    "models (encoders, text compressors) are not counted.",
+    "Operations: matrix multiplications and attention of the backbone, from its shape, of a question on average, and "
+    "of a dense retriever's encoder where --encoder names it. `throughput --operations` counts text compressors too.",
 )
 EVEN = (
     "Assumptions of the break-even: each passage is compressed once and kept; every question reads as many passages as "

@@ -7,15 +7,15 @@ which warms caches up; operations follow from the model's shape (`flops`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from clara_bench.analysis.flops import Shape, from_scratch
 from clara_bench.records.manifest import Manifest
 from clara_bench.records.results import Run
-from clara_bench.types import FAILURES, IndexStats, Record
+from clara_bench.types import FAILURES, Example, IndexStats, Record
 
 PHASES = ("retrieve", "compress", "prefill", "decode")
 FRAME = 3
@@ -83,9 +83,9 @@ class Operations:
     """Floating-point operations: of a passage once, of a question on average."""
 
     passage: float | None
-    """Of compressing a passage ahead; None for what is not compressed by the backbone."""
+    """Of compressing a passage ahead, or of encoding it for a dense retriever; None where neither is known."""
     retrieve: float | None
-    """Of the reasoner that reads the question; None where another retriever searches, which is not counted."""
+    """Of the reasoner or the encoder that reads the question; None where another retriever searches."""
     prefill: float
     decode: float
 
@@ -124,28 +124,46 @@ class BreakEven:
     """For each passage; None where a question saves nothing, or compressing is not known."""
 
 
-def costs(run: Run, shape: Shape | None = None) -> Costs:
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """The model of a dense retriever."""
+
+    shape: Shape
+    count: Callable[[str], int]
+    """Tokens of a text, with those that begin and end it."""
+
+
+def costs(run: Run, shape: Shape | None = None, encoder: Encoder | None = None) -> Costs:
     """What a run costs.
 
     Args:
         run: the run.
         shape: of its model, where the manifest does not tell it.
+        encoder: of its retriever, where that is `dense`.
 
     Raises:
         BenchError: its files cannot be read.
     """
-    records = run.answered()[1]
+    examples, records = run.answered()
     answered = [record for record in records if record.answer.status not in FAILURES]
     ratio = _ratio(run.manifest, answered)
-    known = from_scratch(str(run.manifest["models"].get("backbone", ""))) or shape
+    known = from_scratch(_backbone(run.manifest["models"])) or shape
     return Costs(
         run,
         _name(run.manifest, ratio),
         _offline(run.manifest),
         _online(run.manifest, records),
         ratio,
-        None if known is None or not answered else _operations(run.manifest, answered, known),
+        None
+        if known is None or not answered
+        else _with_encoder(_operations(run.manifest, answered, known), run, encoder, examples),
     )
+
+
+def _backbone(models: Mapping[str, Any]) -> str:
+    """What a manifest calls the backbone of the system, or of its reader."""
+    reader = models.get("reader")
+    return str(models.get("backbone") or (reader.get("backbone") if isinstance(reader, Mapping) else "") or "")
 
 
 def _name(manifest: Manifest, ratio: Ratio | None) -> str:
@@ -233,6 +251,21 @@ def _ratio(manifest: Manifest, records: Sequence[Record]) -> Ratio | None:
         positions_per_passage=positions / read if read else None,
         stored_vectors=stats.passages * slots if isinstance(slots, int) else None,
         source_tokens=stats.encoded_tokens or None,
+    )
+
+
+def _with_encoder(found: Operations, run: Run, encoder: Encoder | None, examples: Sequence[Example]) -> Operations:
+    """The operations with those of a dense retriever, which encodes every passage once and each question."""
+    retriever = run.manifest["system"]["options"].get("retriever")
+    if encoder is None or not isinstance(retriever, Mapping) or retriever.get("name") != "dense":
+        return found
+    stats = _stats(run.manifest["sessions"][-1]["index"])
+    passage = encoder.shape.forward(stats.encoded_tokens / stats.passages, logits=0) if stats.encoded_tokens else None
+    longest = run.manifest["models"].get("retriever", {}).get("max_seq") or float("inf")
+    asked = [min(longest, encoder.count(example.question.text)) for example in examples]
+    retrieve = fmean(encoder.shape.forward(tokens, logits=0) for tokens in asked)
+    return replace(
+        found, passage=passage if found.passage is None else found.passage + (passage or 0.0), retrieve=retrieve
     )
 
 

@@ -1,4 +1,4 @@
-"""Floating-point operations of a decoder, from the shape of its weights.
+"""Floating-point operations of a transformer, decoder or encoder, from the shape of its weights.
 
 Two operations for each multiplication with an addition. Matrix multiplications and attention are counted, as torch's
 `FlopCounterMode` counts them: attention over all positions, those that a causal mask hides included. Norms,
@@ -16,6 +16,8 @@ from clara_bench.errors import ConfigError
 
 GATED = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma", "gemma2", "phi3", "olmo2", "granite"})
 """Model types whose feed-forward layers have a gate."""
+ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "mpnet"})
+"""Model types that read a text at once; give their `forward` no logits. A pooler is left out: it reads one position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ def from_config(config: Mapping[str, Any], where: str) -> Shape:
             width = int(config["n_embd"])
             inner = int(config.get("n_inner") or 4 * width)
             return Shape(int(config["n_layer"]), width, width, width, inner, int(config["vocab_size"]), gated=False)
+        if kind in ENCODERS:
+            width, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+            layers, words = int(config["num_hidden_layers"]), int(config["vocab_size"])
+            return Shape(layers, width, width, width, inner, words, gated=False)
         if kind in GATED:
             heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
             size = int(config.get("head_dim") or width // heads)
@@ -75,8 +81,8 @@ def from_config(config: Mapping[str, Any], where: str) -> Shape:
             layers, inner = int(config["num_hidden_layers"]), int(config["intermediate_size"])
             return Shape(layers, width, size * heads, kept, inner, int(config["vocab_size"]))
     except KeyError as error:
-        raise ConfigError(f"{where}: {error} is missing. Give the config.json of a language model") from error
-    known = ", ".join(sorted({"gpt2", *GATED}))
+        raise ConfigError(f"{where}: {error} is missing. Give the config.json of a model") from error
+    known = ", ".join(sorted({"gpt2", *GATED, *ENCODERS}))
     raise ConfigError(f"{where}: model_type '{kind}' is none whose operations are known: {known}")
 
 

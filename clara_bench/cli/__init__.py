@@ -26,6 +26,7 @@ from clara_bench.cli.analysis.export import export
 from clara_bench.cli.analysis.merge import merge
 from clara_bench.cli.analysis.published import published
 from clara_bench.cli.analysis.report import plot, report, view
+from clara_bench.cli.analysis.throughput import throughput
 from clara_bench.cli.board import compare, leaderboard
 from clara_bench.cli.compressors import compressors
 from clara_bench.cli.init import init
@@ -149,6 +150,7 @@ def main() -> None:
       clara-bench compare RUN OTHER          paired differences with 95 % CI
       clara-bench explain RUN                where answers are lost: retrieval, compression, reading
       clara-bench costs RUN OTHER            seconds, memory, operations, break-even
+      clara-bench throughput -t nq -s rag    questions a second at each batch size
       clara-bench inspect RUN                read single questions and answers
       clara-bench list                       systems, retrievers, compressors, readers, tasks, suites
       clara-bench show NAME                  all about one of them, or about a metric
@@ -156,7 +158,7 @@ def main() -> None:
 
 
 for command in (
-    init, run, merge, score, leaderboard, report, view, plot, compare, explain, costs, inspect, doctor, publish,
-    published, export, list_, show, systems, compressors, worlds, tasks, metrics,
+    init, run, merge, score, leaderboard, report, view, plot, compare, explain, costs, throughput, inspect, doctor,
+    publish, published, export, list_, show, systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

@@ -164,8 +164,8 @@ def show(
 @click.argument("runs", nargs=-1)
 @click.option("--published", "ids", multiple=True, metavar="ID",
               help="Compare the runs with this published row instead (clara-bench published). Repeatable.")  # fmt: skip
-@click.option("--from", "file", default="results/published.toml", show_default=True, metavar="FILE",
-              type=click.Path(path_type=Path), help="The file of published numbers.")  # fmt: skip
+@click.option("--from", "file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Another file of published numbers than the one that ships.")  # fmt: skip
 @click.option("-m", "--metric", "names", multiple=True, metavar="METRIC",
               help="Metric to compare. Repeatable. Default: EM, F1, recall and context tokens.")  # fmt: skip
 @click.option("--root", default="runs", show_default=True, type=click.Path(path_type=Path),
@@ -183,7 +183,7 @@ def compare(
     baseline: str,
     runs: tuple[str, ...],
     ids: tuple[str, ...],
-    file: Path,
+    file: Path | None,
     names: tuple[str, ...],
     root: Path,
     by: By | None,

@@ -1,6 +1,6 @@
 """Numbers that others published, each with its source and settings, to be read beside runs and never mixed with them.
 
-    results/published.toml     sources, tables of them, rows of these; values as printed
+    published.toml             sources, tables of them, rows of these; values as printed
     entries(read(path))        one value each, with everything that is known of it
 
 A field that a source does not state is empty here. Nothing is guessed.
@@ -20,7 +20,8 @@ from clara_bench.io.parsing import convert, read_toml
 from clara_bench.metrics import Metric
 from clara_bench.types import Count, Setting
 
-FILE = Path("results/published.toml")
+FILE = Path(__file__).with_name("published.toml")
+"""The numbers that ship."""
 MEAN = "mean"
 """The task of a source's own mean over its tasks."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,9 @@ from clara_bench.reporting.leaderboard import Board, Row
 
 INDEX = "index_bytes"
 """Name of the column of bytes by passage."""
-HEADS = {"context_positions": "context tokens", "effective_ratio_micro": "ratio", INDEX: "index bytes"}
+RATIO = "effective_ratio_micro"
+"""Name of the column of the ratio reached, beside which the nominal one stands."""
+HEADS = {"context_positions": "context tokens", RATIO: "ratio", INDEX: "index bytes"}
 """What people see of a column that has another name in files."""
 LOPSIDED = 1.25
 """How much longer one side of an interval is before both ends are written out."""
@@ -50,6 +52,16 @@ def counted(number: int, noun: str) -> str:
 def index_cell(row: Row) -> str:
     """Bytes of the index by passage; – where there are no passages."""
     return "–" if row.index_bytes is None else f"{row.index_bytes:.0f}"
+
+
+def with_nominal(text: str, traits: Mapping[str, Any]) -> str:
+    """A ratio with the nominal one of the compressor, where it was asked for one.
+
+    >>> with_nominal("8.34", {"nominal_ratio": 16.0}), with_nominal("1.00", {"nominal_ratio": None})
+    ('8.34 (16 nominal)', '1.00')
+    """
+    nominal = traits.get("nominal_ratio")
+    return text if text == "–" or nominal is None else f"{text} ({nominal:g} nominal)"
 
 
 def cell(metric: Metric, summary: Summary | None) -> str:
@@ -90,6 +102,11 @@ def difference_cell(metric: Metric, summary: Summary, less: Difference) -> str:
 def plain(metric: Metric, value: float | None) -> str:
     """A value without an interval; – for none."""
     return cell(metric, None if value is None else Summary(value, None, 1, 0, 0))
+
+
+def mean_cell(metric: Metric, mean: float | None, traits: Mapping[str, Any]) -> str:
+    """A mean over tasks without an interval; a ratio with the nominal one."""
+    return with_nominal(plain(metric, mean), traits if metric.name == RATIO else {})
 
 
 def signed(metric: Metric, value: float | None, beside: float | None) -> str:

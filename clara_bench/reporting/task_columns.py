@@ -11,7 +11,7 @@ from clara_bench import metrics
 from clara_bench.errors import ConfigError
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
-from clara_bench.reporting.formats import INDEX, cell, counted, head, plain
+from clara_bench.reporting.formats import INDEX, cell, counted, head, mean_cell, plain
 from clara_bench.reporting.leaderboard import TRAITS, Board, Guess, Row, Section
 from clara_bench.reporting.tables import Cell, Group, Table
 from clara_bench.reporting.views import BRIEF, DEFAULT, View, marks, value_cell
@@ -128,7 +128,8 @@ def _task_group(
         rows = systems[name]
         shown = [marked[t](rows[t], value_cell(first[t], True, rows[t])) if t in rows else Cell("–") for t in tasks]
         means = [_mean(metric, rows, tasks) for metric in others]
-        told = [plain(metric, mean) for metric, mean in zip(others, means, strict=True)]
+        traits = next(iter(rows.values())).traits
+        told = [mean_cell(metric, mean, traits) for metric, mean in zip(others, means, strict=True)]
         overall = [Cell(cell(next(iter(first.values())), _overall(first, rows)))] if _one_metric(first) else []
         lines.append((Cell(name), *shown, *overall, *map(Cell, told)))
     return Group(title, tuple(lines))

@@ -9,7 +9,7 @@ from functools import partial
 from clara_bench import metrics
 from clara_bench.errors import UnknownName
 from clara_bench.metrics import Metric
-from clara_bench.reporting.formats import INDEX, cell, counted, head, index_cell, plain, trait_cell
+from clara_bench.reporting.formats import INDEX, RATIO, cell, counted, head, index_cell, plain, trait_cell, with_nominal
 from clara_bench.reporting.leaderboard import (
     COLUMNS,
     PARETO,
@@ -30,7 +30,7 @@ BRIEF = ("recall@5", "context_positions", "effective_ratio_micro", "seconds")
 NOTES = (
     "Fractions in %. ±: half the width of the 95 % CI, which is written low–high where it is lopsided. "
     "†: failed questions, scored 0. Context tokens: the evidence that the reader attends to, in tokens of text or "
-    "memory tokens. Ratio: tokens of the same evidence as text, divided by these.",
+    "memory tokens. Ratio: tokens of the same evidence as text, divided by these; in brackets the nominal one.",
 )
 
 
@@ -163,6 +163,7 @@ def value_cell(metric: Metric, interval: bool, row: Row) -> str:
     """A row's value, with its interval or without; of several seeds also the lowest and the highest."""
     summary, spread = row.metrics.get(metric.name), row.spread.get(metric.name)
     text = cell(metric, summary if interval or summary is None else replace(summary, ci95=None))
+    text = with_nominal(text, row.traits) if metric.name == RATIO else text
     if not interval or spread is None:
         return text
     return f"{text} [{plain(metric, spread.lowest)}–{plain(metric, spread.highest)}]"

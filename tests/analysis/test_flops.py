@@ -45,6 +45,24 @@ def test_prefill_and_decode_are_within_two_per_cent_of_torch_s_counter(make, len
     assert shape.decode(length, 6) == pytest.approx(sum(steps), rel=0.02)
 
 
+@pytest.mark.parametrize("length", [12, 200])
+@pytest.mark.parametrize("kind", ["Bert", "XLMRoberta", "MPNet"])
+def test_an_encoder_is_within_two_per_cent_of_torch_s_counter(kind: str, length: int) -> None:
+    import torch
+    import transformers
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = getattr(transformers, f"{kind}Config")(hidden_size=96, intermediate_size=384, num_hidden_layers=3,
+                                                    num_attention_heads=6, vocab_size=700,
+                                                    attn_implementation="eager")  # fmt: skip
+    model = getattr(transformers, f"{kind}Model")(config).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.tensor([list(range(5, 5 + length))]))
+    assert from_config(config.to_dict(), "c").forward(length, logits=0) == pytest.approx(
+        counter.get_total_flops(), rel=0.02
+    )
+
+
 def test_a_backbone_from_scratch_tells_its_shape_and_another_does_not() -> None:
     said = (
         "scratch:Scratch(hidden_size=128, intermediate_size=384, layers=4, heads=4, vocabulary=3072, start='lexical'):0"

@@ -17,7 +17,7 @@ from clara_bench.records.results import find_runs
 from clara_bench.reporting.scored import Scorer
 
 ROOT = Path(__file__).parent.parent.parent
-FILE = ROOT / published.FILE
+FILE = published.FILE
 ENTRIES = list(published.entries(published.read(FILE)))
 FOUR = ("nq", "hotpotqa", "musique", "2wikimultihopqa")
 
@@ -94,30 +94,33 @@ def test_an_f1_below_the_exact_match_is_marked_as_doubtful() -> None:
     assert all(one.doubts for one in below)
 
 
-def test_the_command_lists_tables_chosen_rows_and_all_about_one() -> None:
-    assert "Table 6, baselines" in invoke("published", "--from", str(FILE))
-    rows = invoke("published", "--from", str(FILE), "-t", "nq", "-m", "em", "--compressor", "arc", "-f", "markdown")
+def test_the_command_lists_tables_chosen_rows_and_all_about_one_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "Table 6, baselines" in invoke("published")
+    rows = invoke("published", "-t", "nq", "-m", "em", "--compressor", "arc", "-f", "markdown")
     assert "arc-mistral-7b-arc-encoder-8x | 38.4 |" in rows
     assert "clara" not in rows
-    row = invoke("published", "clara-t17-pretrain-phi4-mini-normal-4x", "--from", str(FILE))
+    row = invoke("published", "clara-t17-pretrain-phi4-mini-normal-4x")
     assert "misprint: the mean of the four is 60.88" in row
     assert "Phi4-mini" in row
 
 
 def test_csv_and_json_have_every_field_of_every_value() -> None:
-    rows = list(csv.DictReader(io.StringIO(invoke("published", "--from", str(FILE), "-f", "csv"))))
+    rows = list(csv.DictReader(io.StringIO(invoke("published", "-f", "csv"))))
     assert len(rows) == len(ENTRIES)
     assert rows[0]["flags"] == "cover metric called accuracy; first reference only"
-    found = json.loads(invoke("published", "--from", str(FILE), "--source", "2407.09252", "-f", "json"))
+    found = json.loads(invoke("published", "--source", "2407.09252", "-f", "json"))
     assert {one["source"] for one in found} == {"arXiv 2407.09252"}
     assert found[0]["value"] == 0.597
 
 
 def test_what_does_not_exist_is_said_with_what_is_near() -> None:
-    done = CliRunner().invoke(main, ["published", "clara-t5-normal-pisco-16", "--from", str(FILE)])
+    done = CliRunner().invoke(main, ["published", "clara-t5-normal-pisco-16"])
     assert done.exit_code == 2
     assert "Did you mean 'clara-t5-normal-pisco-16x'?" in done.output
-    done = CliRunner().invoke(main, ["published", "-t", "nq", "-m", "recall@7", "--from", str(FILE)])
+    done = CliRunner().invoke(main, ["published", "-t", "nq", "-m", "recall@7"])
     assert (done.exit_code, "nothing fits --task nq, --metric recall@7" in done.output) == (2, True)
     done = CliRunner().invoke(main, ["published", "--from", "nowhere.toml"])
     assert (done.exit_code, "nowhere.toml" in done.output) == (2, True)
@@ -176,14 +179,14 @@ def test_a_row_without_the_runs_task_or_metric_is_refused_with_what_it_has() -> 
 
 def test_compare_holds_a_run_beside_a_published_row_in_every_format(tmp_path: Path) -> None:
     run, id = str(run_of("clara-16x").path), "clara-t5-normal-scp-mistral-7b-16x"
-    shown = invoke("compare", run, "--published", id, "--from", str(FILE))
+    shown = invoke("compare", run, "--published", id)
     assert "cover_bag_first" in shown
     assert "not stated" in shown
     assert "It is not tested" in shown
-    [found] = json.loads(invoke("compare", run, "--published", id, "--from", str(FILE), "--json"))
+    [found] = json.loads(invoke("compare", run, "--published", id, "--json"))
     assert found["metrics"]["cover_bag_first"]["published"] == pytest.approx(0.5556)
     out = tmp_path / "gap.csv"
-    invoke("compare", run, "--published", id, "--from", str(FILE), "-o", str(out))
+    invoke("compare", run, "--published", id, "-o", str(out))
     [row] = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8")))
     assert "questions" in row["differs"]
     done = CliRunner().invoke(main, ["compare", run])

@@ -31,12 +31,12 @@ GAPS = "Gap: the run minus what was published. It is not tested: published numbe
 @click.option("--reader", help="Only readers whose name holds this.")
 @click.option("--compressor", help="Only compressors whose name holds this.")
 @click.option("--rate", help="Only rates as written that hold this.")
-@click.option("--from", "file", default="results/published.toml", show_default=True, metavar="FILE",
-              type=click.Path(path_type=Path), help="The file of published numbers.")  # fmt: skip
+@click.option("--from", "file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Another file of published numbers than the one that ships.")  # fmt: skip
 @click.option("--wide", is_flag=True, help="Show all columns, however long the lines get.")
 @table_options
 def published(
-    ids: tuple[str, ...], file: Path, wide: bool, kind: str | None, output: Path | None, **given: str | None
+    ids: tuple[str, ...], file: Path | None, wide: bool, kind: str | None, output: Path | None, **given: str | None
 ) -> None:
     """List numbers that others published.
 
@@ -55,12 +55,13 @@ def published(
     from clara_bench.exchange import published as registry
 
     form = kind or format_of(output)
-    found, wanted = registry.read(file), {key: word for key, word in given.items() if word is not None}
+    place = file or registry.FILE
+    found, wanted = registry.read(place), {key: word for key, word in given.items() if word is not None}
     every = list(registry.entries(found))
     named = [entry for id in ids for entry in registry.of_id(every, id)] if ids else every
     kept = registry.chosen(named, wanted)
     if not kept:
-        raise ConfigError(f"{file}: nothing fits {', '.join(f'--{key} {word}' for key, word in wanted.items())}")
+        raise ConfigError(f"{place}: nothing fits {', '.join(f'--{key} {word}' for key, word in wanted.items())}")
     if form == "json":
         write(json_text([registry.to_builtins(entry) for entry in kept]), output)
     elif form == "csv":
@@ -70,12 +71,14 @@ def published(
         write_tables(shown, (NOTE,), form, output, wide)
 
 
-def beside(runs: Sequence[Run], ids: Sequence[str], file: Path, names: Sequence[str], scorer: Scorer) -> list[Gap]:
+def beside(
+    runs: Sequence[Run], ids: Sequence[str], file: Path | None, names: Sequence[str], scorer: Scorer
+) -> list[Gap]:
     """Each run held beside each published row."""
     from clara_bench.exchange import published as registry
     from clara_bench.exchange.gaps import gap
 
-    every = list(registry.entries(registry.read(file)))
+    every = list(registry.entries(registry.read(file or registry.FILE)))
     return [gap(run, registry.of_id(every, id), names, scorer) for run in runs for id in ids]
 
 
