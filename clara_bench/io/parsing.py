@@ -93,6 +93,17 @@ def decode_lines(
             yield number, value
 
 
+def decode_again(lines: Iterable[bytes], kind: type[T], where: str) -> list[T]:
+    """JSON lines that `decode_lines` has read before, by the same code from the same bytes: several times faster.
+
+    Raises:
+        DataError: a line is not of that type after all.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+    with refusing(where, "Put the file back as it was written"):
+        return [decode(line) for line in lines if line and not line.isspace()]
+
+
 def decoder(kind: type[T], strict: bool = True, whole: bool = False) -> Callable[[bytes | str], T]:
     """What decodes values of one type; to be called within `refusing`."""
     if key_check(kind) is None:

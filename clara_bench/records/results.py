@@ -24,7 +24,7 @@ import msgspec
 from clara_bench.errors import BenchError, DataError
 from clara_bench.io.cache import digest, write_atomic
 from clara_bench.io.opening import read_bytes
-from clara_bench.io.parsing import decode_lines
+from clara_bench.io.parsing import decode_again, decode_lines
 from clara_bench.io.redaction import redacted
 from clara_bench.records.answer_check import check_answer, check_record
 from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
@@ -83,6 +83,25 @@ class Run:
                 )
             check_answer(record.answer, asked[record.id], f"{file}: the answer to question '{record.id}'")
         return examples, found
+
+
+def answered_again(run: Run, known: dict[str, list[Example]]) -> tuple[list[Example], list[Record]]:
+    """The same as `answered` of a run that was scored from the same files: what was checked then is not checked again.
+
+    Args:
+        run: the run.
+        known: questions by the content of their file and their setting; those of the run are added.
+
+    Raises:
+        DataError: a line does not parse.
+    """
+    file, setting = run.path / "records.jsonl", run.manifest["setting"]
+    key = digest([setting, content(run.path / "questions.jsonl")])
+    if key not in known:
+        known[key] = run.examples
+    lines = content(file).split(b"\n")[:-1]
+    found = {one.id: one for one in map(_told_apart, decode_again(lines, Record, str(file)))}
+    return known[key], list(found.values())
 
 
 def open_run(path: Path) -> Run:

@@ -12,7 +12,7 @@ from clara_bench.analysis.explain import MEANINGS, Explained, explain, judged
 from clara_bench.analysis.explain_tables import groups
 from clara_bench.metrics.differences import of_methods
 from clara_bench.metrics.statistics import Column, Summary, averaged
-from clara_bench.records.results import Run
+from clara_bench.records.results import Run, answered_again
 from clara_bench.records.trainings import By, System, grouped
 from clara_bench.report import model, words
 from clara_bench.report.columns import text, texts
@@ -30,6 +30,8 @@ RECALL = tuple(f"recall@{depth}" for depth in DEPTHS)
 NAMES = ("em", "f1", "cover_sequence", *RECALL, "all_support@5", "context_positions", "effective_ratio_micro",
          "seconds", "truncated")  # fmt: skip
 """What is scored, beside the main metric of each task."""
+SHOWN = ("em", "f1", "recall@1", "recall@5", "recall@10", "all_support@5", *NAMES[-4:])
+"""What stands in the leaderboard, where each is tested."""
 ANSWERS = 20_000
 """Answers of a table that are shown in full unasked; of larger tables a sample of the questions."""
 
@@ -109,7 +111,7 @@ def collect(
     """
     left_out: list[str] = []
     shared = Sharing(scorer)
-    found = leaderboard.boards(runs, NAMES, shared, lambda error: left_out.append(text(str(error))), wish.by)
+    found = leaderboard.boards(runs, SHOWN, shared, lambda error: left_out.append(text(str(error))), wish.by)
     systems = {str(system.run.path): system for system in grouped(runs, wish.by)}
     tables, questions, explained = [], [], []
     for board, title in zip(found, titles(found), strict=True):
@@ -158,6 +160,8 @@ class _Read(NamedTuple):
     explained: Sequence[Explained]
     spent: Sequence[costs.Costs]
     answered: Sequence[int]
+    hops: Sequence[int | None]
+    """Of each question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +175,21 @@ class _Building:
     def read(self, most: int | None, passages: Passages, advance: Callable[[int], None]) -> _Read:
         """What needs the files of each run, which are read once."""
         main, siblings = self.board.main_metric, [run for system in self.systems for run in system.runs]
-        examples = self.systems[0].run.examples
         full = most if most is not None else max(1, ANSWERS // len(self.systems))
-        asked = Questions(examples, full, passages(self.systems[0].run) if full else {})
+        known: dict[str, list[Example]] = {}
+        asked = Questions(
+            answered_again(self.systems[0].run, known)[0], full, passages(self.systems[0].run) if full else {}
+        )
         lost, spent, answered = [], [], []
         for system in self.systems:
-            run = Opened(system.run.path, system.run.manifest, system.run.answered())
+            run = Opened(system.run.path, system.run.manifest, answered_again(system.run, known))
             columns = {name: averaged(found) for name, found in self._measured(system, ("em", main)).items()}
             lost.append(explain(run, siblings, main, self.scorer))
             asked.add(run, columns.get("em"), columns[main], lost[-1])
             spent.append(replace(costs.costs(run), run=system.run))
             answered.append(len(run.records()))
             advance(len(system.runs))
-        return _Read(asked.packed(), lost, spent, answered)
+        return _Read(asked.packed(), lost, spent, answered, [example.gold.hops for example in asked.examples])
 
     def _measured(self, system: System, names: Sequence[str]) -> dict[str, list[Column]]:
         return comparison.measured(system, tuple(dict.fromkeys(names)), self.scorer)
@@ -204,7 +210,7 @@ class _Building:
             rows=rows,
             pairs=pairs,
             lost={},
-            recall=tuple(self._recall()),
+            recall=tuple(self._recall(rows, read.hops)),
             break_even=tuple(_break_even(read.spent)),
             choices=words.choices(rows, sections, pairs),
             detailed=read.questions.detailed,
@@ -251,10 +257,9 @@ class _Building:
             family=verdicts[0].family if verdicts else 0,
         )
 
-    def _recall(self) -> Iterator[model.Recall]:
+    def _recall(self, rows: Sequence[model.Row], hops: Sequence[int | None]) -> Iterator[model.Recall]:
         import numpy as np
 
-        hops = [example.gold.hops for example in self.systems[0].run.examples]
         parts = [part for part in sorted({one for one in hops if one is not None}) if len(set(hops)) > 1]
         for place, system in enumerate(self.systems):
             found = {name: averaged(columns) for name, columns in self._measured(system, RECALL).items()}
@@ -262,7 +267,8 @@ class _Building:
                 if name not in found:
                     continue
                 whole = found[name]
-                yield model.Recall(place, None, depth, value(whole.summary()), whole.n)
+                known = rows[place].metrics.get(name)
+                yield model.Recall(place, None, depth, known or value(whole.summary()), whole.n)
                 for part in parts:
                     kept = np.flatnonzero([one == part for one in hops])
                     yield _of_part(place, part, depth, whole, kept)

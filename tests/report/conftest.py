@@ -81,7 +81,7 @@ def chromium() -> Iterator[Any]:
     if program is None:
         pytest.skip("no Chromium on the path")
     with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
 
@@ -110,7 +110,7 @@ class Looking:
         view = place.partition("?")[0].removeprefix("#/")
         self.page.evaluate("place => { location.hash = place }", place)
         self.page.wait_for_selector(f"main[data-view={view}]")
-        self.page.wait_for_function("[...document.querySelectorAll('.chart')].every(one => one.querySelector('svg'))")
+        self.page.wait_for_selector(".chart:not(:has(svg))", state="detached")
         return self.page
 
     def text(self) -> str:

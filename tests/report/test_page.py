@@ -38,7 +38,7 @@ def test_the_leaderboard_sorts_filters_and_keeps_it_in_the_address(looking: Any)
     assert page.locator(names).all_inner_texts() == ["guesses", "reads"]
     assert "sort=context_positions" in page.url
     page.fill("#find", "rea")
-    page.wait_for_function("document.querySelectorAll('table.board tbody tr').length === 1")
+    page.wait_for_selector("table.board tbody tr >> nth=1", state="detached")
     page.go_back()
     assert page.locator(names).all_inner_texts() == ["reads", "guesses"]
 
@@ -47,7 +47,7 @@ def test_the_frontier_switches_its_axes(looking: Any) -> None:
     page = looking.go("#/frontier")
     assert "EM, %" in page.locator(".chart svg").text_content()
     page.get_by_label("Quality").select_option("f1")
-    page.wait_for_function("document.querySelector('.chart svg')?.textContent.includes('F1')")
+    page.wait_for_selector(".chart svg text:has-text('F1, %')", state="attached")
     assert "y=f1" in page.url
 
 
@@ -56,7 +56,7 @@ def test_compare_shows_only_different_questions(looking: Any) -> None:
     assert page.locator(".question").count() == 8
     assert set(page.locator(".question .kind").all_inner_texts()) == {"broken"}
     page.get_by_role("button", name="Both right").click()
-    page.wait_for_function("document.querySelectorAll('.question').length === 2")
+    page.wait_for_selector(".question >> nth=2", state="detached")
     page.locator(".question").first.click()
     page.wait_for_selector("main[data-view=questions] h1.asked")
     assert page.inner_text("h1.asked") == "What is the capital of Norway?"
@@ -68,7 +68,7 @@ def test_a_permalink_opens_a_question_and_keys_lead_to_the_next(opened: Any, pag
     assert found.page.locator(".passage.isgold").count() == 1
     assert "Rome is the capital of Italy." in found.text()
     found.page.keyboard.press("j")
-    found.page.wait_for_function("document.querySelector('h1.asked')?.textContent.includes('France')")
+    found.page.wait_for_selector("h1.asked:has-text('France')")
     found.page.keyboard.press("2")
     found.page.wait_for_selector("main[data-view=leaderboard]")
 
