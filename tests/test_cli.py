@@ -256,6 +256,7 @@ def test_a_new_system_works_as_written_and_passes_its_own_test(tmp_path: Path, c
         (["show", "hotpotqa"], "CC BY-SA"),
         (["show", "rag"], "Passages given to the reader"),
         (["show", "bm25"], "k1"),
+        (["show", "kv"], "'expected-attention'"),
         (["show", "recall@5"], "higher"),
         (["show", "quick"], "clara-bench run --suite quick"),
         (["show", "injected"], "--setting injected"),

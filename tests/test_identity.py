@@ -138,6 +138,7 @@ OPERATIONAL: list[tuple[Kind, str, dict[str, str], dict[str, str]]] = [
     ),
     ("reader", "hf", {}, {"batch_size": "2", "batch_tokens": "99", "device": "cpu"}),
     ("retriever", "dense", {}, {"batch_size": "2", "device": "cpu"}),
+    ("system", "kv", {"press": "knorm"}, {"store": "memory"}),
     ("compressor", "llmlingua", {}, {"device": "cpu"}),
     ("compressor", "recomp-extractive", {}, {"batch_size": "2", "device": "cpu"}),
 ]

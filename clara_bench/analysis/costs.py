@@ -15,7 +15,7 @@ from typing import Any
 from clara_bench.analysis.flops import Shape, from_scratch
 from clara_bench.records.manifest import Manifest
 from clara_bench.records.results import Run
-from clara_bench.types import FAILURES, Example, IndexStats, Record
+from clara_bench.types import FAILURES, Example, IndexStats, Record, Usage
 
 PHASES = ("retrieve", "compress", "prefill", "decode")
 FRAME = 3
@@ -278,15 +278,31 @@ def _passages_read(manifest: Manifest, records: Sequence[Record]) -> int:
 def _operations(manifest: Manifest, records: Sequence[Record], shape: Shape) -> Operations:
     usages = [record.answer.usage for record in records]
     slots = manifest["models"].get("slots")
-    memories = slots + FRAME if isinstance(slots, int) else None
+    memories = slots + FRAME if isinstance(slots, int) else 0 if _reads_ahead(manifest) else None
     asked = fmean(usage.prompt_tokens - usage.context_positions for usage in usages)
     length = _passage_tokens(manifest, records)
     searches = manifest["system"]["options"].get("retriever") is None and manifest["setting"] != "closed"
     return Operations(
         passage=None if memories is None or length is None else shape.forward(length + memories, logits=0),
         retrieve=None if memories is None or not searches else shape.forward(asked + memories, logits=0),
-        prefill=fmean(shape.forward(usage.prompt_tokens) for usage in usages),
+        prefill=fmean(_prefill(manifest, usage, shape) for usage in usages),
         decode=fmean(shape.decode(usage.prompt_tokens, usage.generated_tokens + 1) for usage in usages),  # and the end
+    )
+
+
+def _reads_ahead(manifest: Manifest) -> bool:
+    """Whether the backbone has read the passages, as keys and values, before the question."""
+    system = manifest["system"]
+    return system["name"] == "kv" and system["options"].get("encode") == "alone"
+
+
+def _prefill(manifest: Manifest, usage: Usage, shape: Shape) -> float:
+    """Operations up to the first token; passages that `kv` reads together are read whole, then thinned."""
+    asked = usage.prompt_tokens - usage.context_positions
+    if _reads_ahead(manifest):
+        return shape.forward(asked, usage.context_positions)
+    return shape.forward(
+        asked + usage.context_text_tokens if manifest["system"]["name"] == "kv" else usage.prompt_tokens
     )
 
 

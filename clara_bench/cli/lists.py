@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin, get_type_hints
 
 import click
 
@@ -87,7 +87,7 @@ def _show(one: Meaning) -> None:
 
 
 def _show_component(kind: Any, name: str) -> None:
-    from clara_bench.components.registry import load
+    from clara_bench.components.registry import load, plugin_errors
 
     component = load(kind, name)
     say((component.__doc__ or "").strip())
@@ -96,9 +96,18 @@ def _show_component(kind: Any, name: str) -> None:
         say("It takes no options.")
         return
     docs = _attribute_docs(options)
-    rows = [[field.name, getattr(field.type, "__name__", str(field.type)), _default(field), docs.get(field.name, "")]
+    with plugin_errors(f"{kind} '{name}': its Options must be a dataclass with known types"):
+        hints = get_type_hints(options)
+    rows = [[field.name, _type(field, hints), _default(field), docs.get(field.name, "")]
             for field in dataclasses.fields(options)]  # fmt: skip
     print_table(["option", "type", "default", "meaning"], rows)
+
+
+def _type(field: dataclasses.Field[Any], hints: dict[str, Any]) -> str:
+    """A field's type as its class writes it; of a choice that has a name of its own, the choices."""
+    if get_origin(hints[field.name]) is Literal:
+        return str(hints[field.name]).removeprefix("typing.")
+    return getattr(field.type, "__name__", str(field.type))
 
 
 def _show_task(name: str) -> None:

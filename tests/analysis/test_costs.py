@@ -97,6 +97,21 @@ def test_operations_of_text_are_those_of_its_prompts(found, published) -> None:
     assert (operations.passage, operations.retrieve) == (None, None)
 
 
+def test_keys_and_values_made_ahead_are_attended_to_and_not_read_again(published) -> None:
+    run, shape = published["bm25-text"], Shape(4, 128, 128, 128, 384, 3072)
+    usages = [record.answer.usage for record in run.records()]
+    rest = [usage.prompt_tokens - usage.context_positions for usage in usages]
+    expected = {
+        "alone": [shape.forward(new, usage.context_positions) for new, usage in zip(rest, usages, strict=True)],
+        "together": [shape.forward(new + usage.context_text_tokens) for new, usage in zip(rest, usages, strict=True)],
+    }
+    for encode, prefill in expected.items():
+        system = {**run.manifest["system"], "name": "kv", "options": {"encode": encode, "retriever": {}, "k": 5}}
+        operations = costs(replace(run, manifest={**run.manifest, "system": system})).operations
+        assert operations.prefill == pytest.approx(fmean(prefill))
+        assert (operations.passage is None) == (encode == "together")
+
+
 def test_the_break_even_is_the_cost_of_a_passage_over_what_a_question_saves(published, found) -> None:
     compressed = costs(session(published["clara-8x"], encoding_seconds=19.44))
     seconds, operations = break_even(found["bm25-text"], compressed)
