@@ -145,6 +145,15 @@ FAMILIES = {
             **_BETWEEN_RETRIEVERS,
         },
     ),
+    "tuned": Family(
+        RESULTS,
+        "f1",
+        {
+            "gold-text minus closed-book": ("tuned/closed-book", "tuned/gold-text"),
+            "bm25-text minus gold-text": ("tuned/gold-text", "tuned/bm25-text"),
+            "bm25-text minus closed-book": ("tuned/closed-book", "tuned/bm25-text"),
+        },
+    ),
     "retrievers": Family(RESULTS, "recall@5", _BETWEEN_RETRIEVERS),
     "whole": Family(RESULTS, "f1", _whole(), shown=False),
     "truncation": Family(RESULTS, "f1", _beside_control("truncate"), shown=False),
@@ -263,7 +272,7 @@ def systems() -> Mapping[str, Mapping[str, System]]:
 
 def _folder(run: Run, name: str) -> str:
     parts = run.path.parts
-    studies = [study for study in ("ablations", "latents") if study in parts]
+    studies = [study for study in ("ablations", "latents", "tuned") if study in parts]
     real = run.manifest["data"]["provenance"]["source"] != "worlds"
     return studies[0] if studies else name if name != "results" else "real" if real else "worlds"
 

@@ -115,9 +115,13 @@ class Part(NamedTuple):
 LEADERBOARD = ROOT / "results" / "LEADERBOARD.md"
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 STUDIES = ROOT / "docs" / "reference-results.md"
+TUNED = ROOT / "results" / "tuned"
 PARTS = {
     "headline": Part(README, ROOT / "results", ("em", *MEANS), short=True),
     "results": Part(DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, short=True, shortened=False),
+    "real": Part(README, TUNED, ("f1", *MEANS[:3]), made_up=False, short=True),
+    "tuned": Part(DETAILS, TUNED, ("f1", "em", *MEANS), made_up=False, short=True),
+    "tuned-whole": Part(DETAILS, TUNED, COLUMNS, made_up=False),
     "worlds": Part(DETAILS, ROOT / "results", ("em", *MEANS), short=True),
     "compressors": Part(
         DETAILS,
@@ -174,6 +178,20 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
             [setting, label, *scores, *(mean_cell(metric, _mean(metric, rows), _traits(rows)) for metric in others)]
         )
     return _markdown(lines)
+
+
+def guesses_table(found: list[Board], part: Part) -> str:
+    """What guesses score, as further lines of a short table."""
+    metric, runs = metrics.get(part.columns[0]), find_runs(part.runs)
+    guessed: dict[str, dict[str, Guess]] = {}
+    for board in chance.added(boards(runs, [metric.name]), runs):
+        for section in board.sections:
+            for guess in section.guesses:
+                guessed.setdefault(guess.label, {})[board.task] = guess
+    unknown = ["–"] * (len(part.columns) - 1)
+    return _markdown(
+        [["any", label, *(_either(metric, by.get(b.task)) for b in found), *unknown] for label, by in guessed.items()]
+    )
 
 
 def headline_table(found: list[Board]) -> str:
@@ -321,7 +339,8 @@ def content(part: str) -> str:
     if part == "readers":
         return readers_table(_boards(chosen.runs, chosen.studies))
     if chosen.short:
-        return short_table(found, chosen.columns, chosen.against)
+        guessed = guesses_table(found, chosen) if chosen.runs == TUNED else ""
+        return short_table(found, chosen.columns, chosen.against) + guessed
     return (family_table if chosen.columns == COSTS else table)(found, chosen.columns)
 
 
