@@ -156,7 +156,19 @@ def rows(recipe: str, data: Path, out: Path) -> None:
 @click.option("--part", default="1/1", show_default=True, metavar="I/N",
               help="Only the I-th of N parts: so N processes fill one store.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
-def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: str, device: str) -> None:
+@click.option("--workers", type=click.IntRange(1), metavar="N",
+              help="Compress in N processes of this machine; with --ray, in N actors.")  # fmt: skip
+@click.option("--ray", metavar="ADDRESS", help="Compress in actors of a Ray cluster: its address, auto, or local.")
+def encode(
+    checkpoint: str,
+    documents: Path,
+    store: Path,
+    precision: Any,
+    part: str,
+    device: str,
+    workers: int | None,
+    ray: str | None,
+) -> None:
     """Compress DOCUMENTS with CHECKPOINT into a store.
 
     DOCUMENTS is JSONL of title and text, also as .gz. The same command resumes.
@@ -165,16 +177,39 @@ def encode(checkpoint: str, documents: Path, store: Path, precision: Any, part: 
     Example:
       clara-reference encode runs/tiny/joint/best corpus.jsonl --store memories
       clara-bench run -t hotpotqa -s clara -o checkpoint=runs/tiny/joint/best -o store=memories
+    Several processes, or machines and then one store:
+      clara-reference encode tiny-8x corpus.jsonl --store memories --workers 4
+      clara-reference encode tiny-8x corpus.jsonl --store memories-2 --part 2/4
+      clara-reference merge memories-1 memories-2 --store memories
     """
+    from clara_bench.workers.choice import pool
     from reference.systems.encode import fill
 
-    filled, built = fill(checkpoint, documents, store, precision, _part(part), device)
+    filled, built = fill(checkpoint, documents, store, precision, _part(part), device, pool(workers, ray))
     for name in built.rebuilt:
         note(f"{store / name}: was damaged and is built anew")
     say(
         f"{store}: {built.added} of {built.texts} documents compressed now, {len(filled)} stored, "
         f"{filled.bytes_per_document:.0f} bytes each"
     )
+
+
+@main.command()
+@click.argument("stores", nargs=-1, required=True, type=FOLDER)
+@click.option("--store", required=True, type=FOLDER, help="Folder of the merged store; filled further if it is there.")
+def merge(stores: tuple[Path, ...], store: Path) -> None:
+    """Merge STORES that were filled on different disks.
+
+    Stores of another compressor, rate or precision and damaged ones are refused.
+
+    \b
+    Example:
+      clara-reference merge memories-1 memories-2 --store memories
+    """
+    from reference.memory.merge import merge as merged
+
+    found = merged(stores, store)
+    say(f"{store}: {len(found)} documents from {len(stores)} stores")
 
 
 @main.command()

@@ -19,6 +19,7 @@ import click
 
 from clara_bench import __version__
 from clara_bench.__main__ import STOPPED
+from clara_bench.cli.analysis.conformance import conformance
 from clara_bench.cli.analysis.costs import costs
 from clara_bench.cli.analysis.doctor import doctor
 from clara_bench.cli.analysis.explain import explain
@@ -159,6 +160,7 @@ def main() -> None:
 
 for command in (
     init, run, merge, score, leaderboard, report, view, plot, compare, explain, costs, throughput, inspect, doctor,
+    conformance,
     publish, published, export, list_, show, systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)

@@ -11,7 +11,6 @@ from clara_bench.errors import ConfigError
 
 if TYPE_CHECKING:
     from clara_bench.tasks.sources import Source
-    from clara_bench.workers import Pool
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -78,13 +77,3 @@ def refuse_others(ctx: click.Context, allowed: set[str], what: str) -> None:
     for name in sorted(changed(ctx) - allowed):
         option = next(p.opts[-1] for p in ctx.command.params if p.name == name)
         raise ConfigError(f"{option} cannot be used with {what}, which already sets it")
-
-
-def pool(workers: int | None, ray: str | None) -> Pool | None:
-    """The workers that --workers and --ray ask for; None for this process alone."""
-    from clara_bench.workers.processes import Processes
-    from clara_bench.workers.ray_actors import RayActors
-
-    if ray is not None:
-        return RayActors(ray, workers)
-    return Processes(workers) if workers and workers > 1 else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clara_bench.cli.options import changed, data_options, pairs, pool, refuse_others, source_from
+from clara_bench.cli.options import changed, data_options, pairs, refuse_others, source_from
 from clara_bench.errors import ConfigError
 from clara_bench.io.terminal import note, say
 
@@ -97,6 +97,7 @@ def run(
       clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
     from clara_bench.sharding.shard import Shard, shard_of
+    from clara_bench.workers.choice import pool
 
     expected = None
     if manifest is not None:

@@ -45,7 +45,8 @@ class OpenAIReader:
         model: str
         """Name of the model as the server knows it."""
         base_url: str = "http://localhost:8000/v1"
-        """Address of the server, up to and with /v1."""
+        """Address of the server, up to and with /v1; of several servers of the same model, joined by commas: each
+        question goes to the least busy."""
         tokenizer: str = field(default="", metadata=OPERATIONAL)
         """Hub id, folder or GGUF file of the model's tokenizer, to count evidence with, or `approximate`; by default
         the model's name and, where that names none, `approximate`."""
@@ -68,7 +69,7 @@ class OpenAIReader:
         max_prompt_tokens: int | None = None
         """Longest prompt, in tokens of the tokenizer; evidence beyond it is cut and counted. No limit by default."""
         concurrency: int = field(default=8, metadata=OPERATIONAL)
-        """Requests under way at once."""
+        """Requests under way at once, at each server."""
         timeout_seconds: float = field(default=60.0, metadata=OPERATIONAL)
         """Timeout for a complete answer, per try."""
         retries: int = field(default=5, metadata=OPERATIONAL)
@@ -84,8 +85,14 @@ class OpenAIReader:
             for name in ("retries", "input_price", "output_price"):
                 if (getattr(self, name) or 0) < 0:
                     raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-            if not self.base_url.startswith(("http://", "https://")):
-                raise ValueError(f"base_url must start with http:// or https://, got '{self.base_url}'")
+            for url in self.base_urls:
+                if not url.startswith(("http://", "https://")):
+                    raise ValueError(f"base_url must start with http:// or https://, got '{url}'")
+
+        @property
+        def base_urls(self) -> list[str]:
+            """The addresses, one by one."""
+            return [url.strip() for url in self.base_url.split(",")]
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -94,7 +101,7 @@ class OpenAIReader:
         given = decode(options.extra_body or "{}", dict[str, Any], "reader 'openai': extra_body", error=ConfigError)
         self._extra = _merged(self.prompt.extra_body, given)
         self._server = Server(
-            options.base_url,
+            options.base_urls,
             os.environ.get(options.api_key_env) or "none",
             options.concurrency,
             options.timeout_seconds,
@@ -169,7 +176,8 @@ class OpenAIReader:
         body = {"model": self.options.model, "temperature": 0, "max_tokens": self.options.max_new_tokens}
         body |= {"stop": list(self.prompt.stop)} if self.prompt.stop else {}
         body |= {"extra_body": self._extra} if self._extra else {}
-        side_by_side = max(1, min(self.options.concurrency, len(requests)))
+        slots = self.options.concurrency * len(self.options.base_urls)
+        side_by_side = max(1, min(slots, len(requests)))
         for reply in self._server.ask([request.turns for request in requests], body):
             reading = self._reading(requests[reply.place], reply)
             seconds = {"request": reply.seconds / side_by_side}

@@ -7,8 +7,9 @@ failing server, a refused key, an invalid reply.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from functools import partial
@@ -81,13 +82,42 @@ class Reply(NamedTuple):
     """All tries together, waiting for a free slot left out."""
 
 
+@dataclass(slots=True)
+class _Client:
+    """A server, and how many requests it has."""
+
+    client: openai.AsyncOpenAI
+    url: str
+    busy: int = 0
+
+
+@dataclass(slots=True)
+class _Clients:
+    """The servers that are asked."""
+
+    up: list[_Client]
+
+    def least_busy(self) -> _Client:
+        """The server with the fewest requests."""
+        return min(self.up, key=lambda client: client.busy)
+
+    def without(self, client: _Client) -> bool:
+        """Ask a server no more that failed; returns whether another is left. The last one stays."""
+        if client in self.up and len(self.up) > 1:
+            self.up.remove(client)
+            return True
+        return client not in self.up
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is, and how patiently it is asked."""
+    """Where a server is, or several of the same model are, and how patiently they are asked."""
 
-    base_url: str
+    base_urls: Sequence[str]
+    """Of servers of one model; a question goes to the least busy."""
     key: str
     concurrency: int
+    """Of each server."""
     timeout_seconds: float
     """Each try, whole: a server that sends a byte now and then gets no more."""
     retries: int
@@ -99,7 +129,7 @@ class Server:
     @property
     def adapted(self) -> list[str]:
         """What the server was asked for otherwise than others are, because it refused that."""
-        return [f"{self.base_url} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
+        return [f"{','.join(self.base_urls)} refuses {_REFUSABLE[name].told}" for name in sorted(self._refused)]
 
     def ask(self, conversations: Sequence[Sequence[Turn]], body: Mapping[str, Any]) -> Iterator[Reply]:
         """Replies in order of arrival; ending the iteration early cancels pending requests.
@@ -110,21 +140,27 @@ class Server:
         """
         with (
             start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(self._client()) as client,
+            portal.wrap_async_context_manager(self._clients()) as clients,
         ):
-            slots = asyncio.Semaphore(self.concurrency)
+            slots = asyncio.Semaphore(self.concurrency * len(self.base_urls))
             waiting = [
-                portal.start_task_soon(partial(self._reply, client, slots, place, said, body))
+                portal.start_task_soon(partial(self._reply, clients, slots, place, said, body))
                 for place, said in enumerate(conversations)
             ]
             for done in as_completed(waiting):
                 yield done.result()
 
-    def _client(self) -> openai.AsyncOpenAI:
+    @contextlib.asynccontextmanager
+    async def _clients(self) -> AsyncIterator[_Clients]:
+        async with contextlib.AsyncExitStack() as stack:
+            opened = [await stack.enter_async_context(self._client(url)) for url in self.base_urls]
+            yield _Clients([_Client(client, url) for client, url in zip(opened, self.base_urls, strict=True)])
+
+    def _client(self, base_url: str) -> openai.AsyncOpenAI:
         connecting = min(CONNECT_SECONDS, self.timeout_seconds)
         return openai.AsyncOpenAI(
             api_key=self.key,
-            base_url=self.base_url,
+            base_url=base_url,
             max_retries=self.retries,
             timeout=openai.Timeout(self.timeout_seconds, connect=connecting),
             default_headers=self.headers,
@@ -133,7 +169,7 @@ class Server:
 
     async def _reply(
         self,
-        client: openai.AsyncOpenAI,
+        clients: _Clients,
         slots: asyncio.Semaphore,
         place: int,
         conversation: Sequence[Turn],
@@ -141,17 +177,29 @@ class Server:
     ) -> Reply:
         async with slots:
             start = time.perf_counter()
-            said = await self._asked(client, {**body, "messages": [dict(turn) for turn in conversation]})
+            said = await self._asked_one(clients, {**body, "messages": [dict(turn) for turn in conversation]})
             return Reply(place, said, time.perf_counter() - start)
 
-    async def _asked(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> Said | Failure:
+    async def _asked_one(self, clients: _Clients, body: Mapping[str, Any]) -> Said | Failure:
+        """The answer of the least busy server; where it cannot be reached, that of another."""
+        while True:
+            client = clients.least_busy()
+            client.busy += 1
+            try:
+                said = await self._asked(client, body)
+            finally:
+                client.busy -= 1
+            if not isinstance(said, Failure) or said.status != "transport" or not clients.without(client):
+                return said
+
+    async def _asked(self, client: _Client, body: Mapping[str, Any]) -> Said | Failure:
         while True:
             sent = self._taken(body)
             try:
-                response = await client.chat.completions.with_raw_response.create(**sent)
+                response = await client.client.chat.completions.with_raw_response.create(**sent)
                 break
             except openai.APIConnectionError as error:
-                return self._unreached(error)
+                return self._unreached(error, client.url)
             except openai.APIStatusError as error:
                 if not self._adapts(sent, error):
                     return self._unserved(error)
@@ -178,14 +226,14 @@ class Server:
         self._refused.update(named)
         return bool(named)
 
-    def _unreached(self, error: openai.APIConnectionError) -> Failure:
+    def _unreached(self, error: openai.APIConnectionError, url: str) -> Failure:
         cause = error.__cause__ or error
         connecting = type(cause).__name__ == "ConnectTimeout"  # a server that accepts no connection is not there
         if isinstance(error, openai.APITimeoutError) and not connecting:
             tries = "1 try" if not self.retries else f"{self.retries + 1} tries"
             return Failure("timeout", f"no whole answer within {self.timeout_seconds:g} seconds, {tries}")
         reason = self._cleaned(str(cause) or type(cause).__name__)
-        return Failure("transport", f"no answer from {self.base_url}: {reason}")
+        return Failure("transport", f"no answer from {url}: {reason}")
 
     def _unserved(self, error: openai.APIStatusError) -> Failure:
         code, to = error.status_code, error.response.headers.get("location")

@@ -5,7 +5,7 @@ In: what to load, and jobs. Out: the job's place and its result, as each is done
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -15,13 +15,13 @@ R = TypeVar("R")
 class Pool(Protocol):
     """Workers that are started for some jobs and end with them."""
 
-    def map(self, load: Callable[[], Callable[[T], R]], jobs: Sequence[T]) -> Iterator[tuple[int, R]]:
+    def map(self, load: Callable[[], Callable[[T], R]], jobs: Iterable[T]) -> Iterator[tuple[int, R]]:
         """Pairs of a job's place and its result, in the order in which they are done.
 
         Args:
             load: called once in each worker; what it returns does the jobs there. The first worker has loaded before
                 others begin, so that they find the caches that it fills.
-            jobs: what to do, in the order in which it is begun.
+            jobs: what to do, in the order in which it is begun; each is asked for when a worker is free.
 
         Raises:
             BenchError: from loading or a job; or because no worker is left.

@@ -13,8 +13,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -24,6 +23,7 @@ from typing import Any
 from clara_bench.errors import BackendError
 from clara_bench.workers import R, T
 from clara_bench.workers.outcome import Outcome, outcome, unpacked
+from clara_bench.workers.waiting import Waiting
 
 END_SECONDS = 5.0
 """After which a worker that was told to end is killed."""
@@ -36,10 +36,10 @@ class Processes:
 
     count: int
 
-    def map(self, load: Callable[[], Callable[[T], R]], jobs: Sequence[T]) -> Iterator[tuple[int, R]]:
+    def map(self, load: Callable[[], Callable[[T], R]], jobs: Iterable[T]) -> Iterator[tuple[int, R]]:
         """See `Pool.map`."""
         with tempfile.TemporaryDirectory(prefix="clara-bench-workers-") as folder:
-            crew = _Crew(load, Path(folder), min(self.count, len(jobs)))
+            crew = _Crew(load, Path(folder), self.count)
             try:
                 yield from crew.work(jobs)
             finally:
@@ -53,14 +53,15 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     output: Path
-    job: int | None = None
+    job: tuple[int, Any] | None = None
+    """What it does, with its place."""
     ready: bool = False
 
-    def give(self, place: int, job: Any) -> None:
+    def give(self, job: tuple[int, Any]) -> None:
         """Send a job; a worker that has just ended is noticed when it is listened to."""
-        self.job = place
+        self.job = job
         try:
-            self.pipe.send(job)
+            self.pipe.send(job[1])
         except OSError:
             return
 
@@ -83,21 +84,21 @@ class _Crew:
     workers: list[_Worker] = field(default_factory=list)
     started: int = 0
 
-    def work(self, jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def work(self, jobs: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """Results as they come."""
-        waiting, left = deque(range(len(jobs))), len(jobs)
+        waiting = Waiting(jobs)
+        if waiting.empty():
+            return
         self._start(1)
-        while left:
+        while not waiting.empty() or any(worker.job for worker in self.workers):
             for worker in self._heard():
-                place = worker.job
+                job = worker.job
                 said = self._listen(worker, waiting)
-                if said is not None and place is not None:
-                    left -= 1
-                    yield place, unpacked(said)
+                if said is not None and job is not None:
+                    yield job[0], unpacked(said)
             for worker in self.workers:
-                if worker.ready and worker.job is None and waiting:
-                    given = waiting.popleft()
-                    worker.give(given, jobs[given])
+                if worker.ready and worker.job is None and not waiting.empty():
+                    worker.give(waiting.next())
 
     def _start(self, count: int) -> None:
         """Start workers until so many were."""
@@ -115,7 +116,7 @@ class _Crew:
         pipes = wait([worker.pipe for worker in self.workers])
         return [worker for worker in self.workers if worker.pipe in pipes]
 
-    def _listen(self, worker: _Worker, waiting: deque[int]) -> Outcome | None:
+    def _listen(self, worker: _Worker, waiting: Waiting) -> Outcome | None:
         """What a worker says; None if it has ended, and its job waits again.
 
         Raises:
@@ -132,11 +133,11 @@ class _Crew:
         worker.ready, worker.job = True, None
         return said
 
-    def _lose(self, worker: _Worker, waiting: deque[int]) -> None:
+    def _lose(self, worker: _Worker, waiting: Waiting) -> None:
         self.workers.remove(worker)
         worker.pipe.close()
         if worker.job is not None:
-            waiting.appendleft(worker.job)
+            waiting.again(worker.job)
         if not self.workers:
             self._start(self.count)
         if not self.workers:

@@ -12,14 +12,14 @@ import logging
 import os
 import sys
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clara_bench.errors import BackendError, MissingDependency
 from clara_bench.workers import R, T
 from clara_bench.workers.outcome import Outcome, outcome, unpacked
+from clara_bench.workers.waiting import Waiting
 
 RESTARTS = 2
 """Of each actor, and retries of each job on it."""
@@ -36,12 +36,12 @@ class RayActors:
     count: int | None = None
     """None for one a GPU, or on CPUs as many as have cores for their threads."""
 
-    def map(self, load: Callable[[], Callable[[T], R]], jobs: Sequence[T]) -> Iterator[tuple[int, R]]:
+    def map(self, load: Callable[[], Callable[[T], R]], jobs: Iterable[T]) -> Iterator[tuple[int, R]]:
         """See `Pool.map`."""
         with cluster(self.address, self.count) as ray:
             gpus = int(ray.cluster_resources().get("GPU", 0))
             cores = int(ray.cluster_resources().get("CPU", 1))
-            count = min(self.count or gpus or max(1, cores // (_threads() or 1)), len(jobs))
+            count = self.count or gpus or max(1, cores // (_threads() or 1))
             yield from _Crew(ray, load, count, gpu=gpus >= count).work(jobs)
 
 
@@ -68,26 +68,26 @@ class _Crew:
         options = {"max_restarts": RESTARTS, "max_task_retries": RESTARTS, "scheduling_strategy": "SPREAD"}
         self.actor = ray.remote(_Actor).options(**options, **({"num_gpus": 1} if gpu else {}))
         self.load = ray.put(load)
-        self.flying: dict[Any, tuple[int, Any]] = {}
-        """By reference of a result: the job's place, and the actor."""
+        self.flying: dict[Any, tuple[tuple[int, Any], Any]] = {}
+        """By reference of a result: the job with its place, and the actor."""
 
-    def work(self, jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def work(self, jobs: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """Results as they come."""
         first = self.actor.remote(self.load, _threads())
         self._load(first)
         crew = [first, *(self.actor.remote(self.load, _threads()) for _ in range(self.count - 1))]
-        waiting = deque(range(len(jobs)))
-        while waiting or self.flying:
-            self._give(crew, waiting, jobs)
+        waiting = Waiting(jobs)
+        while self.flying or not waiting.empty():
+            self._give(crew, waiting)
             [done], _ = self.ray.wait(list(self.flying), num_returns=1)
-            place, actor = self.flying.pop(done)
+            job, actor = self.flying.pop(done)
             try:
                 found = self.ray.get(done)
             except self.ray.exceptions.RayActorError as error:
-                waiting.appendleft(place)
+                waiting.again(job)
                 self._lose(crew, actor, error)
                 continue
-            yield place, unpacked(found)
+            yield job[0], unpacked(found)
 
     def _load(self, actor: Any) -> None:
         try:
@@ -95,12 +95,12 @@ class _Crew:
         except self.ray.exceptions.RayActorError as error:
             raise BackendError(f"a Ray actor cannot load the system: {_first_line(error)}") from error
 
-    def _give(self, crew: Sequence[Any], waiting: deque[int], jobs: Sequence[Any]) -> None:
+    def _give(self, crew: Sequence[Any], waiting: Waiting) -> None:
         for _ in range(HELD):
             for actor in crew:
-                if waiting and sum(one is actor for _, one in self.flying.values()) < HELD:
-                    place = waiting.popleft()
-                    self.flying[actor.do.remote(jobs[place])] = (place, actor)
+                if sum(one is actor for _, one in self.flying.values()) < HELD and not waiting.empty():
+                    job = waiting.next()
+                    self.flying[actor.do.remote(job[1])] = (job, actor)
 
     def _lose(self, crew: list[Any], actor: Any, error: Exception) -> None:
         if actor not in crew:  # it held another job too

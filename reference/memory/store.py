@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -139,6 +139,11 @@ class Store:
         costs = [read_json(file, _Cost) for file in files]
         return sum(cost.seconds for cost in costs) / max(1, sum(cost.documents for cost in costs))
 
+    @property
+    def files(self) -> list[Path]:
+        """Its shards, each after the file that says what it took."""
+        return [file for path in self._paths for file in (self._cost(path.name), path) if file.is_file()]
+
     def _cost(self, name: str) -> Path:
         return (self.folder / name).with_suffix(COST)
 
@@ -211,23 +216,38 @@ class Store:
         self.require(model)
         if shard_documents < 1:
             raise ConfigError(f"shard_documents is {shard_documents}, expected at least 1")
-        self._sweep()
-        rebuilt = self._drop(self.check()) if verify else ()
-        count, added, stream = 0, 0, iter(texts)
-        group: dict[bytes, str] = {}
-        while chunk := list(itertools.islice(stream, shard_documents - len(group))):
-            group |= self._missing(chunk)
-            count += len(chunk)
-            if len(group) == shard_documents:
-                added += self._write(model, group)
-                group = {}
-            if progress is not None:
-                progress(count - len(group))
-        if group:
-            added += self._write(model, group)
+        rebuilt = self.mended() if verify else ()
+        count, added = 0, 0
+        for count, group in self.groups(texts, shard_documents):
+            added += self.write(model, group) if group else 0
             if progress is not None:
                 progress(count)
         return Built(count, added, rebuilt, time.perf_counter() - start)
+
+    def groups(
+        self, texts: Iterable[str], shard_documents: int = 1024, begun: Set[bytes] = frozenset()
+    ) -> Iterator[tuple[int, dict[bytes, str]]]:
+        """Documents to compress, by key, a shard at a time, with the number of texts that are dealt with by then.
+
+        A group without documents tells of texts that are stored already.
+
+        Args:
+            texts: see `build`.
+            shard_documents: documents of a group; the last may have fewer.
+            begun: keys of documents that others are compressing.
+        """
+        count, stream = 0, iter(texts)
+        group: dict[bytes, str] = {}
+        while chunk := list(itertools.islice(stream, shard_documents - len(group))):
+            group |= {key: text for key, text in self._missing(chunk).items() if key not in begun}
+            count += len(chunk)
+            if len(group) == shard_documents:
+                yield count, group
+                group = {}
+            else:
+                yield count - len(group), {}
+        if group:
+            yield count, group
 
     def _missing(self, texts: Sequence[str]) -> dict[bytes, str]:
         """Texts that are not stored, by key: without duplicates, in the order given."""
@@ -235,7 +255,7 @@ class Store:
         rows = self._index.find(keys)
         return {key: text for key, text, row in zip(keys, texts, rows, strict=True) if row < 0}
 
-    def _write(self, model: Model, group: dict[bytes, str]) -> int:
+    def write(self, model: Model, group: dict[bytes, str]) -> int:
         """Compress documents and write their shard, except those that another builder has stored in the meantime."""
         self.refresh()
         texts = list(self._missing(list(group.values())).items())
@@ -269,6 +289,11 @@ class Store:
                 bad.add(path.name)
                 self.damaged[path.name] = str(error)
         return sorted(bad)
+
+    def mended(self) -> tuple[str, ...]:
+        """Read everything, and remove what is damaged or half written; returns the names of damaged shard files."""
+        self._sweep()
+        return self._drop(self.check())
 
     def _drop(self, names: Sequence[str]) -> tuple[str, ...]:
         for name in names:

@@ -494,3 +494,37 @@ def test_a_real_server_says_what_the_same_model_says_in_this_process() -> None:
         assert theirs.usage.prompt_tokens == ours.usage.prompt_tokens
         assert theirs.usage.context_positions == ours.usage.context_positions
         assert theirs.usage.generated_tokens - ours.usage.generated_tokens in {0, 1}  # it counts the end of the turn
+
+
+def test_several_servers_share_the_questions_and_the_least_busy_gets_the_next() -> None:
+    slow, fast = [], []
+
+    def waits(body: Any) -> Reply:
+        time.sleep(0.5)
+        return _completion(body)
+
+    with _server(waits, slow) as one, _server(_completion, fast) as two:
+        reader = create("reader", Component("openai", {"model": "m", "base_url": f"{one},{two}", "concurrency": "1"}))
+        readings = reader.read(QUESTIONS, [[PASSAGE]] * len(QUESTIONS))
+    assert [reading.text for reading in readings] == [question.text for question in QUESTIONS]
+    assert len(slow) + len(fast) == len(QUESTIONS)
+    assert 1 <= len(slow) < len(fast)
+
+
+def test_a_server_that_is_gone_leaves_its_questions_to_the_others() -> None:
+    asked: list[Any] = []
+    with _server(_completion) as gone:
+        pass
+    with _server(_completion, asked) as there:
+        options = {"model": "m", "base_url": f"{gone},{there}", "retries": "0", "timeout_seconds": "20"}
+        readings = create("reader", Component("openai", options)).read(QUESTIONS, [[PASSAGE]] * len(QUESTIONS))
+    assert {reading.status for reading in readings} == {"ok"}
+    assert len(asked) == len(QUESTIONS)
+
+
+def test_when_every_server_is_gone_the_message_names_one() -> None:
+    with _server(_completion) as one, _server(_completion) as two:
+        pass
+    options = {"model": "m", "base_url": f"{one},{two}", "retries": "0", "timeout_seconds": "5"}
+    with pytest.raises(BackendError, match=r"no answer from http://127\.0\.0\.1"):
+        create("reader", Component("openai", options)).read(QUESTIONS, [[PASSAGE]] * len(QUESTIONS))
