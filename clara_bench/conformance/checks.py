@@ -27,9 +27,13 @@ LogProbs = Mapping[int, float]
 class Engine(Protocol):
     """Something that reads prompts."""
 
-    name: str
     cached_tokens: int | None
     """Tokens of the last prompt that came from a prefix cache; None where the engine does not tell."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where results are shown."""
+        ...
 
     def read_ids(self, ids: Sequence[int]) -> LogProbs:
         """The next token after token ids."""

@@ -506,7 +506,7 @@ def test_several_servers_share_the_questions_and_the_least_busy_gets_the_next() 
     with _server(waits, slow) as one, _server(_completion, fast) as two:
         reader = create("reader", Component("openai", {"model": "m", "base_url": f"{one},{two}", "concurrency": "1"}))
         readings = reader.read(QUESTIONS, [[PASSAGE]] * len(QUESTIONS))
-    assert [reading.text for reading in readings] == [question.text for question in QUESTIONS]
+    assert all(map(str.startswith, [reading.text for reading in readings], [question.text for question in QUESTIONS]))
     assert len(slow) + len(fast) == len(QUESTIONS)
     assert 1 <= len(slow) < len(fast)
 
