@@ -160,7 +160,6 @@ def main() -> None:
 
 for command in (
     init, run, merge, score, leaderboard, report, view, plot, compare, explain, costs, throughput, inspect, doctor,
-    conformance,
-    publish, published, export, list_, show, systems, compressors, worlds, tasks, metrics,
+    conformance, publish, published, export, list_, show, systems, compressors, worlds, tasks, metrics,
 ):  # fmt: skip
     main.add_command(command)
