@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds a server's key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def conformance(target: str, model: str, served_as: str | None, tolerance: float, as_json: bool, **how: Any) -> None:
-    """Check that ENGINE reads memories as given: vllm, transformers, or the address of a server.
+    """Check that ENGINE reads memories as given.
 
-    Two different memories of equal length must give different log-probabilities, the same memory twice the same, and a
+    ENGINE is vllm or transformers, in this process, or the address of a server. Two different memories of equal length must give different log-probabilities, the same memory twice the same, and a
     memory made of token embeddings those of the text. Some prefix caches leave embeddings out of their keys, and answer
     one memory with another. Exit code 1 if a check fails.
 
