@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 def conformance(target: str, model: str, served_as: str | None, tolerance: float, as_json: bool, **how: Any) -> None:
     """Check that ENGINE reads memories as given.
 
-    ENGINE is vllm or transformers, in this process, or the address of a server. Two different memories of equal length must give different log-probabilities, the same memory twice the same, and a
-    memory made of token embeddings those of the text. Some prefix caches leave embeddings out of their keys, and answer
-    one memory with another. Exit code 1 if a check fails.
+    ENGINE is vllm or transformers, in this process, or the address of a server. Two different memories of equal length
+    must give different log-probabilities, the same memory twice the same, and a memory made of token embeddings those
+    of the text. Some prefix caches leave embeddings out of their keys, and answer one memory with another. Exit code 1
+    if a check fails.
 
     \b
     Examples:
