@@ -82,10 +82,10 @@ def _frontier_marks(soft: str) -> list[Spec]:
     colour, shape = {"scale": "colour", "field": "family"}, {"scale": "shape", "field": "family"}
     anchors = ["top-right", "right", "bottom-right", "top-left", "left", "bottom-left", "top", "bottom"]
     label = {"type": "label", "size": {"signal": "[width, height]"}, "offset": [4, 6], "anchor": anchors, "padding": 12,
-             "avoidMarks": ["points"], "sort": {"field": "datum.datum.rank"}}  # fmt: skip
+             "avoidMarks": ["points", "steps"], "sort": {"field": "datum.datum.rank"}}  # fmt: skip
     return [
-        _mark("line", "front", x=x, y=y, interpolate={"value": "step-after"}, stroke={"value": soft},
-              strokeWidth={"value": 1.2}, strokeDash={"value": [5, 4]}),
+        {**_mark("line", "front", x=x, y=y, interpolate={"value": "step-after"}, stroke={"value": soft},
+                 strokeWidth={"value": 1.2}, strokeDash={"value": [5, 4]}), "name": "steps"},
         _mark("rule", "rows", x=x, y=low, y2=high, stroke=colour, strokeOpacity={"value": 0.45},
               strokeWidth={"value": 1.6}),
         {**_mark("symbol", "rows", x=x, y=y, fill=colour, shape=shape, tooltip={"signal": "datum.tip"},

@@ -89,6 +89,27 @@ def test_parts_are_loaded_from_disk_when_a_question_is_opened(opened: Any, runs:
     assert "Rome is the capital of Italy." in found.text()
 
 
+def test_words_that_a_compressor_deleted_are_struck_out(opened: Any, runs: Path, tmp_path: Path) -> None:
+    import gzip
+    import json
+
+    from click.testing import CliRunner
+
+    from clara_bench.cli import main
+
+    folder = next(runs.glob("*/reads/*"))
+    records = map(json.loads, (folder / "records.jsonl").read_text(encoding="utf-8").splitlines())
+    [ranked] = [one["answer"]["retrieved"] for one in records if one["id"] == "q1"]
+    context = ["Rome Rome capital Italy.", *("" for _ in ranked[1:])]
+    line = {"id": "q1", "prompt": "", "context": context}
+    (folder / "prompts.jsonl.gz").write_bytes(gzip.compress(json.dumps(line).encode() + b"\n"))
+    file = tmp_path / "read.html"
+    assert CliRunner().invoke(main, ["report", str(runs), "-o", str(file)]).exit_code == 0
+    page = opened(f"{file.as_uri()}#/questions?q=q1&read=0").page
+    first = page.locator(".passage").first
+    assert [text.strip() for text in first.locator("del").all_inner_texts()] == ["is the", "of"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(opened: Any, page_file: Path, scheme: str) -> None:
     found = opened(page_file.as_uri(), viewport={"width": 390, "height": 800}, color_scheme=scheme)
