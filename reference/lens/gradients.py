@@ -10,7 +10,7 @@ Shapes: B questions, N candidates, K chosen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -21,16 +21,25 @@ from torch import Tensor
 from clara_bench import ConfigError
 from reference.data.row import Row
 from reference.data.sources import open_source
-from reference.model.passes import Predictions
 from reference.objectives.batches import Batch, prepare
 from reference.objectives.candidates import Candidates
+from reference.objectives.choosing import Choosing
 from reference.objectives.stages import Stage
-from reference.selection.topk import Selected, select, slot_weights, straight_through_topk
-from reference.settings.config import Config, Selection, TrainConfig
+from reference.selection.topk import Selected, select, slot_weights
+from reference.settings.config import GATED, Config, Selection, TrainConfig
 from reference.training.checks import data_options
 from reference.weights.initialization import begin, stage_settings, started
 
-ESTIMATORS = ("exact swap", "straight-through", "gates", "reinforce, one draw")
+ESTIMATORS = (
+    "exact swap",
+    "straight-through",
+    "soft",
+    "gates",
+    "gumbel, one draw",
+    "gumbel-mask, one draw",
+    "posterior, one draw",
+    "reinforce, one draw",
+)
 LEAST = 1e-6
 """A question whose exact gradient is shorter says nothing."""
 
@@ -103,11 +112,8 @@ def _measure(stage: Stage, rows: Sequence[Row], found: dict[str, list[tuple[Tens
     unread_BN = torch.ones_like(reader.scores_BN).scatter(1, reader.chosen_BK, 0.0).bool()
     if reader.candidates.mask_BN is not None:
         unread_BN &= reader.candidates.mask_BN
-    makers: dict[str, Callable[[], Tensor]] = dict(
-        zip(ESTIMATORS, (reader.exact, reader.straight_through, reader.gates, reader.one_draw), strict=True)
-    )
-    for name, make in makers.items():
-        found[name] += zip(make(), unread_BN, reader.candidates.positives_BN, strict=True)
+    for name in ESTIMATORS:
+        found[name] += zip(reader.gradient(name), unread_BN, reader.candidates.positives_BN, strict=True)
 
 
 class _Reader:
@@ -124,25 +130,31 @@ class _Reader:
             self.scores_BN = stage.model.score(query_BE, self.candidates.keys_BNE)
         self.chosen_BK = self._select("straight-through", self.scores_BN).indices_BK
 
+    def _selection(self, estimator: str) -> Selection:
+        return msgspec.structs.replace(self.selection, estimator=estimator, mask="infinite")
+
     def _prepared(self, rows: Sequence[Row], estimator: str) -> Batch:
-        selection = msgspec.structs.replace(self.selection, estimator=estimator, mask="infinite")
+        selection = self._selection(estimator)
         config: TrainConfig = msgspec.structs.replace(self.stage.config, stage="joint")
         return prepare(self.stage.model, config, selection, rows)
 
     def _select(self, estimator: str, scores_BN: Tensor, training: bool = True) -> Selected:
-        selection: Selection = msgspec.structs.replace(self.selection, estimator=estimator, mask="infinite")
-        return select(scores_BN, selection, self.candidates.mask_BN, training=training)
+        return select(scores_BN, self._selection(estimator), self.candidates.mask_BN, training=training)
+
+    def gradient(self, name: str) -> Tensor:
+        """The gradient of the scores by an estimator, or the exact one: (B, N)."""
+        if name == "exact swap":
+            return self.exact()
+        estimator = name.partition(",")[0]
+        scores_BN = self.scores_BN.clone().requires_grad_()
+        loss = self._drawn(scores_BN) if estimator == "reinforce" else self._loss(estimator, scores_BN)
+        (slope_BN,) = torch.autograd.grad(loss, scores_BN)
+        return slope_BN
 
     def losses(self, indices_BK: Tensor) -> Tensor:
         """Cross-entropy of each answer over the documents at these places: (B,), without gradients."""
-        with torch.no_grad():
-            weights_BKN = torch.zeros(*indices_BK.shape, self.scores_BN.shape[1]).scatter_(
-                -1, indices_BK[..., None], 1.0
-            )
-            read = self.stage.read_chosen(
-                self.batch, self.candidates, Selected(weights_BKN.to(self.scores_BN), indices_BK)
-            )
-            return per_row(read, len(indices_BK))
+        rows_B = torch.arange(len(indices_BK), device=indices_BK.device)
+        return self.stage.choosing.costs(self.batch, self.candidates, rows_B, indices_BK)
 
     def exact(self) -> Tensor:
         """By reading every candidate in the place of each document that is read."""
@@ -162,35 +174,18 @@ class _Reader:
         mask_BN = self.candidates.mask_BN
         return torch.ones(len(self.chosen_BK), dtype=torch.bool) if mask_BN is None else mask_BN[:, place]
 
-    def straight_through(self) -> Tensor:
-        """By the generator's derivative at the memories that are read."""
-        scores_BN = self.scores_BN.clone().requires_grad_()
-        chosen = straight_through_topk(scores_BN, self.selection.k, self.selection.temperature, self.candidates.mask_BN)
-        return self._slope(self.stage.read_chosen(self.batch, self.candidates, chosen), scores_BN)
+    def _loss(self, estimator: str, scores_BN: Tensor) -> Tensor:
+        """The loss that an estimator trains on, summed over the questions."""
+        choosing = Choosing(self.stage.model, self._selection(estimator), self.stage.choosing.kept)
+        loss = choosing.loss(self.all if estimator in GATED else self.batch, self.candidates, scores_BN)
+        return loss.extra.total if loss.extra.weight else loss.cross_entropy.total
 
-    def gates(self) -> Tensor:
-        """By the derivative of the attention that each candidate gets."""
-        scores_BN = self.scores_BN.clone().requires_grad_()
-        return self._slope(self.stage.read_gated(self.all, self.candidates, scores_BN), scores_BN)
-
-    def one_draw(self) -> Tensor:
-        """By one draw, rewarded by how much less its answer costs than that over the best."""
-        scores_BN = self.scores_BN.clone().requires_grad_()
+    def _drawn(self, scores_BN: Tensor) -> Tensor:
+        """A draw rewarded by how much less its answer costs than that over the best, not by its right tokens."""
         drawn = self._select("reinforce", scores_BN)
         assert drawn.log_prob_B is not None
         cost_B = self.losses(drawn.indices_BK) - self.losses(self.chosen_BK)
-        (slope_BN,) = torch.autograd.grad((cost_B * drawn.log_prob_B).sum(), scores_BN)
-        return slope_BN
-
-    def _slope(self, read: Predictions, scores_BN: Tensor) -> Tensor:
-        (slope_BN,) = torch.autograd.grad(per_row(read, len(scores_BN)).sum(), scores_BN)
-        return slope_BN
-
-
-def per_row(read: Predictions, rows: int) -> Tensor:
-    """Cross-entropy of each row's targets, summed: (B,)."""
-    losses_P = torch.nn.functional.cross_entropy(read.logits_PV.float(), read.labels_P, reduction="none")
-    return losses_P.new_zeros(rows).index_add(0, read.rows_P, losses_P * read.weights_P)
+        return (cost_B * drawn.log_prob_B).sum()
 
 
 def _quality(exact: Sequence[Tensor], measured: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Quality:

@@ -12,7 +12,7 @@ from reference.model.clara import Clara
 from reference.model.layout import SEPARATOR
 from reference.model.prompts import Encoded, memory_block
 from reference.objectives.memory_slots import grouped
-from reference.settings.config import RETRIEVING, Selection, TrainConfig
+from reference.settings.config import GATED, RETRIEVING, Selection, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Batch:
     """Token ids of all rows' documents, in order; none where memories are looked up by text."""
     encoded: list[Encoded]
     """Prompts with their targets; in stages that choose documents, a SEPARATOR stands for each that will be chosen, and
-    for every candidate where the estimator is `gates`."""
+    for every candidate where it reads them all."""
     weight: float
     """Of all targets together."""
     extra_weight: float
@@ -47,7 +47,7 @@ def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Seque
     rows, stage, prompter = list(rows), config.stage, model.prompter
     if stage in RETRIEVING:
         _one_question_each(rows, stage)
-        gated = selection.estimator == "gates"
+        gated = selection.estimator in GATED
         documents, blocks = [], [[[SEPARATOR]] * (len(row.documents) if gated else selection.k) for row in rows]
     else:
         flat = prompter.documents([document for row in rows for document in row.documents])
@@ -62,7 +62,7 @@ def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Seque
     ]
     # a row's first token has nothing to be predicted from
     weight = sum(sum(row.weights[1:]) for row in encoded)
-    drawing = stage in RETRIEVING and selection.estimator == "reinforce"
+    drawing = stage in RETRIEVING and selection.estimator in ("reinforce", "posterior")
     return Batch(rows, documents, encoded, weight, float(len(rows) if drawing else len(documents)))
 
 

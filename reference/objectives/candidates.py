@@ -79,6 +79,14 @@ class Candidates(NamedTuple):
             slots,
         )
 
+    def of_rows(self, rows: Sequence[int]) -> Candidates:
+        """Those of some rows, which may repeat."""
+        at_V = torch.tensor(rows, device=self.memories_BNE.device)
+        mask_VN = None if self.mask_BN is None else self.mask_BN[at_V]
+        counts = [self.counts[row] for row in rows]
+        parts = (self.memories_BNE[at_V], self.keys_BNE[at_V], mask_VN, self.positives_BN[at_V])
+        return Candidates(*parts, counts, self.slots)
+
     def counts_of(self, selected: Selected) -> list[list[int]]:
         """Memory vectors of each chosen document; a mixture has them all."""
         if not selected.hard or all(count == self.slots for row in self.counts for count in row):

@@ -27,6 +27,16 @@ class WeightedSum(NamedTuple):
     """Sum of the weights, without a gradient."""
 
 
+class StageLoss(NamedTuple):
+    """The contribution of a micro-batch to its step."""
+
+    cross_entropy: WeightedSum
+    extra: WeightedSum
+    """The stage's other term, times its weight in the loss; 0 of 0 if there is none."""
+    logs: dict[str, WeightedSum]
+    """Further statistics, without gradients."""
+
+
 def cross_entropy_sum(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> WeightedSum:
     """Cross-entropy of the targets, summed; no target at all is 0 over 0.
 

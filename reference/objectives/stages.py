@@ -17,7 +17,7 @@ of a row, P target positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import torch
@@ -26,16 +26,16 @@ from torch import Tensor, nn
 from clara_bench import ConfigError
 from reference.data.row import Row
 from reference.data.stream import Source
+from reference.kept.passages import possible
+from reference.kept.reading import KeptReader
 from reference.model.clara import Clara
-from reference.model.gated import Gated
-from reference.model.passes import Predictions
 from reference.objectives import losses
 from reference.objectives.batches import Batch, prepare
 from reference.objectives.candidates import Candidates, Kept, Remembered
-from reference.objectives.losses import WeightedSum
-from reference.objectives.memory_slots import grouped, vectors_of, with_memories
-from reference.selection.gates import gates
-from reference.selection.topk import Selected, gather, select
+from reference.objectives.choosing import Choosing, cross_entropy
+from reference.objectives.losses import StageLoss, WeightedSum
+from reference.objectives.memory_slots import grouped, vectors_of
+from reference.selection.topk import select
 from reference.settings.config import RETRIEVING, Memory, StageName, TrainConfig
 
 LEARNING: dict[StageName, tuple[str, ...]] = {
@@ -64,16 +64,6 @@ def projects(config: TrainConfig, memory: Memory) -> bool:
     return compressing and memory.form in ("projected", "residual")
 
 
-class StageLoss(NamedTuple):
-    """The contribution of a micro-batch to its step."""
-
-    cross_entropy: WeightedSum
-    extra: WeightedSum
-    """The stage's other term, times its weight in the loss; 0 of 0 if there is none."""
-    logs: dict[str, WeightedSum]
-    """Further statistics, without gradients."""
-
-
 class Stage(nn.Module):
     """A model in one stage of its training: the module that DeepSpeed trains."""
 
@@ -96,6 +86,7 @@ class Stage(nn.Module):
         if not self.learning and not projects(config, model.config.memory):
             raise ConfigError(f"stage '{config.stage}': `freeze` leaves nothing that learns")
         self._freeze()
+        self.choosing = Choosing(model, self.selection, self._kept())
         if config.parallel.activation_checkpointing:
             model.checkpoint_activations()
         self.train()
@@ -115,6 +106,13 @@ class Stage(nn.Module):
         model.opening.requires_grad_(compressing and markers)
         reads_memories = self.config.stage != "text" and "generator" in self.learning
         model.separator.requires_grad_(reads_memories and markers)
+
+    def _kept(self) -> KeptReader | None:
+        """Reads with kept keys and values, where the generator stays as it is and sees each passage by itself."""
+        frozen = self.config.stage in RETRIEVING and "generator" not in self.learning
+        if not frozen or self.config.parallel.zero == 3 or not possible(self.model):
+            return None
+        return KeptReader(self.model, self.remembered, self.config.kept_mebibytes * 2**20)
 
     def train(self, mode: bool = True) -> Stage:
         """Training mode for what is trained; the rest stays in evaluation mode, so that memories have no dropout."""
@@ -166,7 +164,7 @@ class Stage(nn.Module):
         if not isinstance(batch, Batch):
             batch = self.prepare(batch)
         if self.config.stage == "text":
-            return StageLoss(_cross_entropy(self.model.read(batch.encoded)), self._none(), {})
+            return StageLoss(cross_entropy(self.model.read(batch.encoded)), self._none(), {})
         if self.config.stage in RETRIEVING:
             return self._retrieve(batch)
         return self._compress(batch)
@@ -178,7 +176,7 @@ class Stage(nn.Module):
     def _compress(self, batch: Batch) -> StageLoss:
         memories = self.model.encode("compressor", batch.documents)
         counts = grouped(self.model.slots_of(batch.documents), [len(row.documents) for row in batch.rows])
-        loss = _cross_entropy(self.model.read(batch.encoded, vectors_of(memories.states_BMH, counts)))
+        loss = cross_entropy(self.model.read(batch.encoded, vectors_of(memories.states_BMH, counts)))
         memory_DH = losses.masked_mean(memories.states_BMH, memories.mask_BM)
         mse = losses.mse(memory_DH, memories.summary_BH, self.config.mse_form, self.config.mse_detach)
         documents = loss.weight.new_tensor(len(batch.documents))
@@ -190,70 +188,13 @@ class Stage(nn.Module):
         candidates = Candidates.of(self.model, batch.rows, self.remembered)
         query_BE = self.model.flatten(self.model.query([row.turns[0].question for row in batch.rows]), "questions")
         scores_BN = self.model.score(query_BE, candidates.keys_BNE)
-        selection = self.selection
-        greedy = select(scores_BN.detach(), selection, candidates.mask_BN, training=False)
-        logs = candidates.recall(greedy)  # without an estimator's noise, so that all are measured alike
         if self.config.stage == "supervised":
-            mean = losses.contrastive(scores_BN, candidates.positives_BN, selection.temperature, candidates.mask_BN)
-            number = mean.new_tensor(batch.extra_weight)
-            return StageLoss(self._none(), WeightedSum(mean * number, number), logs)
-        if selection.estimator == "gates":
-            return StageLoss(_cross_entropy(self.read_gated(batch, candidates, scores_BN)), self._none(), logs)
-        selected = select(scores_BN, selection, candidates.mask_BN, training=self.training)
-        read = self.read_chosen(batch, candidates, selected)
-        extra = self._none()
-        if selected.log_prob_B is not None:
-            extra, rewards = self._reward(batch, candidates, selected, read, greedy)
-            logs |= rewards
-        return StageLoss(_cross_entropy(read), extra, logs)
+            return self._supervised(batch, candidates, scores_BN)
+        return self.choosing.loss(batch, candidates, scores_BN, self.training)
 
-    def read_chosen(self, batch: Batch, candidates: Candidates, selected: Selected) -> Predictions:
-        """The generator's predictions from the chosen documents, best first."""
-        dtype = self.model.separator.dtype
-        chosen_BKE = gather(selected, candidates.memories_BNE, dtype)
-        chosen_BKMH = chosen_BKE.unflatten(-1, (-1, len(self.model.separator)))
-        counts = candidates.counts_of(selected)
-        vectors = vectors_of(chosen_BKMH.flatten(0, 1), counts)
-        encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
-        return self.model.read(encoded, vectors)
-
-    def read_gated(self, batch: Batch, candidates: Candidates, scores_BN: Tensor) -> Predictions:
-        """The generator's predictions from all candidates, each seen as its gate says."""
-        selection = self.selection
-        found = gates(scores_BN, selection.k, selection.temperature, selection.gate_floor, candidates.mask_BN)
-        rows_B1 = torch.arange(len(batch.rows), device=scores_BN.device)[:, None]
-        ordered_BNE = candidates.memories_BNE[rows_B1, found.order_BN].to(self.model.separator.dtype)
-        vectors_BNMH = ordered_BNE.unflatten(-1, (-1, len(self.model.separator)))
-        orders = found.order_BN.tolist()
-        counts = [[own[n] for n in order if n < len(own)] for own, order in zip(candidates.counts, orders, strict=True)]
-        flat_DMH = torch.cat([row_NMH[: len(own)] for row_NMH, own in zip(vectors_BNMH, counts, strict=True)])
-        encoded = [with_memories(row, m) for row, m in zip(batch.encoded, counts, strict=True)]
-        return self.model.read(encoded, vectors_of(flat_DMH, counts), gates=Gated(found.logs_BN, selection.k))
-
-    def _reward(
-        self, batch: Batch, candidates: Candidates, drawn: Selected, read: Predictions, greedy: Selected
-    ) -> tuple[WeightedSum, dict[str, WeightedSum]]:
-        """Policy gradient; the reward is the share of the answer's tokens that come out right, one by one.
-
-        The baseline is what the best documents would have earned (self-critical; Rennie et al., CVPR 2017): it needs
-        no other row and no past step, so how a batch is cut up changes nothing.
-        """
-        rows = len(batch.rows)
-        with torch.no_grad():
-            baseline_B = _right_share(self.read_chosen(batch, candidates, greedy), rows)
-        reward_B = _right_share(read, rows)
-        number = reward_B.new_tensor(rows)
-        policy = losses.reinforce(drawn.log_prob_B, reward_B, baseline_B) * number
-        logs = {"reward": WeightedSum(reward_B.sum(), number), "reward_of_best": WeightedSum(baseline_B.sum(), number)}
-        return WeightedSum(policy, number), logs
-
-
-def _cross_entropy(read: Predictions) -> WeightedSum:
-    return losses.cross_entropy_sum(read.logits_PV, read.labels_P, read.weights_P)
-
-
-def _right_share(read: Predictions, rows: int) -> Tensor:
-    """Fraction of each row's target tokens that are predicted correctly: (B,)."""
-    right_P = (read.logits_PV.detach().argmax(-1) == read.labels_P).float()
-    zero_B = right_P.new_zeros(rows)
-    return zero_B.index_add(0, read.rows_P, right_P) / zero_B.index_add(0, read.rows_P, torch.ones_like(right_P))
+    def _supervised(self, batch: Batch, candidates: Candidates, scores_BN: Tensor) -> StageLoss:
+        greedy = select(scores_BN.detach(), self.selection, candidates.mask_BN, training=False)
+        temperature = self.selection.temperature
+        mean = losses.contrastive(scores_BN, candidates.positives_BN, temperature, candidates.mask_BN)
+        number = mean.new_tensor(batch.extra_weight)
+        return StageLoss(self._none(), WeightedSum(mean * number, number), candidates.recall(greedy))

@@ -19,7 +19,7 @@ from torch import Tensor
 from clara_bench import ConfigError
 from reference.selection.draws import of_set
 from reference.selection.inner_products import exact, mixed
-from reference.settings.config import Selection
+from reference.settings.config import GATED, Selection
 
 LEAK = math.log(1e-8)
 """What the released code adds to the logit of a taken document: not minus infinity, so a clear leader leaks back in."""
@@ -55,7 +55,7 @@ def straight_through_topk(
     Raises:
         ConfigError: fewer than k candidates, k below 1, a temperature that is not above 0.
     """
-    _check(scores_BN, k, temperature, mask_BN)
+    check(scores_BN, k, temperature, mask_BN)
     indices_BK = best(scores_BN, k, mask_BN)
     soft_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, leaky).softmax(-1)
     hard_BKN = _one_hot(indices_BK, soft_BKN)
@@ -75,7 +75,8 @@ def select(
     - `straight-through`: `straight_through_topk`.
     - `gumbel`: the same over scores with Gumbel noise, so other documents than the best get their turn.
     - `soft`: each slot reads the mixture itself; exact gradients, but nothing that could be read at answering time.
-    - `gates`: all candidates are read, each behind a gate (gates.py); here the k best, as they are recalled.
+    - `gates`, `gumbel-mask`: all candidates are read, each behind a gate (gates.py); here the k best, as they are
+      recalled. So for `posterior`, whose draws depend on the answer (posterior.py).
     - `reinforce`: draw from the Plackett-Luce distribution, without replacement; the gradient is `losses.reinforce`'s.
 
     Args:
@@ -91,20 +92,34 @@ def select(
     k, temperature, leaky = selection.k, selection.temperature, selection.mask == "leaky"
     if selection.estimator == "reinforce" and leaky:
         raise ConfigError("selection.mask 'leaky' has no meaning for estimator 'reinforce'. Expected mask 'infinite'")
-    if selection.estimator in ("straight-through", "gates") or not training:
+    if selection.estimator in ("straight-through", "posterior", *GATED) or not training:
         return straight_through_topk(scores_BN, k, temperature, mask_BN, leaky)
-    _check(scores_BN, k, temperature, mask_BN)
+    check(scores_BN, k, temperature, mask_BN)
     if selection.estimator == "soft":
         return _mixture(scores_BN, k, temperature, mask_BN, leaky)
-    perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * _gumbel(scores_BN, generator)
+    perturbed_BN = scores_BN.to(exact(scores_BN)) + temperature * gumbel_noise(scores_BN, generator)
     if selection.estimator == "gumbel":
         return straight_through_topk(perturbed_BN, k, temperature, mask_BN, leaky)
-    drawn = _drawn(scores_BN, best(perturbed_BN, k, mask_BN), temperature, mask_BN)
+    indices_BK = best(perturbed_BN, k, mask_BN)
+    return as_chosen(indices_BK, scores_BN.shape[1])._replace(
+        log_prob_B=log_prob(scores_BN, indices_BK, selection, mask_BN)
+    )
+
+
+def log_prob(scores_BN: Tensor, indices_BK: Tensor, selection: Selection, mask_BN: Tensor | None = None) -> Tensor:
+    """Log-probability of drawing these documents, in this order or in any (`draws`): (B,)."""
     if selection.draws == "ordered":
-        return drawn
-    logits_BN = scores_BN.to(exact(scores_BN)) / temperature
+        logits_BKN = _slot_logits(scores_BN, indices_BK, selection.temperature, mask_BN, False)
+        return logits_BKN.log_softmax(-1).gather(-1, indices_BK[..., None]).sum((1, 2))
+    logits_BN = scores_BN.to(exact(scores_BN)) / selection.temperature
     logits_BN = logits_BN if mask_BN is None else logits_BN.masked_fill(~mask_BN, -math.inf)
-    return drawn._replace(log_prob_B=of_set(logits_BN, drawn.indices_BK))
+    return of_set(logits_BN, indices_BK)
+
+
+def as_chosen(indices_BK: Tensor, candidates: int) -> Selected:
+    """These documents of so many candidates, without a gradient."""
+    weights_BKN = torch.zeros(*indices_BK.shape, candidates, device=indices_BK.device)
+    return Selected(weights_BKN.scatter_(-1, indices_BK[..., None], 1.0), indices_BK)
 
 
 def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -123,7 +138,8 @@ def gather(selected: Selected, memories_BNE: Tensor, dtype: torch.dtype | None =
     return mixed(selected.weights_BKN, memories_BNE, indices_BK, dtype or memories_BNE.dtype)
 
 
-def _check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None) -> None:
+def check(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | None) -> None:
+    """Refuse what cannot be chosen; see `straight_through_topk`."""
     if k < 1:
         raise ConfigError(f"selection.k is {k}; expected at least 1")
     if not temperature > 0:
@@ -175,13 +191,7 @@ def _mixture(scores_BN: Tensor, k: int, temperature: float, mask_BN: Tensor | No
     return Selected(weights_BKN, indices_BK, hard=False)
 
 
-def _drawn(scores_BN: Tensor, indices_BK: Tensor, temperature: float, mask_BN: Tensor | None) -> Selected:
-    log_probs_BKN = _slot_logits(scores_BN, indices_BK, temperature, mask_BN, False).log_softmax(-1)
-    log_prob_B = log_probs_BKN.gather(-1, indices_BK[..., None]).sum((1, 2))
-    return Selected(_one_hot(indices_BK, log_probs_BKN.detach()), indices_BK, log_prob_B)
-
-
-def _gumbel(scores_BN: Tensor, generator: torch.Generator | None) -> Tensor:
+def gumbel_noise(scores_BN: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Standard Gumbel noise. The k best of logits plus this are a Plackett-Luce draw (Kool et al., ICML 2019)."""
     device = scores_BN.device if generator is None else generator.device
     waits_BN = torch.empty(scores_BN.shape, dtype=exact(scores_BN), device=device).exponential_(generator=generator)

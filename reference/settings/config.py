@@ -26,6 +26,10 @@ Width = Annotated[int, msgspec.Meta(ge=1, le=2**16)]
 StageName = Literal["text", "pretrain", "instruct", "joint", "supervised", "reinforce"]
 Template = Literal["plain", "chat", "reader", "pisco", "cocom"]
 
+Estimator = Literal["straight-through", "gumbel", "soft", "reinforce", "gates", "gumbel-mask", "posterior"]
+
+GATED: tuple[Estimator, ...] = ("gates", "gumbel-mask")
+"""Estimators that read all candidates of a question, each behind a gate."""
 RETRIEVING: tuple[StageName, ...] = ("joint", "supervised", "reinforce")
 """Stages that choose among candidates whose memories stand."""
 
@@ -152,12 +156,16 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     k: Count = 5
     temperature: Above0 = 0.02
-    estimator: Literal["straight-through", "gumbel", "soft", "reinforce", "gates"] = "straight-through"
+    estimator: Estimator = "straight-through"
     gate_floor: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.1
     """`gates`: the share of its attention that a document keeps which is not chosen."""
+    relaxation: Above0 = 0.5
+    """`gumbel-mask`: the temperature of each draw's softmax."""
+    moves: Count = 1
+    """`posterior`: documents of a set drawn anew, one after another, before the set counts."""
     draws: Literal["ordered", "set"] = "ordered"
-    """`reinforce`: the log-probability of the documents in the order drawn, or in any order. The second has less
-    variance, and is right where the generator does not see the order (block attention); for 10 documents at most."""
+    """`reinforce`, `posterior`: the log-probability of the documents in the order drawn, or in any order. The second
+    has less variance, and is right where the generator sees no order (block attention); for 10 documents at most."""
     mask: Literal["infinite", "leaky"] = "infinite"
     """`leaky` adds log(1e-8) to selected documents, as the released code does."""
 
@@ -215,12 +223,18 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     compressor_start: Literal["checkpoint", "thinned"] = "checkpoint"
     """`thinned` starts from a compressor of a lower rate, with every second or nth of its memory embeddings."""
     reasoner_start: Literal["compressor", "random"] = "compressor"
+    """What a reasoner is made from where the start has none."""
+    reasoner_reset: bool = False
+    """Make a new reasoner even where the start has one."""
     generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
     """`fresh` reinitialises the generator, as the released code does between pretraining and instruction tuning."""
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Steps between evaluations through the harness; 0: only at the end."""
     save_every: Count = 500
     """Steps between checkpoints from which training can resume."""
+    kept_mebibytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Where a frozen generator reads with block attention, passages' keys and values are made once; of so many MiB they
+    are kept for later steps too, whose losses then differ in the last digits by where training was resumed."""
     selection: Selection = Selection()
     optimiser: Optimiser = Optimiser()
     parallel: Parallel = Parallel()
@@ -243,6 +257,18 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_new_tokens: Count = 48
 
 
+class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Trainings that are compared: every stage from every start, by every estimator, with every seed."""
+
+    stages: tuple[str, ...] = ()
+    """Names of stages of type `joint`."""
+    estimators: tuple[Estimator, ...] = ()
+    starts: dict[str, str] = {}
+    """For each compression rate, the checkpoint to start from."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each is the seed of a training and of its rows."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A config file: the model, its stages by name, and where their data come from."""
 
@@ -255,6 +281,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """For each stage, or each kind of stage, the options of its data source (see tables.py)."""
     evaluation: dict[str, Evaluation] = {}
     """For each stage, its evaluation."""
+    sweep: Sweep = Sweep()
+    """What `clara-reference sweep` trains."""
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -26,7 +26,9 @@ from reference.settings.shipped import checkpoint_folder
 from reference.weights import checkpoint
 from reference.weights.manifest import read_manifest
 
-Estimator = Literal["straight-through", "gumbel", "soft", "reinforce", "gates", "supervised"]
+Estimator = Literal[
+    "straight-through", "gumbel", "soft", "reinforce", "gates", "gumbel-mask", "posterior", "supervised"
+]
 
 
 def document(passage: Passage) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -19,12 +20,14 @@ FINDING = ("recall@1", "recall@5", "all_support@5")
 
 
 def evaluator(
-    settings: TrainConfig, asked: Evaluation, at_once: bool = True
+    settings: TrainConfig, asked: Evaluation, at_once: bool = True, memories: Path | None = None
 ) -> Callable[[Clara, int], dict[str, float]]:
     """The evaluation that `train` calls.
 
     Its questions are made at once, so that what cannot be asked is refused before anything is trained; or, on a
     process that may never be called on, when they are asked.
+
+    Passages are compressed for each evaluation; with `memories`, a folder, once for all of one compressor.
 
     `score` is the mean over tasks of EM, and of recall@5 where labels train a reasoner (`supervised`).
     """
@@ -33,7 +36,7 @@ def evaluator(
     def evaluate(model: Clara, step: int) -> dict[str, float]:
         if not exams:
             exams.extend(_exam(task, settings, asked) for task in asked.tasks)
-        found = {exam.task.name: _taken(exam, model, settings, asked.max_new_tokens) for exam in exams}
+        found = {exam.task.name: _taken(exam, model, settings, asked.max_new_tokens, memories) for exam in exams}
         return _scores(found, "recall@5" if settings.stage == "supervised" else "em")
 
     return evaluate
@@ -67,13 +70,21 @@ def _world(asked: Evaluation) -> dict[str, object]:
     return options | ({"version": asked.world_version} if asked.world_version > 1 else {})
 
 
-def _taken(exam: Exam, model: Clara, settings: TrainConfig, most: int) -> dict[str, float]:
+def _taken(exam: Exam, model: Clara, settings: TrainConfig, most: int, memories: Path | None) -> dict[str, float]:
     k = settings.selection.k
     if settings.stage == "text":
         options = TinyText.Options("", retriever=Component("given"), k=k, max_new_tokens=most)
         return exam.take(TinyText(options, model), ANSWERING)
     given = None if settings.stage in RETRIEVING else Component("given")
-    latent = ClaraSystem.Options("", retriever=given, k=k, store=None, max_new_tokens=most)
+    latent = ClaraSystem.Options(
+        "",
+        retriever=given,
+        k=k,
+        store=None if memories is None else str(memories),
+        precision="float32",
+        search="none",
+        max_new_tokens=most,
+    )
     return exam.take(ClaraSystem(latent, model), (*ANSWERING, *FINDING))
 
 

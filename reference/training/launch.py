@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,7 +34,23 @@ STRIDE = 16
 """Of an endless source, one row in so many is shown to the tokenizer, so that it sees several worlds."""
 
 
-def run_stage(config: Config, name: str, out: Path, store: Path | None = None, resume: bool = True) -> Path:
+class Shared(NamedTuple):
+    """What trainings with one compressor have in common."""
+
+    remembered: Remembered
+    """Memories of candidate documents."""
+    evaluated: Path
+    """A folder for those of dev passages."""
+
+
+def run_stage(
+    config: Config,
+    name: str,
+    out: Path,
+    store: Path | None = None,
+    resume: bool = True,
+    shared: Shared | None = None,
+) -> Path:
     """Train or resume a stage; returns the folder of its best checkpoint.
 
     Args:
@@ -43,6 +59,7 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
         out: folder for all that is written.
         store: folder of the candidates' memories, filled first; None compresses each once and keeps it in memory.
         resume: False refuses a folder in which training was begun.
+        shared: with other trainings in this process; not beside a store.
 
     Raises:
         BenchError: see `train`, and whatever the data or the starting checkpoint lack.
@@ -58,9 +75,12 @@ def run_stage(config: Config, name: str, out: Path, store: Path | None = None, r
     with deepspeed.quiet():
         process = deepspeed.connect()
     asked = config.evaluation.get(name, Evaluation())
-    evaluate = evaluator(settings, asked, at_once=process.rank == 0) if asked.tasks else None
+    evaluated = shared.evaluated if shared is not None else None
+    evaluate = evaluator(settings, asked, process.rank == 0, evaluated) if asked.tasks else None
     model = begin(config, name, _tokenizer(config, name, rows))
-    remembered = _remembered(model, rows, store, process) if store is not None else None
+    remembered = shared.remembered if shared is not None else None
+    if store is not None:
+        remembered = _remembered(model, rows, store, process)
     notes = {"evaluation": msgspec.to_builtins(asked), "began": _began(stage_settings(config, name).start)}
     return train(config, name, rows, out, model, remembered, evaluate, resume, notes=notes, data=options)
 

@@ -21,7 +21,7 @@ from reference.model.backbone import architecture
 from reference.model.projector import make_projector, make_residual
 from reference.model.roles import Role, make_role
 from reference.objectives.stages import learning_roles, projects
-from reference.settings.config import RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
+from reference.settings.config import GATED, RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
 from reference.training import deepspeed
 from reference.training.checks import check_stage, data_options
 from reference.training.deepspeed import Counts, Estimate
@@ -215,7 +215,7 @@ def _positions(config: Config, name: str) -> dict[str, int]:
     framed = memory.document_tokens + 3 + memory.slots  # its opening, bos and eos with it
     choosing = stage in RETRIEVING
     if choosing:
-        gated = settings.selection.estimator == "gates"
+        gated = settings.selection.estimator in GATED
         read = data_options(config, name).get("candidates", CANDIDATES) if gated else settings.selection.k
     else:
         read = 1 if stage == "pretrain" else _documents(config, name)

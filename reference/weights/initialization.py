@@ -89,13 +89,19 @@ def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
     manifest = read_manifest(folder)
     if not wanted.model and manifest.model.backbone.scratch != wanted.scratch:
         raise ConfigError(f"{folder}: its backbone is {manifest.model.backbone}, the config's is {wanted}")
-    roles = [role for role in manifest.roles if role != "generator" or settings.generator_start == "checkpoint"]
+    roles = [role for role in manifest.roles if role not in _anew(settings)]
     thinned = settings.compressor_start == "thinned"
     _require_same(folder, manifest.model, config.model, roles, ("memory.rate",) if thinned else ())
     loaded = backbones.load(wanted) if wanted.model else checkpoint.read_backbone(folder)
     model = Clara(loaded, config.model, roles, settings.seed)
     checkpoint.restore(model, folder, roles, vectors="compressor" in roles, thin=thinned)
     return set_out(model, settings)
+
+
+def _anew(settings: TrainConfig) -> set[str]:
+    """Roles that are made anew even where the checkpoint has them."""
+    asked = {"generator": settings.generator_start == "fresh", "reasoner": settings.reasoner_reset}
+    return {role for role, fresh in asked.items() if fresh}
 
 
 def _require_same(

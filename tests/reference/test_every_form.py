@@ -13,7 +13,7 @@ import torch
 
 from reference.data.row import Row, Turn
 from reference.model import layout
-from reference.objectives import stages
+from reference.objectives import choosing
 from reference.objectives.stages import LEARNING, Stage
 from reference.settings.config import RETRIEVING
 from tests.reference.test_model import ROLES, TEXTS, make, random_backbone
@@ -55,7 +55,7 @@ def layouts(memory):
 def rewards(monkeypatch):
     """Rewards that differ, see test_stages."""
     generator = torch.Generator().manual_seed(0)
-    monkeypatch.setattr(stages, "_right_share", lambda read, rows: torch.rand(rows, generator=generator))
+    monkeypatch.setattr(choosing, "right_share", lambda read, rows: torch.rand(rows, generator=generator))
 
 
 # --- padding and batches --------------------------------------------------------------------------------------------

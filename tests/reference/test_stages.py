@@ -10,7 +10,7 @@ import torch
 from clara_bench import ConfigError, DataError
 from reference.data.row import Row, Turn
 from reference.model.passes import Predictions
-from reference.objectives import stages
+from reference.objectives import choosing, stages
 from reference.objectives.candidates import Kept
 from reference.objectives.losses import share_of_batch
 from reference.objectives.stages import LEARNING, Stage
@@ -71,7 +71,7 @@ def moved(stage: Stage) -> dict[str, str]:
 def rewards(monkeypatch):
     """Rewards that differ: an untrained generator gets nothing right, so that every draw is as bad as another."""
     generator = torch.Generator().manual_seed(0)
-    monkeypatch.setattr(stages, "_right_share", lambda read, rows: torch.rand(rows, generator=generator))
+    monkeypatch.setattr(choosing, "right_share", lambda read, rows: torch.rand(rows, generator=generator))
 
 
 EXPECTED = {  # with adapters; everything that is not named: none
@@ -148,13 +148,13 @@ def test_15_the_reasoner_learns_through_the_selection_alone(monkeypatch):
     whole = _reasoner_gradient(stage, rows)
     same = [Row(row.id, (row.documents[0],) * 4, row.turns) for row in rows]
     assert _reasoner_gradient(stage, same) < 1e-4 * whole
-    select = stages.select
+    select = choosing.select
 
     def detached(*given, **settings) -> Selected:
         selected = select(*given, **settings)
         return selected._replace(weights_BKN=selected.weights_BKN.detach())
 
-    monkeypatch.setattr(stages, "select", detached)
+    monkeypatch.setattr(choosing, "select", detached)
     assert whole > 0 and _reasoner_gradient(stage, rows) == 0
 
 
@@ -349,7 +349,7 @@ def test_reinforce_rewards_draws_and_lets_no_answer_loss_through_to_the_reasoner
 def test_the_reward_is_the_share_of_the_answer_that_comes_out_right():
     logits_PV = torch.eye(5)[[1, 2, 3, 4, 0]]
     read = Predictions(logits_PV, torch.tensor([1, 2, 0, 4, 4]), torch.ones(5), torch.tensor([0, 0, 0, 1, 1]))
-    assert stages._right_share(read, 2).tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert choosing.right_share(read, 2).tolist() == pytest.approx([2 / 3, 1 / 2])
 
 
 def test_a_reasoner_learns_by_late_interaction():

@@ -1,0 +1,105 @@
+"""Commands that write training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clara_bench.io.terminal import note, print_table, say
+from reference.cli.options import FOLDER, config_of, settings
+from reference.settings.overrides import read_overrides
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("data", type=FOLDER)
+@click.argument("out", type=FOLDER)
+def rows(recipe: str, data: Path, out: Path) -> None:
+    """Write training rows for a text reader.
+
+    Writes OUT (JSONL), following RECIPE, from the files in DATA. RECIPE is a TOML file or the name of a shipped recipe.
+    OUT.json records the sources of the rows.
+
+    \b
+    Example:
+      clara-reference rows reader data runs/reader/rows.jsonl
+    """
+    from reference.rows import build
+    from reference.rows.recipe import load as load_recipe
+    from reference.settings.shipped import recipe_file
+
+    chosen = load_recipe(recipe_file(recipe))
+    built = build.build(chosen, data, out, note)
+    print_table(["rows of", "number"], [[source, str(number)] for source, number in sorted(built.by_source.items())])
+    print_table(["left out", "number"], [[why, str(number)] for why, number in sorted(built.left_out.items())])
+    say(f"{out}: {built.rows} rows")
+
+
+@click.command()
+@click.argument("documents", type=FOLDER)
+@click.argument("out", type=FOLDER)
+@click.option("--model", required=True, help="Name of the language model as its server knows it.")
+@click.option("--base-url", default="http://localhost:8000/v1", show_default=True, help="OpenAI-compatible server.")
+@click.option("--api-key-env", default="OPENAI_API_KEY", show_default=True, help="Variable that holds the key.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(["simple", "complex", "paraphrase"]),
+              help="What to write; repeatable; by default all three.")  # fmt: skip
+@click.option("--rounds", default=10, show_default=True, help="Most rounds of questions, or of tries at a paraphrase.")
+@click.option("--temperature", default=0.7, show_default=True, help="Of what is written.")
+@click.option("--max-tokens", default=2048, show_default=True, help="Longest reply.")
+@click.option("--concurrency", default=8, show_default=True, help="Documents processed concurrently.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
+def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
+    """Write pretraining rows with a language model.
+
+    Writes rows about DOCUMENTS (JSONL) to OUT. The same command resumes.
+
+    \b
+    Example:
+      clara-reference synthesize corpus.jsonl pretrain.jsonl --model Qwen/Qwen3-32B --limit 1000
+    """
+    from itertools import islice
+
+    from clara_bench.io.progress import progress
+    from reference.data.documents import read_documents
+    from reference.synthesis import synthesize as library
+    from reference.synthesis.prompts import KINDS
+    from reference.synthesis.teacher import Settings
+
+    settings = Settings(kinds=tuple(kinds) or KINDS, **given)
+    held = list(islice(read_documents(documents), limit))
+    with progress("writing", len(held) * len(settings.kinds), "answers") as advance:
+        statistics = library.synthesize(held, out, settings, lambda _: advance(1))
+    say(library.table(statistics))
+    say(out)
+
+
+@click.command()
+@click.argument("config")
+@click.argument("out", type=FOLDER)
+@click.option("--teacher", required=True, metavar="CHECKPOINT", help="Whose generator reads the passages as text.")
+@click.option("--rows", default=2000, show_default=True, type=click.IntRange(1), help="Of the stage, from the first.")
+@click.option("--stage", default="instruct", show_default=True, metavar="NAME", help="The stage whose rows they are.")
+@click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest answer.")
+@click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
+@settings
+def teach(
+    config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str,
+    overrides: Sequence[str],
+) -> None:  # fmt: skip
+    """Write a teacher's answers as training targets.
+
+    Writes answers to the rows of CONFIG to OUT. The same command resumes. Train on OUT (JSONL) with `[data.NAME] path =
+    OUT`: sequence-level distillation.
+
+    \b
+    Example:
+      clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000
+    """
+    chosen = config_of(config, read_overrides(overrides, stage))
+    from reference.synthesis import distillation as library
+
+    done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device)
+    say(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
