@@ -8,6 +8,7 @@ OUT/16x.memories/                memories of the dev passages, which all trainin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,12 +106,12 @@ def run(config: Config, out: Path, questions: int = 32, told: Callable[[str], No
     grid = list(cells(config))
     shared: dict[int, Any] = {}
     for number, cell in enumerate(grid, 1):
-        _once(cell.start_file(out), lambda cell=cell: _scores(config, cell, out))
+        _once(cell.start_file(out), partial(_scores, config, cell, out))
         if not (cell.folder(out) / "last").exists():
             told(f"{number} of {len(grid)}: {cell.folder(out)}")
             _train(config, cell, out, shared)
     for cell in grid if questions else ():
-        _once(cell.gradients_file(out), lambda cell=cell: _gradients(config, cell, questions))
+        _once(cell.gradients_file(out), partial(_gradients, config, cell, questions))
 
 
 def _train(config: Config, cell: Cell, out: Path, shared: dict[int, Any]) -> None:

@@ -17,7 +17,7 @@ from reference.sweeps.cells import Cell, cells
 
 HEAD = [
     "rate", "stage", "estimator", "step", "trainings", "recall@1", "recall@5", "EM", "seconds a step",
-    "cosine", "AUC",
+    "CPU seconds", "cosine", "AUC",
 ]  # fmt: skip
 SCORES = ("recall@1", "recall@5", "em")
 
@@ -37,6 +37,7 @@ class Line(msgspec.Struct, frozen=True):
 
     step: int
     seconds: float | None = None
+    cpu_seconds: float | None = None
     evaluation: dict[str, float] = {}
 
 
@@ -53,7 +54,7 @@ def table(config: Config, out: Path) -> list[list[str]]:
     for (rate, stage, estimator), group in groups.items():
         start = [str(rate), stage, "start", "0", ""]
         if not any(row[:5] == start for row in rows) and (scores := _read(group[0].start_file(out), dict[str, float])):
-            rows.append([*start, *_scores([scores]), "", "", ""])
+            rows.append([*start, *_scores([scores]), "", "", "", ""])
         rows += ([str(rate), stage, estimator, *step] for step in _steps(out, group))
     return rows
 
@@ -64,11 +65,17 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 def _steps(out: Path, group: Sequence[Cell]) -> Iterator[list[str]]:
     logs = [_log(cell.folder(out) / "log.jsonl") for cell in group]
-    seconds = [line.seconds for log in logs for line in log if line.seconds is not None]
-    gradient = _gradient(group[0], out)
-    for step in sorted({line.step for log in logs for line in log if line.evaluation}):
-        found = [line.evaluation for log in logs for line in log if line.step == step and line.evaluation]
-        yield [str(step), str(len(found)), *_scores(found), f"{fmean(seconds):.2f}" if seconds else "", *gradient]
+    lines = [line for log in logs for line in log]
+    same = [_mean([line.seconds for line in lines]), _mean([line.cpu_seconds for line in lines])]
+    same += _gradient(group[0], out)
+    for step in sorted({line.step for line in lines if line.evaluation}):
+        found = [line.evaluation for line in lines if line.step == step and line.evaluation]
+        yield [str(step), str(len(found)), *_scores(found), *same]
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    there = [value for value in values if value is not None]
+    return f"{fmean(there):.2f}" if there else ""
 
 
 def _gradient(cell: Cell, out: Path) -> list[str]:

@@ -150,7 +150,7 @@ def _loop(run: Run, state: State, record: Record | None) -> None:
     with stopping() as asked:
         while not state.finished:
             seed(settings, state.step, run.process.rank)
-            begun = time.perf_counter()
+            begun, worked = time.perf_counter(), time.process_time()
             batches = [run.stage.prepare(rows, state.step) for rows in run.stream[state.step]]
             prepared = time.perf_counter()
             values, stop = take_step(run, batches, bool(asked))
@@ -163,6 +163,7 @@ def _loop(run: Run, state: State, record: Record | None) -> None:
             state = replace(state, step=state.step + 1, ranks=run.process.ranks, finished=finished)
             if record is not None:
                 values |= {"prepare_seconds": prepared - begun, "seconds": time.perf_counter() - begun}
+                values |= {"cpu_seconds": time.process_time() - worked}  # what a shared processor does not move
                 record.step(state.step, values)
             if finished or _due(state.step, settings.evaluate_every):
                 state = judged(run, state, record)

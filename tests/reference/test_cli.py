@@ -115,6 +115,28 @@ def test_the_twins_of_joint_training_run_as_well(runs: Path, name: str):
     assert (runs / name / "best" / "reasoner.safetensors").is_file()
 
 
+def test_a_sweep_trains_each_cell_once_and_prints_what_came_out(runs: Path, tmp_path: Path):
+    start = json.dumps(str(runs / "instruct" / "best"))
+    (tmp_path / "few.toml").write_text(
+        f"base = {json.dumps(str(CONFIGS / 'debug.toml'))}\n"
+        f"[sweep]\nstages = ['joint']\nestimators = ['gates', 'posterior']\n"
+        f"seeds = [0, 1]\nstarts = {{ 16 = {start} }}\n"
+        "[stages.joint]\nsteps = 1\nfreeze = ['generator']\n"
+    )
+    sweep = ("sweep", tmp_path / "few.toml", "--out", tmp_path / "out", "--questions", "1")
+    succeed(*sweep, "--table")
+    assert not (tmp_path / "out").exists()
+    said = succeed(*sweep)
+    rows = [line.split()[:5] for line in said.splitlines() if line.startswith("16 ")]
+    assert [row[:4] for row in rows] == [["16", "joint", name, step] for name, step in
+                                         (("start", "0"), ("gates", "1"), ("posterior", "1"))]  # fmt: skip
+    assert [row[4] for row in rows[1:]] == ["2", "2"]
+    logs = {path: path.read_bytes() for path in (tmp_path / "out").glob("*/log.jsonl")}
+    assert len(logs) == 4
+    assert "1 of 4" not in succeed(*sweep)
+    assert logs == {path: path.read_bytes() for path in logs}
+
+
 def test_settings_are_overridden_by_dotted_keys(runs: Path, tmp_path: Path):
     changed = ("--set", "steps=1", "--set", "model.memory.rate=32", "--set", "data.pretrain.questions=1")
     stage_ = ("train", "debug", "--stage", "pretrain", "--start", runs / "text" / "best", "--out", tmp_path / "run")

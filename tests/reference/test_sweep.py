@@ -1,0 +1,91 @@
+"""Sweeps: which trainings they are made of, in which order, and the table of what their logs say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clara_bench import ConfigError
+from reference.settings.config import Config, load
+from reference.settings.shipped import config_file
+from reference.sweeps.cells import cells, config_of
+from reference.sweeps.table import HEAD, table
+
+TWO = {"sweep": {"stages": ["five"], "estimators": ["gates", "reinforce"], "seeds": [0, 1]}}
+
+
+def small() -> Config:
+    return load(config_file("estimators"), TWO)
+
+
+def test_every_estimator_has_the_first_seed_before_any_has_the_second():
+    names = [(cell.rate, cell.estimator, cell.seed) for cell in cells(small())]
+    assert names[:4] == [(16, "gates", 0), (16, "reinforce", 0), (16, "gates", 1), (16, "reinforce", 1)]
+    assert {rate for rate, *_ in names[4:]} == {8} and len(names) == 8
+
+
+def test_cells_differ_in_rate_estimator_and_seed_alone():
+    whole = load(config_file("estimators"))
+    made = [(cell, config_of(whole, cell)) for cell in cells(whole)]
+    assert len(made) == 2 * 2 * 3 * len(whole.sweep.estimators)
+    for cell, own in made:
+        settings = own.stages[cell.stage]
+        assert own.model.memory.rate == cell.rate and settings.start == whole.sweep.starts[str(cell.rate)]
+        assert (settings.selection.estimator, settings.seed) == (cell.estimator, cell.seed)
+        assert own.data[cell.stage]["seed"] == cell.seed
+        assert settings.freeze == ("generator",) and settings.selection.draws == "set"
+    same = {(own.stages[cell.stage].steps, own.stages[cell.stage].batch, own.stages[cell.stage].optimiser)
+            for cell, own in made}  # fmt: skip
+    assert len(same) == 1
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"estimators": []}, "sweep.estimators is empty"),
+        ({"stages": ["choose"]}, "'choose' has no estimator. Expected stages of type 'joint'"),
+        ({"stages": ["six"]}, "no stage 'six'"),
+        ({"starts": {"fast": "tiny-8x"}}, "'fast' is no rate"),
+    ],
+)
+def test_a_sweep_that_cannot_be_run_is_refused(changes: dict, said: str):
+    with pytest.raises(ConfigError, match=said):
+        list(cells(load(config_file("estimators"), {"sweep": changes})))
+
+
+def log(out: Path, name: str, *lines: dict) -> None:
+    (out / name).mkdir(parents=True)
+    (out / name / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 9, "ha')
+
+
+def scores(em: float, first: float, fifth: float) -> dict[str, float]:
+    return {"score": em, "em": em, "recall@1": first, "recall@5": fifth}
+
+
+def test_the_table_has_means_and_ranges_over_the_trainings_that_reached_a_step(tmp_path: Path):
+    step = {"loss": 1.0, "seconds": 2.0, "cpu_seconds": 0.5}
+    first = {"step": 25, "evaluation": scores(0.2, 0.3, 0.5)}
+    log(tmp_path, "16x-five-gates-0", {"step": 1, **step}, {"step": 25, **step}, first,
+        {"step": 50, "evaluation": scores(0.4, 0.3, 0.5)})  # fmt: skip
+    log(
+        tmp_path,
+        "16x-five-gates-1",
+        {"step": 1, **step, "seconds": 5.0},
+        {"step": 25, "evaluation": scores(0.3, 0.5, 0.7)},
+    )
+    (tmp_path / "16x-five.start.json").write_text(json.dumps(scores(0.1, 0.2, 0.4)))
+    quality = {"cosine": 0.488, "auc": None, "raised": 1.0, "questions": 8}
+    (tmp_path / "16x-five.gradients.json").write_text(json.dumps({"exact swap": quality, "gates": quality}))
+    assert len(HEAD) == 12
+    assert table(small(), tmp_path) == [
+        ["16", "five", "start", "0", "", "0.200", "0.400", "0.100", "", "", "", ""],
+        ["16", "five", "gates", "25", "2", "0.400 (0.30 to 0.50)", "0.600 (0.50 to 0.70)", "0.250 (0.20 to 0.30)",
+         "3.00", "0.50", "0.49", ""],
+        ["16", "five", "gates", "50", "1", "0.300", "0.500", "0.400", "3.00", "0.50", "0.49", ""],
+    ]  # fmt: skip
+
+
+def test_a_sweep_without_a_training_has_an_empty_table(tmp_path: Path):
+    assert table(small(), tmp_path) == []
