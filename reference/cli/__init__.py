@@ -29,6 +29,7 @@ def main(local_rank: int | None) -> None:
 
 
 for command in (
-    train, sweep, retriever, rows, encode, merge, gradients, lens, synthesize, teach, export, adapter, import_, import_naver, plan,
+    train, sweep, retriever, rows, encode, merge, gradients, lens, synthesize, teach, export, adapter, import_,
+    import_naver, plan,
 ):  # fmt: skip
     main.add_command(command)
