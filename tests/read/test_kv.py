@@ -143,6 +143,13 @@ def test_a_model_whose_positions_are_others_is_refused(llama: Any, monkeypatch: 
         Rotary.of(llama, "tiny")
 
 
+def test_attention_that_does_not_show_its_queries_is_refused(build: Callable[[Any], Any]) -> None:
+    eager = build(ROTARY["llama"])
+    eager.set_attn_implementation("eager")
+    with pytest.raises(BackendError, match="cannot see the queries of attention 'eager'"):
+        after(presser(eager), ONE)
+
+
 @pytest.fixture
 def system(tiny_folder: Path) -> Callable[..., Kv]:
     def made(reader: dict[str, str] | None = None, **options: Any) -> Kv:
@@ -233,7 +240,7 @@ def test_passages_that_do_not_fit_are_left_out_and_the_answer_says_so(system: Ca
 
 
 def test_what_cannot_be_done_is_refused(
-    system: Callable[..., Kv], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    system: Callable[..., Kv], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="rate must be at least 1"):
         Kv.Options(rate=0.5)
@@ -247,6 +254,10 @@ def test_what_cannot_be_done_is_refused(
     )
     with pytest.raises(ConfigError, match="puts the question before the passages"):
         system({"prompt": str(prompt)})
+    other = Kv(Kv.Options(reader=Component("hf", {"model": str(tiny_folder)})))
+    other.reader.weights.config.layer_types = ["full_attention", "linear_attention"]
+    with pytest.raises(BackendError, match="has layers of linear_attention"):
+        other.index(CORPUS)
     monkeypatch.setattr(store, "memory_bytes", lambda: 1000)
     with pytest.raises(ConfigError, match="more than half of this machine's memory"):
         system(rate=2.0, store="memory")
