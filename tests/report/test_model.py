@@ -118,6 +118,14 @@ def test_a_run_in_progress_is_shown_with_what_it_has_answered(runs: Path) -> Non
     assert {row.label: row.answered for row in told.tables[0].rows} == {"reads": 10, "guesses": 4}
 
 
+def test_a_run_that_has_just_begun_is_shown_as_all_wrong(runs: Path) -> None:
+    next(runs.glob("*/guesses/*/records.jsonl")).write_bytes(b"")
+    told = collect(find_runs(runs), Wish("x"), Scorer(), lambda run: {}).report.tables[0]
+    [row] = [one for one in told.rows if one.label == "guesses"]
+    assert row.answered == 0 and row.failed == 10 and row.metrics["em"][0] == 0.0
+    assert told.pairs.mean == [-1.0]
+
+
 def test_curves_are_read_from_training_logs_and_averaged(tmp_path: Path) -> None:
     log = tmp_path / "tiny" / "log.jsonl"
     log.parent.mkdir()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from clara_bench.records.results import find_runs
+from clara_bench.report import page
+from clara_bench.report.collect import Wish, collect
+from clara_bench.report.server import Following, server
+from clara_bench.reporting.scored import Scorer
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +115,24 @@ def test_words_that_a_compressor_deleted_are_struck_out(opened: Any, runs: Path,
     page = opened(f"{file.as_uri()}#/questions?q=q1&read=0").page
     first = page.locator(".passage").first
     assert [text.strip() for text in first.locator("del").all_inner_texts()] == ["is the", "of"]
+
+
+def test_behind_a_server_the_page_follows_a_run_in_its_place(opened: Any, runs: Path) -> None:
+    def build(version: str) -> str:
+        return page.html(collect(find_runs(runs), Wish("x"), Scorer(), lambda run: {}), live=version)
+
+    with server(Following([runs], build, every=0.0), 0) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        found = opened(f"http://127.0.0.1:{serving.server_port}/#/leaderboard?sort=f1")
+        records = next(runs.glob("*/guesses/*/records.jsonl"))
+        with found.page.expect_event("load"):
+            records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:4]))
+        found.page.wait_for_selector("text=4 of 10 answered")
+        assert found.page.url.endswith("#/leaderboard?sort=f1")
+        found.page.close()
+        serving.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

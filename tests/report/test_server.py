@@ -6,10 +6,13 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from clara_bench.cli import main
 from clara_bench.errors import BackendError
 from clara_bench.report.server import Following, server, state
 
@@ -56,3 +59,20 @@ def test_a_port_that_is_taken_is_one_line(following: Following, address: str) ->
     port = int(address.rpartition(":")[2])
     with pytest.raises(BackendError, match=rf"port {port} of 127\.0\.0\.1: .* Choose another with --port"):
         server(following, port)
+
+
+def test_the_command_serves_until_it_is_stopped(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def once(serving: ThreadingHTTPServer) -> None:
+        thread = threading.Thread(target=serving.handle_request)
+        thread.start()
+        seen.append(asked(f"http://127.0.0.1:{serving.server_port}/"))
+        thread.join()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", once)
+    done = CliRunner().invoke(main, ["view", str(runs), "--port", "0", "--no-browser", "--title", "mine"])
+    assert done.exit_code == 0, done.output
+    assert "serving http://127.0.0.1:" in done.output
+    assert "<title>mine</title>" in seen[0] and "connect-src &#39;self&#39;" in seen[0]
