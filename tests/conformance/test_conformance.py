@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,3 +199,10 @@ def test_a_server_that_is_gone_and_an_engine_that_is_none_are_refused(weights: L
     assert done.exit_code == 2 and "Check that the server runs" in done.output
     done = invoke("tgi", "--model", str(folder))
     assert done.exit_code == 2 and "'tgi' is no engine. Expected transformers, vllm" in done.output
+
+
+def test_without_vllm_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    done = invoke("vllm", "--model", str(folder))
+    assert done.exit_code == 2
+    assert "pip install vllm or, on CPUs, make engines" in done.output
