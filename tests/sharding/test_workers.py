@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -143,6 +144,7 @@ def ray_local() -> Iterator[Pool]:
         if ray.is_initialized() or "timed out during startup" not in str(error):
             raise
         pytest.skip(str(error))
+    gc.collect()  # Ray leaves processes to the collector, which warns of them
 
 
 @pytest.mark.ray
