@@ -134,16 +134,17 @@ def test_a_worker_with_another_system_is_refused(system: str) -> None:
 @pytest.fixture
 def ray_local() -> Iterator[Pool]:
     """Four actors on this machine, where Ray is installed and starts within its own 30 seconds."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'clara-bench[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'clara-bench[ray]'")
     from clara_bench.workers.ray_actors import RayActors, cluster
 
     try:
         with cluster("local", 4):
             yield RayActors("local", 4)
     except BackendError as error:
-        if ray.is_initialized() or "timed out during startup" not in str(error):
+        if "no Ray cluster" not in str(error):
             raise
-        pytest.skip(str(error))
+        gc.collect()
+        pytest.skip(str(error))  # its own parts wait for each other 15 and 30 seconds, too few on a busy machine
     gc.collect()  # Ray leaves processes to the collector, which warns of them
 
 
