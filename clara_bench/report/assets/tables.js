@@ -72,7 +72,7 @@ function ranked(table, number_, rows, columns, sort, down, caption) {
       h('button', { class: 'sort', title: metricNamed(name).description || null, onclick: () => change({ sort: name, order: on ? (down ? 'up' : 'down') : better ? 'down' : 'up' }) }, said, h('span', { 'aria-hidden': 'true' }, on ? (down ? ' ↓' : ' ↑') : '')));
   };
   return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, h('table', { class: 'board fixed' }, h('thead', {}, h('tr', {}, head('system', 'System'), columns.map((name) => head(name, heading(name))))),
-    h('tbody', {}, rows.map(({ row, index }) => h('tr', {}, h('th', { scope: 'row' }, dot(row.family), h('a', { href: link('provenance', { table: number_, row: index }) }, row.name), row.answered < table.questions * 1 ? h('span', { class: 'note' }, ` ${row.answered} of ${table.questions} answered`) : null),
+    h('tbody', {}, rows.map(({ row, index }) => h('tr', {}, h('th', { scope: 'row' }, dot(row.family), h('a', { href: link('provenance', { table: number_, row: index }) }, row.name), row.answered < table.questions ? h('span', { class: 'note' }, ` ${row.answered} of ${table.questions} answered`) : null),
       columns.map((name) => cellOf(row, name, most[name])))))));
 }
 
