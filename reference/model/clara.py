@@ -29,6 +29,9 @@ from reference.model.roles import Role, copy_role, make_role, state
 from reference.selection.similarity import cosine, laid_out, late_interaction
 from reference.settings.config import ModelConfig
 
+STANDARD = ("after", "tokens", "causal")
+"""Forms of memory that fingerprints leave out, so that those of older weights stay."""
+
 
 class Clara(nn.Module):
     """Compressor, reasoner and generator over one backbone, with the vectors that belong to no vocabulary."""
@@ -153,17 +156,20 @@ class Clara(nn.Module):
     def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
         memory = self.config.memory
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
-        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "projected", "residual")
-        return layout.documents(rows, counts, memory.slots, left, spread, pooled, memory.form == "residual")
+        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "last", "projected", "residual")
+        bare, last = memory.form == "residual", memory.form == "last"
+        return layout.documents(rows, counts, memory.slots, left, spread, pooled, bare, last=last)
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
         asking = self.opening, self.memory
         if self.config.memory.form == "recurrent":
             return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
-        if self.config.memory.form == "residual":
-            return passes.encode(self.role(role), self._layout(rows, counts), *asking, residual=self.projector)
-        memories = passes.encode(self.role(role), self._layout(rows, counts), *asking)
-        return memories if self.projector is None else projected(memories, self.projector)
+        residual = self.projector if self.config.memory.form == "residual" else None
+        where, both = self._layout(rows, counts), self.config.memory.mask == "bidirectional"
+        memories = passes.encode(self.role(role), where, *asking, residual=residual, bidirectional=both)
+        if self.projector is None or residual is not None:
+            return memories
+        return projected(memories, self.projector)
 
     @torch.no_grad()
     def compress(self, texts: Sequence[str], batch_tokens: int = 8192, role: str = "compressor") -> list[Tensor]:
@@ -296,7 +302,7 @@ class Clara(nn.Module):
         memory, adapters = self.config.memory, self.config.adapters
         parts = [self.backbone_fingerprint, str(next(self.roles.parameters()).dtype), self.prompter.tokenizer_digest]
         parts += [str(memory.rate), str(memory.document_tokens), memory.count, adapters.kind, str(adapters.alpha)]
-        parts += [value for value in (memory.positions, memory.form) if value not in ("after", "tokens")]
+        parts += [value for value in (memory.positions, memory.form, memory.mask) if value not in STANDARD]
         parts += [str(memory.segment_tokens)] if memory.form == "recurrent" else []
         seen = hashlib.sha256("\n".join(parts).encode())
         vectors = {name: tensor for name, tensor in self.vectors().items() if name not in ("separator", "centres")}

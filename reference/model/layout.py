@@ -47,6 +47,8 @@ class Documents(NamedTuple):
     """Whether memories are means of the text's own states, and therefore have no places."""
     bare: bool
     """Whether the opening is left out of these means."""
+    last: bool
+    """Whether memories are the states of the last tokens of these parts, not their means."""
     plain: bool
     """Whether a causal model needs neither a mask nor positions: all rows start at column 0."""
 
@@ -67,7 +69,7 @@ class Documents(NamedTuple):
 
     @property
     def shares_BMT(self) -> NDArray[np.float32]:
-        """The weight of each token in the mean of its part; a document has as many equal parts as slots."""
+        """The weight of each token in its part's memory; a document has as many equal parts as slots."""
         own_BT = self.text_BT.copy()
         if self.bare:
             own_BT.flat[self.opening_P] = False
@@ -77,6 +79,8 @@ class Documents(NamedTuple):
         starts_BM1 = slots_1M1 * lengths_B11 // counts_B11
         stops_BM1 = np.maximum((slots_1M1 + 1) * lengths_B11 // counts_B11, starts_BM1 + 1)
         inside_BMT = (ends_BT > starts_BM1) & (ends_BT <= stops_BM1) & own_BT[:, None] & self.slots_BM[:, :, None]
+        if self.last:
+            return (inside_BMT & (ends_BT == stops_BM1)).astype(np.float32)
         return (inside_BMT / np.maximum(stops_BM1 - starts_BM1, 1)).astype(np.float32)
 
     @property
@@ -94,6 +98,7 @@ def documents(
     pooled: bool = False,
     bare: bool = False,
     first: Sequence[int] | None = None,
+    last: bool = False,
 ) -> Documents:
     """Lay out documents.
 
@@ -107,6 +112,7 @@ def documents(
         bare: leave the opening out of pooled memories.
         first: the first memory slot of each row, where all rows go on with a document whose earlier slots have vectors;
             these stand in front of the row, in the opening's place. None where every row begins a document.
+        last: pooled memories are the states of the last tokens of their parts.
     """
     first_B1 = np.zeros((len(rows), 1), np.int64) if first is None else np.array(first)[:, None]
     opened = int(first is None)
@@ -130,7 +136,7 @@ def documents(
         part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
         positions_BT = np.where(memory_BT, first_B1 + part_BT, positions_BT)
     plain = left is None and not spread
-    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, bare, plain)
+    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, bare, last, plain)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

@@ -47,6 +47,7 @@ def encode(
     memory_MH: Tensor,
     front_PH: Tensor | None = None,
     residual: nn.Module | None = None,
+    bidirectional: bool = False,
 ) -> Memories:
     """Compute the memories of documents that are laid out in one batch.
 
@@ -57,6 +58,7 @@ def encode(
         memory_MH: asks for the memory vectors.
         front_PH: vectors in front of rows that continue a document, in the opening's place.
         residual: maps pooled states to what is added to the pooled input embeddings; None for the states themselves.
+        bidirectional: let every place see the whole document.
     """
     device, rows = opening_H.device, len(where.ids_BT)
     slots_P = on(device, np.flatnonzero(where.slots_BM))
@@ -68,7 +70,7 @@ def encode(
     if not where.pooled:
         places_P = torch.cat([places_P, on(device, where.memory_P)])
         vectors_PH = torch.cat([vectors_PH, memory_MH.repeat(rows, 1).index_select(0, slots_P)])
-    states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where)
+    states_BTH = _states(role, _fill(embeddings_BTH, places_P, vectors_PH), where, bidirectional)
     memories_BMH = _memories(states_BTH, where, slots_P)
     if residual is not None:
         added_BMH = residual(memories_BMH.to(next(residual.parameters()).dtype))
@@ -91,11 +93,16 @@ def _summary(states_BTH: Tensor, where: layout.Documents) -> Tensor:
     return torch.einsum("bt,bth->bh", text_BT / text_BT.sum(1, keepdim=True), states_BTH.float())
 
 
-def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents) -> Tensor:
-    if where.plain:
+def _states(role: Role, embeddings_BTH: Tensor, where: layout.Documents, bidirectional: bool) -> Tensor:
+    if where.plain and not bidirectional:
         return role(embeddings_BTH)[0]
-    device = embeddings_BTH.device
-    return role(embeddings_BTH, on(device, where.attended_BT).long(), on(device, where.positions_BT))[0]
+    device, dtype = embeddings_BTH.device, embeddings_BTH.dtype
+    mask, positions_BT = on(device, where.attended_BT).long(), on(device, where.positions_BT)
+    if bidirectional:
+        hidden_B1TT = (mask == 0)[:, None, None].expand(-1, 1, mask.shape[1], -1)
+        added_B1TT = torch.zeros(hidden_B1TT.shape, dtype=dtype, device=device)
+        mask = added_B1TT.masked_fill(hidden_B1TT, torch.finfo(dtype).min)
+    return role(embeddings_BTH, mask, positions_BT)[0]
 
 
 def read(

@@ -84,9 +84,10 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Longest document, in tokens; longer ones are cut."""
     count: Literal["nominal", "length"] = "nominal"
     """`nominal`: the same number for every document; `length`: ceil(its own tokens / rate), at most the nominal one."""
-    form: Literal["tokens", "pooled", "recurrent", "projected", "residual"] = "tokens"
+    form: Literal["tokens", "pooled", "last", "recurrent", "projected", "residual"] = "tokens"
     """`tokens`: final states at memory embeddings that follow the document (paper); `pooled`: the means of its own
-    final states over as many equal parts, without anything that asks for them: a control; `recurrent`: the document is
+    final states over as many equal parts, without anything that asks for them: a control; `last`: the
+    final state of the last token of each of these parts, in the place of the mean; `recurrent`: the document is
     read in segments, each behind the memory vectors of those before it (AutoCompressors; Chevalier et al., EMNLP
     2023); `projected`: one vector, which a trained two-layer network makes of the mean of the document's final states
     by a compressor that does not learn (after xRAG, whose vector is a sentence embedding; Cheng et al., NeurIPS 2024).
@@ -104,6 +105,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     positions: Literal["after", "spread"] = "after"
     """Rotary positions of the places that ask for memory vectors: behind the document (paper), or evenly over it, so
     that each begins by looking at its own part (enhanced position layout; Zhao et al., arXiv 2409.14364)."""
+    mask: Literal["causal", "bidirectional"] = "causal"
+    """What each place of compressor and reasoner sees: the places before it, or the whole document, memory embeddings
+    included. A backbone that was trained causally has to learn the second."""
     layout: Literal["bucketed", "padded"] = "bucketed"
     """`padded` left-pads every document to document_tokens + 3 as the released code does; the memories are the same."""
 
@@ -115,7 +119,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def asks(self) -> bool:
         """Whether memory embeddings ask for the vectors, and learn."""
-        return self.form not in ("pooled", "residual")
+        return self.form not in ("pooled", "last", "residual")
 
     @property
     def unfit(self) -> str:
@@ -127,6 +131,8 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             )
         if self.form == "recurrent" and self.layout == "padded":
             return "model.memory.layout 'padded' knows no segments; expected 'bucketed' with form 'recurrent'"
+        if self.form == "recurrent" and self.mask == "bidirectional":
+            return "model.memory.mask 'bidirectional' knows no segments; expected 'causal' with form 'recurrent'"
         if self.form == "projected" and self.slots != 1:
             return (
                 f"model.memory.rate {self.rate} is for {self.slots} memory vectors, form 'projected' makes one; "

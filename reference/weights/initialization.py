@@ -28,10 +28,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "memory.count",
         "memory.positions",
         "memory.form",
+        "memory.mask",
         "memory.layers",
         "memory.segment_tokens",
     ),
-    "reasoner": ("memory.similarity", "memory.layers"),
+    "reasoner": ("memory.similarity", "memory.mask", "memory.layers"),
     "generator": ("attention", "backbone.template"),
 }
 """Settings of the model that decide what a role's weights mean.

@@ -86,6 +86,8 @@ OTHER = {
     "memory.count": "length",
     "memory.positions": "spread",
     "memory.form": "pooled",
+    "memory.layers": 1,
+    "memory.mask": "bidirectional",
     "memory.segment_tokens": 20,
     "memory.similarity": "centred",
 }

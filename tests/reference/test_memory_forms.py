@@ -25,6 +25,9 @@ from tests.reference.test_stages import moved, rows_of, stage_of, total_of
 FORMS = [
     {"form": "tokens"},
     {"form": "pooled"},
+    {"form": "last"},
+    {"form": "tokens", "mask": "bidirectional"},
+    {"form": "pooled", "mask": "bidirectional"},
     {"form": "recurrent", "segment_tokens": 10},
     {"form": "recurrent", "segment_tokens": 10, "positions": "spread"},
 ]
@@ -67,7 +70,8 @@ def test_04_a_memory_is_the_same_whatever_else_is_in_the_batch(mistral, world_te
         assert torch.equal(one, other)
 
 
-LEARNING = {"tokens": {"compressor", "memory"}, "recurrent": {"compressor", "memory"}, "pooled": {"compressor"}}
+LEARNING = {"tokens": {"compressor", "memory"}, "recurrent": {"compressor", "memory"}, "pooled": {"compressor"},
+            "last": {"compressor"}}  # fmt: skip
 
 
 @pytest.mark.parametrize("memory", FORMS)
@@ -305,3 +309,39 @@ def test_a_compressor_of_the_first_layers_has_their_weights_alone_and_loads_agai
 def test_more_layers_than_the_backbone_has_are_refused(tiny):
     with pytest.raises(ConfigError, match=r"model.memory.layers is 9, the backbone has 2. Give at most that"):
         make(tiny, form="residual", layers=9)
+
+
+# --- last states, and both directions ---------------------------------------------------------------------------------
+
+
+def states_of(model, ids: list[int]) -> torch.Tensor:
+    """Final states of a document's own places, the opening first."""
+    row = torch.tensor([model._framed(ids)])
+    role = model.role("compressor")
+    return role(torch.cat([model.opening[None, None].to(role.embed(row)), role.embed(row)], 1))[0][0]
+
+
+def test_a_last_state_is_that_of_the_last_token_of_each_equal_part(mistral):
+    model = make(mistral, form="last", rate=32)
+    ids = model.prompter.document(TEXTS[0])
+    with torch.no_grad():
+        states_TH, memory_MH = states_of(model, ids), model.encode("compressor", [ids]).states_BMH[0]
+    length, slots = len(states_TH), model.config.memory.slots
+    ends = [max((slot + 1) * length // slots, slot * length // slots + 1) - 1 for slot in range(slots)]
+    torch.testing.assert_close(memory_MH, states_TH[ends], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["pooled", "last", "tokens"])
+@pytest.mark.parametrize("mask", ["causal", "bidirectional"])
+def test_the_first_part_sees_the_last_word_only_in_both_directions(mistral, form, mask):
+    model = make(mistral, form=form, mask=mask, rate=16)
+    ids = model.prompter.document(TEXTS[0])
+    with torch.no_grad():
+        one, other = (model.encode("compressor", [row]).states_BMH[0, 0] for row in (ids, [*ids[:-1], ids[0]]))
+    unseen = mask == "causal" and form != "tokens"  # memory embeddings stand behind the document
+    assert torch.allclose(one, other, rtol=1e-5, atol=1e-6) == unseen
+
+
+def test_segments_are_read_causally_alone():
+    with pytest.raises(ConfigError, match=r"memory.mask 'bidirectional' knows no segments"):
+        load(config_file("debug"), {"model": {"memory": {"form": "recurrent", "mask": "bidirectional"}}})
