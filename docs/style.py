@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import matplotlib
 
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 INK = "#6e7781"
 """Text, axes and baselines: 4.6 to 1 on white, 4.1 to 1 on GitHub's black."""
@@ -55,7 +57,33 @@ def picture(
         figure.suptitle(finding, fontsize=10.5, fontweight="bold", x=0.01, ha="left")
         yield figure, list(panels.flat)
         figure.savefig(target, metadata={"Date": None})
+        target.write_text(described(target.read_text(encoding="utf-8"), finding, description(figure)), encoding="utf-8")
         plt.close(figure)
+
+
+def description(figure: Figure) -> str:
+    """What a figure shows, in words: axes and panels, the named points with their values, the legend."""
+    panels = [panel for panel in figure.axes if panel.axison]
+    axes = [
+        next((told for panel in panels if (told := axis(panel))), "") for axis in (Axes.get_xlabel, Axes.get_ylabel)
+    ]
+    named = [label for legend in figure.legends for label in (text.get_text() for text in legend.get_texts())]
+    told = [f"Horizontal: {axes[0]}. Vertical: {axes[1]}.", *map(_panel, panels)]
+    return " ".join(filter(None, [*told, f"Legend: {', '.join(named)}." if named else ""])).replace("\n", " ")
+
+
+def _panel(panel: Axes) -> str:
+    points = [one for one in panel.texts if isinstance(one, Annotation) and one.get_text()]
+    values = [f"{one.get_text()} ({one.xy[0]:.3g}, {one.xy[1]:.3g})" for one in points]
+    return f"{panel.get_title() or 'Panel'}{': ' if values else ''}{'; '.join(values)}."
+
+
+def described(svg: str, title: str, text: str) -> str:
+    """An SVG whose title and description a screen reader reads out."""
+    before, tag, after = svg.partition("<svg ")
+    attributes, end, rest = after.partition(">")
+    told = f'\n <title id="title">{escape(title)}</title>\n <desc id="desc">{escape(text)}</desc>'
+    return f'{before}{tag}role="img" aria-labelledby="title desc" {attributes}{end}{told}{rest}'
 
 
 def points(

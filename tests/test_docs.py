@@ -181,10 +181,13 @@ def test_the_tables_of_latent_compressors_are_those_of_the_published_runs() -> N
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.svg")), ids=lambda path: path.name)
-def test_pictures_hold_real_text_and_no_background(path: Path) -> None:
+def test_pictures_hold_real_text_and_no_background_and_say_what_they_show(path: Path) -> None:
     picture = path.read_text(encoding="utf-8")
     assert "<text" in picture
     assert "fill: #ffffff" not in picture
+    title, described = (re.search(rf"<{tag} id=\"{tag}\">([^<]+)</{tag}>", picture) for tag in ("title", "desc"))
+    assert title and described and "Horizontal: " in described[1]
+    assert 'role="img" aria-labelledby="title desc"' in picture
     assert path.stat().st_size < 120_000
     assert any(f"{path.name})" in page.read_text(encoding="utf-8") for page in PAGES)
 
