@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
@@ -64,18 +65,24 @@ def picture(
 def description(figure: Figure) -> str:
     """What a figure shows, in words: axes and panels, the named points with their values, the legend."""
     panels = [panel for panel in figure.axes if panel.axison]
-    axes = [
-        next((told for panel in panels if (told := axis(panel))), "") for axis in (Axes.get_xlabel, Axes.get_ylabel)
-    ]
+    axes = [_axes([panel.xaxis for panel in panels]), _axes([panel.yaxis for panel in panels])]
     named = [label for legend in figure.legends for label in (text.get_text() for text in legend.get_texts())]
     told = [f"Horizontal: {axes[0]}. Vertical: {axes[1]}.", *map(_panel, panels)]
     return " ".join(filter(None, [*told, f"Legend: {', '.join(named)}." if named else ""])).replace("\n", " ")
 
 
+def _axes(axes: Sequence[Axis]) -> str:
+    """The labels of axes, once each, or the names at the ticks where there are none."""
+    labels = [axis.get_label_text() for axis in axes]
+    names = [tick.get_text() for axis in axes for tick in axis.get_ticklabels()] if not any(labels) else labels
+    return "; ".join(dict.fromkeys(filter(None, names)))
+
+
 def _panel(panel: Axes) -> str:
     points = [one for one in panel.texts if isinstance(one, Annotation) and one.get_text()]
     values = [f"{one.get_text()} ({one.xy[0]:.3g}, {one.xy[1]:.3g})" for one in points]
-    return f"{panel.get_title() or 'Panel'}{': ' if values else ''}{'; '.join(values)}."
+    title, told = panel.get_title(), "; ".join(values)
+    return f"{': '.join(filter(None, (title, told)))}." if title or told else ""
 
 
 def described(svg: str, title: str, text: str) -> str:

@@ -82,7 +82,9 @@ def train(config: Config, settings: Settings, out: Path) -> dict[str, Any]:
         trainer = _trainer(model, config, settings, taken, batch, out)
         with progress("training", trainer.args.max_steps, "steps") as advance:
             _follow(trainer, out / LOG, advance)
-            trainer.train(resume_from_checkpoint=_last(out / STEPS))
+            last = _last(out / STEPS)
+            trainer.args.eval_on_start = last is None and settings.evaluations > 0  # the curve begins with the start
+            trainer.train(resume_from_checkpoint=last)
         trainer.model.save_pretrained(str(out / BEST), create_model_card=False)
     done = {**plan, "best": _best(trainer.state), "log": LOG}
     write_atomic(out / PLAN, _written(done))
@@ -203,7 +205,7 @@ def _last(folder: Path) -> str | None:
 
 def _best(state: Any) -> dict[str, Any]:
     """The step whose weights are kept, and its evaluation."""
-    found = [line for line in state.log_history if MEASURE in line]
+    found = [line for line in state.log_history if MEASURE in line and line["step"]]
     if not found:
         return {"step": state.global_step}
     best = max(found, key=lambda line: float(line[MEASURE]))

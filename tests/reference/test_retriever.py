@@ -80,6 +80,8 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     assert weights[0] == weights[1]
     steps = [json.loads(line)["step"] for line in (broken / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
+    evaluated = [line for line in (broken / "log.jsonl").read_text().splitlines() if training.MEASURE in line]
+    assert [json.loads(line)["step"] for line in evaluated] == [0, 2, 4]
 
 
 def test_what_is_trained_learns_and_is_what_the_retriever_dense_loads(config: Config, tmp_path: Path):
