@@ -152,6 +152,12 @@ FAMILIES = {
             "gold-text minus closed-book": ("tuned/closed-book", "tuned/gold-text"),
             "bm25-text minus gold-text": ("tuned/gold-text", "tuned/bm25-text"),
             "bm25-text minus closed-book": ("tuned/closed-book", "tuned/bm25-text"),
+            "gold-truncate-4x minus gold-text": ("tuned/gold-text", "tuned/gold-truncate-4x"),
+            "gold-recomp-extractive-4x minus gold-text": ("tuned/gold-text", "tuned/gold-recomp-extractive-4x"),
+            "gold-recomp-extractive-4x minus gold-truncate-4x": (
+                "tuned/gold-truncate-4x",
+                "tuned/gold-recomp-extractive-4x",
+            ),
         },
     ),
     "retrievers": Family(RESULTS, "recall@5", _BETWEEN_RETRIEVERS),
