@@ -169,6 +169,9 @@ OWN = {
     "clara_bench/reporting/scoring.py": "compared byte by byte",
     "clara_bench/running/suites.py": "a resource of the package",
     "clara_bench/tasks/definitions.py": "a resource of a package",
+    "clara_bench/report/page.py": "a resource of the package",
+    "clara_bench/report/bundle.py": "a script of a library, kept in the cache",
+    "reference/memory/merge.py": "copied byte by byte",
 }
 
 

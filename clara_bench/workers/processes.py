@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from clara_bench.errors import BackendError
+from clara_bench.io.opening import read_bytes
 from clara_bench.workers import R, T
 from clara_bench.workers.outcome import Outcome, outcome, unpacked
 from clara_bench.workers.waiting import Waiting
@@ -71,7 +72,7 @@ class _Worker:
         self.process.join(END_SECONDS)
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        lines = self.output.read_text(errors="replace").split("\n") if self.output.is_file() else []
+        lines = read_bytes(self.output).decode(errors="replace").split("\n") if self.output.is_file() else []
         said = [line.strip() for line in lines if line.strip()]
         return f"{how}{f' ({said[-1][:200]})' if said else ''}"
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ from reference.retriever.encoders import starting
 from reference.retriever.examples import Share, dev_samples, examples, shares
 from reference.settings.config import Config
 
+LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 MEASURE = "eval_dev_ndcg@10"
 """What the best step is chosen by: over 20 candidates of a dev question, by the library's `RerankingEvaluator`."""
 PACKAGES = ("sentence-transformers", "transformers", "torch", "clara-bench")
@@ -77,7 +80,7 @@ def train(config: Config, settings: Settings, out: Path) -> dict[str, Any]:
     batch = config.stages[settings.stages[0]].batch
     plan = _plan(config, settings, taken, batch)
     _check_folder(out, plan)
-    with tempfile.TemporaryDirectory() as scratch, without_bars():
+    with tempfile.TemporaryDirectory() as scratch, without_bars(), _alone():
         model = starting(settings.model, Path(scratch), settings.device)
         trainer = _trainer(model, config, settings, taken, batch, out)
         with progress("training", trainer.args.max_steps, "steps") as advance:
@@ -119,6 +122,19 @@ def _check_folder(out: Path, plan: dict[str, Any]) -> None:
 
 def _written(plan: dict[str, Any]) -> bytes:
     return (json.dumps(plan, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hide what a launcher said, since the trainer would join its processes; leave the environment as it was."""
+    before = dict(os.environ)
+    for name in LAUNCHER:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _trainer(model: Any, config: Config, settings: Settings, taken: Sequence[Share], batch: int, out: Path) -> Any:

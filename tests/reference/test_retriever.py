@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -92,6 +93,15 @@ def test_what_is_trained_learns_and_is_what_the_retriever_dense_loads(config: Co
     )
     [ranked] = retriever.retrieve([Question("q", "Which river flows through Tovport?")], 2)
     assert {one.passage_id for one in ranked} == {"a", "b"} and ranked[0].score <= 1
+
+
+def test_a_training_joins_no_processes_of_a_launcher_and_leaves_the_environment(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as a training of CLaRa leaves it
+    before = dict(os.environ)
+    train(config, settings(evaluations=0), tmp_path)
+    assert dict(os.environ) == before
 
 
 def test_a_folder_of_another_training_is_refused(config: Config, tmp_path: Path):

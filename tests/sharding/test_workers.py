@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,7 +187,8 @@ def test_stopping_the_command_ends_its_workers_and_loses_nothing(
     words = ["run", "-t", str(capitals), "-s", system, "--data", str(capitals.with_name("capitals.jsonl"))]
     words += ["--batch", "2", "--workers", "2", "--out", str(tmp_path / "runs")]
     command = [sys.executable, "-m", "clara_bench", *words]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes: Any = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, preexec_fn=heard, **pipes) as process:
         until(lambda: sum(len(p.read_bytes().splitlines()) for p in tmp_path.glob("runs/*/*/*/records.jsonl")) == 8)
         process.send_signal(how)
         output = process.communicate(timeout=60)[1]
@@ -197,6 +199,11 @@ def test_stopping_the_command_ends_its_workers_and_loses_nothing(
         assert not any(alive(int(pid)) for pid in workers)
     [folder] = (tmp_path / "runs").glob("*/*/*")
     assert len(open_run(folder).records()) == 8
+
+
+def heard() -> None:
+    """Hear Ctrl-C, which a shell has what it starts in the background ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(done: Callable[[], bool], seconds: float = 120) -> None:
