@@ -158,6 +158,15 @@ FAMILIES = {
                 "tuned/gold-truncate-4x",
                 "tuned/gold-recomp-extractive-4x",
             ),
+            "gold-kv-streaming-llm-4x minus gold-text": ("tuned/gold-text", "tuned/gold-kv-streaming-llm-4x"),
+            "gold-kv-streaming-llm-4x minus gold-kv-random-4x": (
+                "tuned/gold-kv-random-4x",
+                "tuned/gold-kv-streaming-llm-4x",
+            ),
+            "gold-kv-streaming-llm-4x minus gold-truncate-4x": (
+                "tuned/gold-truncate-4x",
+                "tuned/gold-kv-streaming-llm-4x",
+            ),
         },
     ),
     "retrievers": Family(RESULTS, "recall@5", _BETWEEN_RETRIEVERS),
