@@ -182,9 +182,9 @@ def short_table(found: list[Board], columns: Sequence[str], against: Mapping[str
 
 def guesses_table(found: list[Board], part: Part) -> str:
     """What guesses score, as further lines of a short table."""
-    metric, runs = metrics.get(part.columns[0]), find_runs(part.runs)
+    metric = metrics.get(part.columns[0])
     guessed: dict[str, dict[str, Guess]] = {}
-    for board in chance.added(boards(runs, [metric.name]), runs):
+    for board in chance.added(found, find_runs(part.runs)):
         for section in board.sections:
             for guess in section.guesses:
                 guessed.setdefault(guess.label, {})[board.task] = guess

@@ -23,7 +23,7 @@ from reference.model.backbone import Loaded
 from reference.model.decoding import Generated
 from reference.model.gated import Gated
 from reference.model.passes import Memories, Predictions
-from reference.model.projector import make_projector, make_residual, projected
+from reference.model.projector import projected, projector_of
 from reference.model.prompts import Encoded, Prompt, Prompter
 from reference.model.roles import Role, copy_role, make_role, state
 from reference.selection.similarity import cosine, laid_out, late_interaction
@@ -60,12 +60,9 @@ class Clara(nn.Module):
         self.separator = nn.Parameter(drawn_XH[1].clone(), requires_grad=learn_markers)
         """Stands behind each document's memories in a prompt; with LoRA it stays as drawn."""
         width = self.memory.shape[1]
-        self.projector: nn.Module | None = None
+        self.projector = projector_of(config.memory.form, width, seed)
         """Makes memories of pooled states, in the forms that have one."""
-        if config.memory.form == "projected":
-            self.projector = make_projector(width, seed)
-        elif config.memory.form == "residual":
-            self.projector = make_residual(width)
+        if config.memory.form == "residual":
             self.separator.data = _mean_embedding(embeddings_VH, self.prompter.gap)
         self.centres: Tensor
         """Mean memory of documents and of questions (2, M, H), which a centred similarity leaves out; see `centre`."""

@@ -28,6 +28,13 @@ def make_residual(width: int) -> nn.Linear:
     return residual
 
 
+def projector_of(form: str, width: int, seed: int) -> nn.Module | None:
+    """Make what turns pooled states into memories of a form; None in forms that have nothing like it."""
+    if form == "projected":
+        return make_projector(width, seed)
+    return make_residual(width) if form == "residual" else None
+
+
 def projected(memories: Memories, projector: nn.Module) -> Memories:
     """Memories of one vector each: the projected mean of the document's own states, in their number format."""
     mean_BH = memories.summary_BH.to(next(projector.parameters()).dtype)

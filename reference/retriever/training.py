@@ -28,8 +28,8 @@ from clara_bench.io.quiet import without_bars
 from reference.retriever.encoders import starting
 from reference.retriever.examples import Share, dev_samples, examples, shares
 from reference.settings.config import Config
+from reference.training.deepspeed import LAUNCHER
 
-LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 MEASURE = "eval_dev_ndcg@10"
 """What the best step is chosen by: over 20 candidates of a dev question, by the library's `RerankingEvaluator`."""
 PACKAGES = ("sentence-transformers", "transformers", "torch", "clara-bench")

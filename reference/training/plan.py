@@ -18,7 +18,7 @@ from torch import nn
 from clara_bench import ConfigError
 from clara_bench.io.parsing import read_json, read_toml
 from reference.model.backbone import architecture
-from reference.model.projector import make_projector, make_residual
+from reference.model.projector import projector_of
 from reference.model.roles import Role, make_role
 from reference.objectives.stages import learning_roles, projects
 from reference.settings.config import GATED, RETRIEVING, Backbone, Config, ModelConfig, TrainConfig
@@ -202,10 +202,10 @@ def _learning(roles: dict[str, Role], config: ModelConfig, settings: TrainConfig
     ):
         vectors[name] = nn.Parameter(torch.empty(shape, device="meta"), requires_grad=learns)
     parts: dict[str, nn.Module] = {**roles, "vectors": vectors}
-    if config.memory.form in ("projected", "residual"):
-        with torch.device("meta"):
-            made = make_residual(width) if config.memory.form == "residual" else make_projector(width, 0)
-            parts["projector"] = made.requires_grad_(projects(settings, config.memory))
+    with torch.device("meta"):
+        made = projector_of(config.memory.form, width, 0)
+    if made is not None:
+        parts["projector"] = made.requires_grad_(projects(settings, config.memory))
     return nn.ModuleDict(parts)
 
 

@@ -41,7 +41,7 @@ class _Shape(msgspec.Struct, frozen=True):
 
     r: int
     lora_alpha: int
-    target_modules: str | list[str]
+    target_modules: str | tuple[str, ...]
 
 
 def is_adapter(folder: Path) -> bool:
@@ -68,7 +68,7 @@ def as_checkpoint(folder: Path, like: ModelConfig) -> Path:
         like,
         backbone=msgspec.structs.replace(like.backbone, template=made.template),
         adapters=msgspec.structs.replace(
-            like.adapters, rank=shape.r, alpha=shape.lora_alpha, targets=_targets(shape.target_modules)
+            like.adapters, rank=shape.r, alpha=shape.lora_alpha, targets=shape.target_modules
         ),
     )
     loaded = backbones.load(settings.backbone)
@@ -82,10 +82,6 @@ def as_checkpoint(folder: Path, like: ModelConfig) -> Path:
         now, *before = made.stages
         checkpoint.save(model, out, {**now, "history": before})
     return out
-
-
-def _targets(targets: str | list[str]) -> str | tuple[str, ...]:
-    return targets if isinstance(targets, str) else tuple(targets)
 
 
 def write_adapter(source: Path, role: str, out: Path, dtype: NumberFormat = "float16") -> int:
