@@ -1,11 +1,11 @@
-"""Part of a run's questions as a run of its own: its kinds of question, or two-way and value questions.
+"""Part of a run's questions as a run of its own: its kinds, two-way and value questions, or seen and unseen forms.
 
 Everything that reads runs (leaderboards, comparisons, chance lines) then works on the part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -16,9 +16,9 @@ from clara_bench.records.manifest import Manifest
 from clara_bench.records.results import Run
 from clara_bench.types import Example, Record
 
-By = Literal["kind", "two-way"]
-WAYS: tuple[By, ...] = ("kind", "two-way")
+By = Literal["kind", "two-way", "form"]
 TWO_WAY, VALUE, NO_KIND = "two-way questions", "value questions", "no kind"
+SEEN, UNSEEN = "seen forms", "unseen forms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def parts(runs: Sequence[Run], by: By, left_out: Callable[[BenchError], None] | 
         ConfigError: no run has more than one part.
         BenchError: the questions of a run cannot be read.
     """
-    naming: Callable[[Example], str] = _way if by == "two-way" else _kind
+    naming = _NAMING[by]
     found: list[Run] = []
     divided = False
     for run in runs:
@@ -80,6 +80,14 @@ def _way(example: Example) -> str:
 
 def _kind(example: Example) -> str:
     return example.gold.kind or NO_KIND
+
+
+def _form(example: Example) -> str:
+    """Worlds of version 2 end the kind of a question with `unseen` if no train question is worded like it."""
+    return UNSEEN if _kind(example).endswith("unseen") else SEEN
+
+
+_NAMING: Mapping[By, Callable[[Example], str]] = {"kind": _kind, "two-way": _way, "form": _form}
 
 
 def _part(run: Run, name: str, ids: Sequence[str]) -> Part:

@@ -208,6 +208,16 @@ def test_compare_divides_the_questions_too(go: Go) -> None:
     assert found == {"two-way questions": 40, "value questions": 40}
 
 
+def test_questions_in_forms_that_no_training_has_are_told_apart(go: Go) -> None:
+    run = go("hotpotqa", "yes", "--world", "version=2", "--world", "unseen_forms=0.5")
+    seen, unseen = parts.parts([run], "form")
+    assert len(seen.examples) + len(unseen.examples) == 80 and 25 < len(seen.examples) < 55
+    assert {example.gold.kind.rpartition("-")[2] for example in unseen.examples if example.gold.kind} == {"unseen"}
+    assert not any("unseen" in (example.gold.kind or "") for example in seen.examples)
+    with pytest.raises(ConfigError, match="--by form: the questions are all of one part"):
+        parts.parts([go("hotpotqa", "no")], "form")
+
+
 def test_questions_that_are_all_of_one_part_are_not_divided(go: Go) -> None:
     with pytest.raises(ConfigError, match="the questions are all of one part"):
         parts.parts([go("nq")], "two-way")

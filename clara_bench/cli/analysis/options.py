@@ -6,7 +6,7 @@ import click
 
 from clara_bench.cli.options import Command
 
-WAYS = ("kind", "two-way")
+WAYS = ("kind", "two-way", "form")
 
 
 def by_option(command: Command) -> Command:
@@ -14,5 +14,6 @@ def by_option(command: Command) -> Command:
     return click.option(
         "--by",
         type=click.Choice(WAYS),
-        help="Tables for parts of the questions: each kind that the data set names, or two-way and value questions.",
+        help="Tables for parts of the questions: each kind that the data set names, two-way and value questions, or "
+        "seen and unseen forms of questions about worlds.",
     )(command)
