@@ -29,6 +29,8 @@ class Batch:
     """Of all targets together."""
     extra_weight: float
     """The number of documents in the MSE, or of questions in the retrieval loss."""
+    as_text: Sequence[Encoded] = ()
+    """The same prompts with the documents' tokens in them, for a teacher; none without one."""
 
 
 def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Sequence[Row], step: int = 0) -> Batch:
@@ -56,14 +58,20 @@ def prepare(model: Clara, config: TrainConfig, selection: Selection, rows: Seque
         blocks = grouped(given, [len(row.documents) for row in rows])
     if stage == "supervised":
         return Batch(rows, [], [], 0.0, float(sum(bool(row.positives) for row in rows)))
-    encoded = [
-        prompter.encode(row, block, stage, config.question_weight, _draw(config, row, step))
-        for row, block in zip(rows, blocks, strict=True)
-    ]
+
+    def encoded_with(blocks: Sequence[Sequence[Sequence[int]]]) -> list[Encoded]:
+        return [
+            prompter.encode(row, block, stage, config.question_weight, _draw(config, row, step))
+            for row, block in zip(rows, blocks, strict=True)
+        ]
+
+    encoded = encoded_with(blocks)
+    as_text = encoded_with(grouped(documents, [len(row.documents) for row in rows])) if config.teacher else ()
     # a row's first token has nothing to be predicted from
     weight = sum(sum(row.weights[1:]) for row in encoded)
     drawing = stage in RETRIEVING and selection.estimator in ("reinforce", "posterior")
-    return Batch(rows, documents, encoded, weight, float(len(rows) if drawing else len(documents)))
+    extra_weight = float(len(rows) if drawing else len(documents))
+    return Batch(rows, documents, encoded, weight, extra_weight, as_text)
 
 
 def _draw(config: TrainConfig, row: Row, step: int) -> int:

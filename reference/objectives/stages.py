@@ -35,6 +35,7 @@ from reference.objectives.candidates import Candidates, Kept, Remembered
 from reference.objectives.choosing import Choosing, cross_entropy
 from reference.objectives.losses import StageLoss, WeightedSum
 from reference.objectives.memory_slots import grouped, vectors_of
+from reference.objectives.teaching import Teacher
 from reference.selection.topk import select
 from reference.settings.config import RETRIEVING, Memory, StageName, TrainConfig
 
@@ -67,17 +68,21 @@ def projects(config: TrainConfig, memory: Memory) -> bool:
 class Stage(nn.Module):
     """A model in one stage of its training: the module that DeepSpeed trains."""
 
-    def __init__(self, model: Clara, config: TrainConfig, remembered: Remembered | None = None) -> None:
+    def __init__(
+        self, model: Clara, config: TrainConfig, remembered: Remembered | None = None, teacher: Clara | None = None
+    ) -> None:
         """A stage around a model that has the roles it needs (see `set_out`).
 
         Args:
             model: is modified: untrained weights are frozen and stay in evaluation mode.
             config: of the stage.
             remembered: memories of candidate documents; None compresses each once and keeps it.
+            teacher: a reader of text, in a stage that has one; it is no part of this module, and stays as it is.
         """
         super().__init__()
         self.model = model
         self.config = config
+        self._teacher = Teacher(teacher, config.teacher_weight) if teacher is not None else None
         self.remembered: Remembered = remembered if remembered is not None else Kept(model)
         self.selection = config.selection
         if config.stage == "reinforce":
@@ -176,13 +181,15 @@ class Stage(nn.Module):
     def _compress(self, batch: Batch) -> StageLoss:
         memories = self.model.encode("compressor", batch.documents)
         counts = grouped(self.model.slots_of(batch.documents), [len(row.documents) for row in batch.rows])
-        loss = cross_entropy(self.model.read(batch.encoded, vectors_of(memories.states_BMH, counts)))
+        read = self.model.read(batch.encoded, vectors_of(memories.states_BMH, counts))
+        loss = cross_entropy(read)
         memory_DH = losses.masked_mean(memories.states_BMH, memories.mask_BM)
         mse = losses.mse(memory_DH, memories.summary_BH, self.config.mse_form, self.config.mse_detach)
         documents = loss.weight.new_tensor(len(batch.documents))
         total = mse * documents
         logs = {"mse": WeightedSum(total.detach(), documents)}
-        return StageLoss(loss, WeightedSum(self.config.mse_weight * total, documents), logs)
+        whole = StageLoss(loss, WeightedSum(self.config.mse_weight * total, documents), logs)
+        return self._teacher.taught(whole, read, batch.as_text) if self._teacher is not None else whole
 
     def _retrieve(self, batch: Batch) -> StageLoss:
         candidates = Candidates.of(self.model, batch.rows, self.remembered)

@@ -234,6 +234,11 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Make a new reasoner even where the start has one."""
     generator_start: Literal["checkpoint", "fresh"] = "checkpoint"
     """`fresh` reinitialises the generator, as the released code does between pretraining and instruction tuning."""
+    teacher: str = ""
+    """`pretrain`, `instruct`: checkpoint or LoRA weights whose generator reads the same documents as text. The
+    generator also learns its distribution over each target token (distillation; Hinton et al., 2015)."""
+    teacher_weight: Share = 0.5
+    """Of the teacher's part of the loss: (1 - weight) * cross-entropy + weight * KL(teacher, generator)."""
     evaluate_every: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Steps between evaluations through the harness; 0: only at the end."""
     save_every: Count = 500

@@ -12,6 +12,9 @@ from reference.training import deepspeed
 from reference.training.evaluation import check
 from reference.weights.initialization import stage_settings, unthinned
 
+TAUGHT = ("pretrain", "instruct")
+"""Kinds of stage in which memories are read, and a teacher can read the same documents as text."""
+
 
 def check_stage(config: Config, name: str, ranks: int = 1) -> None:
     """Refuse a stage that cannot be trained.
@@ -26,6 +29,8 @@ def check_stage(config: Config, name: str, ranks: int = 1) -> None:
         unthinned(settings)
         if not learning_roles(settings, memory) and not projects(settings, memory):
             raise ConfigError("`freeze` leaves nothing that learns")
+        if settings.teacher and settings.stage not in TAUGHT:
+            raise ConfigError(f"only {' and '.join(TAUGHT)} learn from a `teacher`; leave it out")
         checked(settings.stage, data_options(config, name))
         check(settings, config.evaluation.get(name, Evaluation()))
     except BenchError as error:

@@ -39,7 +39,7 @@ from reference.training.resume import State, convert, open_run, restore, save, s
 from reference.training.step import Evaluate, Run, take_step
 from reference.training.stopping import stopping
 from reference.training.validation import judged
-from reference.weights.initialization import begin, set_out, stage_settings
+from reference.weights.initialization import begin, set_out, stage_settings, teacher_of
 
 
 class Diverged(BenchError):
@@ -90,7 +90,8 @@ def train(
         process = parallel.connect()
         _check(settings, process, remembered)
         with nullcontext() if process.rank else locked(out):
-            stage = Stage(set_out(model, settings) if model else begin(config, name), settings, remembered)
+            learner = set_out(model, settings) if model else begin(config, name)
+            stage = Stage(learner, settings, remembered, teacher_of(config, name, learner))
             stage.centre(rows)
             state = open_run(out, stage, name, process, resume, data)
             if not state.finished:

@@ -55,15 +55,44 @@ def stage_settings(config: Config, name: str) -> TrainConfig:
 
 
 def started(config: Config, name: str) -> Config:
-    """The config with the folder of the checkpoint that a stage starts from; LoRA weights are made one first."""
+    """The config with the folders of a stage's start and teacher, in the place of their names."""
     settings = stage_settings(config, name)
-    if not settings.start:
-        return config
-    folder = start_folder(settings.start)
-    if adapter.is_adapter(folder):
-        folder = adapter.as_checkpoint(folder, config.model)
-    settings = msgspec.structs.replace(settings, start=str(folder))
+    folders = {
+        role: str(_folder(given, config.model))
+        for role, given in (("start", settings.start), ("teacher", settings.teacher))
+        if given
+    }
+    settings = msgspec.structs.replace(settings, **folders)
     return msgspec.structs.replace(config, stages={**config.stages, name: settings})
+
+
+def _folder(name: str, model: ModelConfig) -> Path:
+    """Of the checkpoint of that path or short name; LoRA weights are made one first."""
+    folder = start_folder(name)
+    return adapter.as_checkpoint(folder, model) if adapter.is_adapter(folder) else folder
+
+
+def teacher_of(config: Config, name: str, model: Clara) -> Clara | None:
+    """The reader of text that teaches a stage's generator; None if it has no teacher.
+
+    Args:
+        config: with folders, see `started`.
+        name: of the stage.
+        model: the one that learns.
+
+    Raises:
+        ConfigError: the teacher has another backbone, or its generator another template or attention.
+        DataError: a file of the checkpoint is damaged.
+    """
+    settings = stage_settings(config, name)
+    if not settings.teacher:
+        return None
+    folder = Path(settings.teacher)
+    _require_same(folder, read_manifest(folder).model, config.model, ["generator"])
+    teacher = checkpoint.load(folder, ["generator"])
+    if teacher.backbone_fingerprint != model.backbone_fingerprint:
+        raise ConfigError(f"{folder}: the teacher has another backbone or tokenizer than the model that learns from it")
+    return teacher.requires_grad_(False)
 
 
 def begin(config: Config, name: str, tokenizer: Any = None) -> Clara:
