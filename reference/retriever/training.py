@@ -153,7 +153,7 @@ def _trainer(model: Any, config: Config, settings: Settings, taken: Sequence[Sha
     dev = dev_samples(config, settings.stages[-1], settings.dev_questions) if settings.evaluations else []
     trainer = SentenceTransformerTrainer(
         model=model,
-        args=_arguments(settings, len(rows) // batch, batch, out),
+        args=_arguments(settings, len(rows) // batch, batch, out, model.device.type == "cpu"),
         train_dataset=Dataset.from_list(rows),
         loss=MultipleNegativesRankingLoss(model),
         evaluator=RerankingEvaluator(dev, name="dev", at_k=10, write_csv=False) if dev else None,
@@ -162,7 +162,7 @@ def _trainer(model: Any, config: Config, settings: Settings, taken: Sequence[Sha
     return trainer
 
 
-def _arguments(settings: Settings, steps: int, batch: int, out: Path) -> Any:
+def _arguments(settings: Settings, steps: int, batch: int, out: Path, cpu: bool) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     every = math.ceil(steps / max(1, settings.evaluations))
@@ -181,7 +181,7 @@ def _arguments(settings: Settings, steps: int, batch: int, out: Path) -> Any:
         save_total_limit=2,
         logging_steps=max(1, min(10, steps // 10)),
         bf16=settings.precision == "bfloat16",
-        use_cpu=settings.device == "cpu",
+        use_cpu=cpu,
         seed=settings.seed,
         report_to="none",
         disable_tqdm=True,

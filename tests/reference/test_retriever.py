@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 from click.testing import CliRunner
 
 from clara_bench import BackendError, ConfigError, DataError
@@ -141,3 +142,9 @@ def test_the_command_trains_and_says_which_step_is_best(tmp_path: Path):
     )  # fmt: skip
     assert said.exit_code == 0, said.output
     assert "best: step 2 of 2" in said.output and "ndcg@10" in said.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model would go to the GPU")
+def test_bfloat16_needs_no_device_named_where_there_is_only_a_cpu(config: Config, tmp_path: Path):
+    done = train(config, settings(device=None, precision="bfloat16", evaluations=0), tmp_path / "out")
+    assert done["settings"]["precision"] == "bfloat16" and (tmp_path / "out" / "best" / "model.safetensors").is_file()
