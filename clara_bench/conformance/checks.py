@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-BEFORE, MEMORY, AFTER = 32, 64, 16
-"""Tokens of the parts; caches keep blocks of 16 or more."""
+BEFORE, MEMORY, AFTER = 64, 192, 32
+"""Tokens of the parts. Caches keep full blocks of 16 to 128 tokens: the memory lies within the first two of 128."""
 BLOCK = 16
 """Vectors in which the harder pair of memories differs."""
 SHOWN = 5

@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 
 from clara_bench.conformance.checks import LogProbs
+from clara_bench.engines.vllm import VLLM
+from clara_bench.engines.weights import folder_of
 from clara_bench.errors import BackendError, ConfigError, MissingDependency
 from clara_bench.io.parsing import decode
 from clara_bench.read.models import Model
 
 TOP = 20
 """Log-probabilities asked for; vLLM's servers give no more unless told to."""
-WINDOW = 256
+WINDOW = 512
 """Positions that vLLM keeps room for; prompts of the checks are shorter."""
 SECONDS = 120.0
 """How long a server may take for one token."""
@@ -51,44 +53,35 @@ class Transformers:
 
 
 @dataclass(slots=True)
-class VLLM:
+class InVLLM:
     """vLLM in this process."""
 
-    llm: Any
+    engine: VLLM
     name: str = "vllm"
     cached_tokens: int | None = None
 
     @classmethod
-    def load(cls, model: Model, prefix_caching: bool) -> VLLM:
+    def load(cls, model: Model, prefix_caching: bool) -> InVLLM:
         """Start it.
 
         Raises:
             BackendError: vLLM is not installed.
         """
-        try:
-            from vllm import LLM
-        except ImportError as error:
-            raise BackendError(
-                "conformance vllm needs vLLM beside clara-bench: pip install vllm or, on CPUs, make engines, "
-                "which puts both into .venv-engines"
-            ) from error
-        how = {"enable_prompt_embeds": True, "enable_prefix_caching": prefix_caching}
-        return cls(LLM(str(model.folder), **how, max_model_len=WINDOW, enforce_eager=True))
+        how = {"dtype": "float32", "max_model_len": WINDOW}
+        return cls(VLLM.start(folder_of(model), prefix_caching=prefix_caching, embeddings=True, **how))
 
     def read_ids(self, ids: Sequence[int]) -> LogProbs:
         """The next token after token ids."""
-        return self._read({"prompt_token_ids": list(ids)})
+        return self._read(ids)
 
     def read_embeddings(self, embeddings: Any) -> LogProbs:
         """The next token after a (T, H) tensor."""
-        return self._read({"prompt_embeds": embeddings})
+        return self._read(embeddings)
 
-    def _read(self, prompt: Mapping[str, Any]) -> LogProbs:
-        from vllm import SamplingParams
-
-        [found] = self.llm.generate([prompt], SamplingParams(temperature=0, max_tokens=1, logprobs=TOP), use_tqdm=False)
-        self.cached_tokens = found.num_cached_tokens
-        return {token: told.logprob for token, told in found.outputs[0].logprobs[0].items()}
+    def _read(self, prompt: Any) -> LogProbs:
+        [found] = self.engine.continued([prompt], 1, logprobs=TOP)
+        self.cached_tokens = found.cached_tokens
+        return found.first
 
 
 class _Details(msgspec.Struct):

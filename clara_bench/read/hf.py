@@ -153,7 +153,7 @@ class HFReader:
         readings: dict[int, Reading] = {}
         for place, prompt in enumerate(prompts):
             if self.limit is not None and len(prompt.ids) > self.limit:
-                readings[place] = _too_long(prompt, self.limit)
+                readings[place] = too_long(prompt, self.limit)
         lengths = {place: len(prompt.ids) for place, prompt in enumerate(prompts) if place not in readings}
         for batch in self.batches(lengths):
             for place, generated in zip(batch, self._generate([prompts[place] for place in batch]), strict=True):
@@ -216,7 +216,8 @@ class HFReader:
         return without_thinking(reading, self.options.thinking)
 
 
-def _too_long(prompt: Rendered, limit: int) -> Reading:
+def too_long(prompt: Rendered, limit: int) -> Reading:
+    """What stands for an answer where even a prompt without evidence does not fit."""
     usage = Usage(prompt.context_positions, prompt.context_text_tokens, 0)
     error = f"instructions and question alone take {len(prompt.ids)} tokens, {limit} fit"
     return Reading("", usage, "error", error)

@@ -113,9 +113,9 @@ def answers(
     `shares` are the seconds that each question has taken so far, by phase; `kept` is what counts as the answer of all
     that is generated.
     """
-    model, window = weights.model, weights.window
+    window = weights.window
     fits = [p for p, reading in enumerate(readings) if not window or len(reading.prompt) + most <= window]
-    generated = model.answer([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
+    generated = weights.generated([readings[p].prompt for p in fits], [readings[p].memories_SH for p in fits], most)
     said = dict(zip(fits, generated, strict=True))
     return [
         _answer(reading, tuple(ranking), said[place], shares, kept)

@@ -41,6 +41,7 @@ try:
     from reference.model.clara import Clara
     from reference.systems.answering import answers, latent_prompt, tell_prompts
     from reference.systems.serving import (
+        Engine,
         Estimator,
         Phases,
         Remembered,
@@ -91,6 +92,8 @@ class ClaraSystem:
         """Longest answer with the reasoning before it, in tokens."""
         device: str = field(default="auto", metadata=OPERATIONAL)
         """A torch device; auto: the GPU if there is one."""
+        engine: Engine = "transformers"
+        """What the generator runs in; vllm reads memories as embeddings, with causal attention only."""
         method: str = field(default="clara", metadata=OPERATIONAL)
         """What the leaderboard calls the compressor: weights do not say by which method they were trained, unless they
         were imported from PISCO or COCOM."""
@@ -107,7 +110,7 @@ class ClaraSystem:
         self.options = options
         self.retriever: Retriever | None = create("retriever", options.retriever) if options.retriever else None
         roles = ("compressor", "generator") if self.retriever else ("compressor", "reasoner", "generator")
-        self._weights = Weights(options.checkpoint, roles, options.device, model)
+        self._weights = Weights(options.checkpoint, roles, options.device, model, options.engine)
         self._weights.require(options.rate, options.estimator)
         self._corpus: Mapping[str, Passage] = {}
         self._store: Store | None = None
@@ -137,7 +140,7 @@ class ClaraSystem:
         """Compress every passage that the store does not hold yet, and index the short vectors."""
         start = time.perf_counter()
         self._corpus = corpus
-        _ = self._weights.model  # loaded now, so that no question pays for it
+        self._weights.prepare()  # now, so that no question pays for it
         ranking = self.retriever.index(corpus) if self.retriever else IndexStats(len(corpus), 0.0, 0, cached=True)
         size, encoded, cached, spent = 0, 0, False, None
         if corpus and self.options.store is not None:

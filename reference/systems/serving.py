@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import torch
@@ -16,16 +16,22 @@ from torch import Tensor
 
 from clara_bench import ConfigError, DataError, Passage, Question, Ranked, Retriever
 from clara_bench.components import checks
+from clara_bench.engines.vllm import vllm_version
 from clara_bench.io.cache import digest, file_digest
 from clara_bench.read import models
 from reference.memory.store import Store
 from reference.model.clara import Clara
-from reference.model.decoding import clock
-from reference.model.prompts import final
+from reference.model.decoding import Generated, clock
+from reference.model.prompts import Prompt, final
 from reference.settings.shipped import checkpoint_folder
 from reference.weights import checkpoint
 from reference.weights.manifest import read_manifest
 
+if TYPE_CHECKING:
+    from reference.systems.engine import ServedGenerator
+
+Engine = Literal["transformers", "vllm"]
+"""What runs a generator."""
 Estimator = Literal[
     "straight-through", "gumbel", "soft", "reinforce", "gates", "gumbel-mask", "posterior", "supervised"
 ]
@@ -77,7 +83,14 @@ def at_least_one(options: Any, *names: str) -> None:
 class Weights:
     """A checkpoint, loaded at first use; or a model that is loaded already."""
 
-    def __init__(self, name: str, roles: Sequence[str], device: str = "auto", model: Clara | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        roles: Sequence[str],
+        device: str = "auto",
+        model: Clara | None = None,
+        engine: Engine = "transformers",
+    ) -> None:
         """Read the checkpoint's manifest.
 
         Args:
@@ -85,11 +98,12 @@ class Weights:
             roles: what will be used of it.
             device: a torch device; auto: the GPU if there is one.
             model: used instead of the checkpoint's.
+            engine: what the generator runs in.
 
         Raises:
             ConfigError: no such checkpoint, or it lacks a role.
         """
-        self.roles, self._device, self._given = tuple(roles), device, model
+        self.roles, self._device, self._given, self._engine = tuple(roles), device, model, engine
         if model is not None:
             self.config = model.config
             return
@@ -123,6 +137,22 @@ class Weights:
         if self._given is not None:
             return self._given
         return checkpoint.load(self.folder, self.roles).to(self.device)
+
+    def generated(self, prompts: Sequence[Prompt], memories: Sequence[Tensor], most: int) -> list[Generated]:
+        """What the generator says to prompts, in `most` tokens at most."""
+        answer = self.model.answer if self._engine == "transformers" else self.served.answer
+        return answer(prompts, memories, most)
+
+    @cached_property
+    def served(self) -> ServedGenerator:
+        """The generator in vLLM, started when first needed."""
+        from reference.systems.engine import ServedGenerator
+
+        return ServedGenerator(self.model)
+
+    def prepare(self) -> None:
+        """Load the model, and start the engine, now."""
+        _ = self.model if self._engine == "transformers" else self.served
 
     @property
     def device(self) -> torch.device:
@@ -179,6 +209,7 @@ class Weights:
     def describe(self) -> dict[str, Any]:
         """Everything that affects the answers, and the training history."""
         said = {"model": self.backbone, "dtype": self.config.backbone.dtype, "device": str(self.device)}
+        said |= {"engine": f"vllm {vllm_version()}"} if self._engine == "vllm" else {}
         if self._given is not None:
             return said
         used = {f"{name}.safetensors" for name in (*self.roles, "memory", "backbone")}

@@ -58,12 +58,12 @@ def conformance(target: str, model: str, served_as: str | None, tolerance: float
 
 
 def _engine(target: str, model: Any, served_as: str, weights: Any, how: dict[str, Any]) -> Engine:
-    from clara_bench.conformance.engines import VLLM, Transformers, server
+    from clara_bench.conformance.engines import InVLLM, Transformers, server
 
     if target == "transformers":
         return Transformers(weights)
     if target == "vllm":
-        return VLLM.load(model, how["prefix_caching"])
+        return InVLLM.load(model, how["prefix_caching"])
     return server(target, served_as, how["api"], how["api_key_env"])
 
 
