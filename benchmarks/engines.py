@@ -101,11 +101,12 @@ def _apart(here: Transformers, prompt: Any, first: Any) -> float:
 def write_checkpoint(folder: Path) -> None:
     """A compressor that does not learn, and the reader that ships as generator."""
     settings = load(config_file("real")).model
-    start = checkpoint.load(as_checkpoint(ADAPTER, settings))
+    start = checkpoint.load(as_checkpoint(ADAPTER, settings)).role("generator").trainable()
+    settings = msgspec.structs.replace(settings, backbone=msgspec.structs.replace(settings.backbone, dtype="float32"))
+    model = Clara(backbone.load(settings.backbone), settings, ["compressor", "generator"])
     with torch.no_grad():
-        model = Clara(backbone.load(settings.backbone), start.config, ["compressor", "generator"])
         for name, weight in model.role("generator").trainable().items():
-            weight.copy_(start.role("generator").trainable()[name])
+            weight.copy_(start[name])
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, folder, {"stage": "untrained", "step": 0})
     print(f"{folder}: {msgspec.to_builtins(model.config.memory)}")

@@ -4,6 +4,7 @@ A flattened memory is too long for a nearest-neighbour index (32,768 numbers for
 every document also gets a short vector: the mean of its memory vectors, their coordinates along the directions that
 hold most of all documents' memories, or a random projection (inner products survive it: Johnson and Lindenstrauss
 1984) with the direction that all documents share set apart, whose noise would drown what documents differ in.
+With late interaction, all vectors may be indexed instead, as ColBERT does (Khattab and Zaharia, SIGIR 2020).
 FAISS finds `depth` documents by these; the k best of them by the cosine of the full memories are the result.
 
 Shapes: B questions, N documents, E numbers in a document's flattened memory, D in a short vector, K found.
@@ -40,16 +41,19 @@ BLOCK = 512
 class Reduction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How memories are reduced to short vectors, and how these are indexed."""
 
-    kind: Literal["mean", "random", "pca"] = "pca"
+    kind: Literal["mean", "random", "pca", "vectors"] = "pca"
+    """`vectors` indexes every memory vector: each of a question's finds `hits` of them."""
     dimension: int = 256
-    """Numbers in a short vector; `mean` always has the width of a memory vector."""
+    """Numbers in a short vector; with `mean` and `vectors` the width of a memory vector."""
     sample: int = 2048
     """Documents from whose directions short vectors are made, and with which FAISS trains an index that needs it."""
     seed: int = 0
+    hits: int = 1000
+    """Vectors found for each of a question's."""
     index: str = "Flat"
     """A FAISS index factory string: Flat, HNSW32, IVF4096,PQ64, ..."""
     width: int = 64
-    """How far an approximate index looks at least: cells of an IVF, candidates of an HNSW."""
+    """How far an approximate index looks: cells of an IVF, candidates of an HNSW (at least `depth`)."""
 
 
 class Found(NamedTuple):
@@ -105,6 +109,11 @@ class Searcher:
         self._slots, self._similarity = store.identity.slots, model.config.memory.similarity
         if not texts:
             raise ConfigError("there is no document to search")
+        if self.reduction.kind == "vectors" and self._similarity != "late":
+            raise ConfigError(
+                f"search 'vectors' is for late interaction, this model compares by '{self._similarity}'. "
+                "Expected pca, random or mean"
+            )
         store.require(model)
         self._rows_N = store.rows(texts)
         manifest = _described(model, store, self.reduction, texts)
@@ -135,10 +144,22 @@ class Searcher:
         if k < 1:
             raise ConfigError(f"k is {k}, expected at least 1")
         depth = min(max(k, depth), len(self))
-        _widen(self._index, max(self.reduction.width, depth))
-        _, near_BC = self._index.search(self._reduced(queries_BE), depth)  # -1 where an approximate index ran out
-        near = [np.unique(near_C[near_C >= 0]) for near_C in near_BC]
-        return [self._best(query_E, near_C, k) for query_E, near_C in zip(queries_BE, near, strict=True)]
+        _widen(self._index, self.reduction.width, depth)
+        return [
+            self._best(query_E, near_C, k)
+            for query_E, near_C in zip(queries_BE, self._near(queries_BE, depth), strict=True)
+        ]
+
+    def _near(self, queries_BE: Tensor, depth: int) -> list[np.ndarray]:
+        """Places of the documents that the first stage finds for each question."""
+        if self.reduction.kind != "vectors":
+            _, near_BC = self._index.search(self._reduced(queries_BE), depth)  # -1 where an approximate index ran out
+            return [np.unique(near_C[near_C >= 0]) for near_C in near_BC]
+        hits = min(max(self.reduction.hits, depth), len(self) * self._slots)
+        scores, near = self._index.search(self._reduced(queries_BE), hits)
+        shape = len(queries_BE), self._slots, hits
+        pairs = zip(near.reshape(shape) // self._slots, scores.reshape(shape), strict=True)
+        return [_promising(places_QC, scores_QC, depth) for places_QC, scores_QC in pairs]
 
     def exact(self, queries_BE: Tensor, k: int) -> list[Found]:
         """The k best of all documents, by reading every memory."""
@@ -186,6 +207,8 @@ class Searcher:
     def _reduced(self, memories_NE: Tensor) -> np.ndarray:
         if self._projection_ED is not None:
             return (_unit(memories_NE.float()) @ self._projection_ED).numpy()
+        if self.reduction.kind == "vectors":
+            return memories_NE.float().unflatten(1, (self._slots, -1)).flatten(0, 1).numpy()
         slots = 1 if self._similarity == "mean" else self._slots
         return _unit(memories_NE.float().unflatten(1, (slots, -1)).sum(1)).numpy()
 
@@ -208,16 +231,31 @@ class Searcher:
         return index
 
 
+def _promising(places_QC: np.ndarray, scores_QC: np.ndarray, depth: int) -> np.ndarray:
+    """The documents with the largest sums of what each of a question's vectors found, by approximate scores.
+
+    What a vector did not find of a document counts as its worst hit (XTR; Lee et al., NeurIPS 2023).
+    """
+    found_QC = places_QC >= 0
+    worst_Q1 = np.where(found_QC, scores_QC, np.inf).min(1, keepdims=True)
+    places_N, inverse = np.unique(places_QC[found_QC], return_inverse=True)
+    gains_QN = np.zeros((len(places_QC), len(places_N)), np.float32)
+    rows = np.broadcast_to(np.arange(len(places_QC))[:, None], places_QC.shape)[found_QC]
+    np.maximum.at(gains_QN, (rows, inverse), (scores_QC - worst_Q1)[found_QC])
+    best = np.argsort(-gains_QN.sum(0), kind="stable")[:depth]
+    return np.sort(places_N[best])
+
+
 def _ranked(scores_C: Tensor, places_C: np.ndarray, k: int) -> Found:
     """The k highest scores; ties in the order of the documents."""
     order_K = np.argsort(-scores_C.numpy(), kind="stable")[:k]
     return Found(places_C[order_K], scores_C.numpy()[order_K])
 
 
-def _widen(index: Any, width: int) -> None:
+def _widen(index: Any, width: int, depth: int) -> None:
     index = faiss.downcast_index(index)
     if hasattr(index, "hnsw"):
-        index.hnsw.efSearch = width
+        index.hnsw.efSearch = max(width, depth)
     if hasattr(index, "nprobe"):
         index.nprobe = min(width, index.nlist)
 

@@ -84,8 +84,11 @@ class ClaraSystem:
         """Number format of the store."""
         reasoner: Literal["trained", "compressor"] = "trained"
         """What reads questions; compressor: a question is compressed as a passage is, as before joint training."""
-        search: Literal["pca", "random", "mean", "none"] = "pca"
-        """Short vectors for search in a corpus; none: questions have candidates."""
+        search: Literal["pca", "random", "mean", "vectors", "none"] = "pca"
+        """Short vectors for search in a corpus; vectors: all memory vectors, for late interaction; none: questions have
+        candidates."""
+        search_index: str = "Flat"
+        """A FAISS index factory string, such as IVF1024,PQ16."""
         search_depth: int = 100
         """Passages found by short vectors, then scored by their full memories."""
         max_new_tokens: int = 64
@@ -188,8 +191,9 @@ class ClaraSystem:
             return 0
         from reference.memory.search import Reduction, Searcher
 
-        folder = store.folder / f"search-{self.options.search}-{digest(texts)[:16]}"
-        self._searcher = Searcher(self._weights.model, store, texts, Reduction(kind=self.options.search), folder)
+        reduction = Reduction(kind=self.options.search, index=self.options.search_index)
+        folder = store.folder / f"search-{self.options.search}-{digest([reduction.index, *texts])[:16]}"
+        self._searcher = Searcher(self._weights.model, store, texts, reduction, folder)
         return sum(file.stat().st_size for file in folder.iterdir())
 
     def answer(self, questions: Sequence[Question]) -> Sequence[Answer]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clara_bench import ConfigError, DataError
-from reference.memory.search import Reduction, Searcher
+from reference.memory.search import Reduction, Searcher, _promising
 from reference.memory.store import Store
 from reference.model.clara import Clara
 from reference.settings.config import Memory, ModelConfig
@@ -202,3 +202,37 @@ def test_what_cannot_be_searched_is_an_error_in_words(tiny, model, store, texts,
     other = Clara(tiny, ModelConfig(memory=Memory(rate=32, document_tokens=64)), roles=("compressor",))
     with pytest.raises(ConfigError, match="built by another model"):
         Searcher(other, store, texts)
+
+
+# --- all vectors ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def late(tiny):
+    memory = Memory(rate=16, document_tokens=64, similarity="late")
+    return Clara(tiny, ModelConfig(memory=memory), roles=("compressor",))
+
+
+def test_vectors_are_for_late_interaction(model, store, texts):
+    with pytest.raises(ConfigError, match="'vectors' is for late interaction, this model compares by 'flattened'"):
+        Searcher(model, store, texts, Reduction(kind="vectors"))
+
+
+@pytest.mark.parametrize("index", ["Flat", "IVF4,Flat"])
+def test_all_vectors_find_what_late_interaction_does_with_their_exact_scores(late, texts, tmp_path, index):
+    store = Store.create(tmp_path / "store", late)
+    store.build(late, texts)
+    asked = late.flatten(late.compress([text[: len(text) // 2] for text in texts[::5]]))
+    searcher = Searcher(late, store, texts, Reduction(kind="vectors", index=index, width=4))
+    truth, found = searcher.exact(asked, 10), searcher.search(asked, 10, depth=60)
+    assert recall(found, truth) > 0.95
+    for one, best in zip(searcher.search(asked, 10, depth=len(texts)), truth, strict=True):
+        assert one.rows_K.tolist() == best.rows_K.tolist() and np.allclose(one.scores_K, best.scores_K)
+
+
+def test_documents_are_promising_by_the_sum_over_a_questions_vectors():
+    places = np.array([[3, 1, 3], [2, 3, -1]])
+    scores = np.array([[0.9, 0.8, 0.5], [0.9, 0.6, -np.inf]], np.float32)
+    # gains: 3 has 0.4 and 0.0, 1 has 0.3, 2 has 0.3; the second vector's worst hit is 0.6
+    assert _promising(places, scores, 1).tolist() == [3]
+    assert _promising(places, scores, 3).tolist() == [1, 2, 3]
