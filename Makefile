@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait do not spin: far faster on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: about bench test check fix perf help setup engines
+.PHONY: about bench test check fix perf perf-million help setup engines
 
 bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard and a report
 	$(BIN)/clara-bench run --suite quick
@@ -30,6 +30,12 @@ fix: setup  ## apply automatic fixes
 
 perf: setup  ## measure the speed promises, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+perf-million: setup  ## search over a million stored passages: about 20 minutes on one core, 2 GB in runs/million
+	$(BIN)/clara-bench worlds write hotpotqa runs/million/world --world questions=200 --world passages=1000000
+	head -n 120000 runs/million/world/corpus.jsonl > runs/million/head.jsonl
+	$(BIN)/clara-reference encode tiny-16x runs/million/head.jsonl --store runs/million/base
+	$(BIN)/python -m benchmarks.million runs/million/world runs/million/base runs/million/store
 
 engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for -o reader=vllm, -o engine=vllm and clara-bench conformance vllm
 

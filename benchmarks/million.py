@@ -1,9 +1,6 @@
 """Late-interaction search over a million stored passages: build rates, bytes, memory, latency and recall.
 
-    clara-bench worlds write hotpotqa world --world questions=200 --world passages=1000000
-    head -n 100000 world/corpus.jsonl > head.jsonl
-    clara-reference encode tiny-16x head.jsonl --store base
-    python -m benchmarks.million world base million
+    make perf-million
 
 The memories of the passages in `base` are the compressor's. The others are made up: those of a passage of `base` with
 noise of half their length. The texts are a world's, a million different ones. What is found is compared with exact

@@ -193,7 +193,7 @@ def test_pictures_hold_real_text_and_no_background_and_say_what_they_show(path: 
 
 
 def published() -> list[Path]:
-    roots = (ROOT / "results", ROOT / "reference" / "retrained", ROOT / "reference" / "costs")
+    roots = (ROOT / "results", ROOT / "reference" / "retrained", ROOT / "reference" / "costs", ROOT / "benchmarks" / "vllm")
     return [run.path for root in roots for run in find_runs(root)]
 
 
