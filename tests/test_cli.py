@@ -277,7 +277,7 @@ def test_everything_that_there_is_is_listed_and_shown_by_name_alone(words: list[
         ("reranking", ["retriever rerank"]),
         ("em", ["metric em"]),
         ("exact-match", ["metric em"]),
-        ("vllm", ["reader openai"]),
+        ("vllm", ["reader vllm", "See also: reader openai"]),
         ("recomp", ["compressor recomp-extractive", "compressor recomp-abstractive"]),
     ],
 )

@@ -193,8 +193,8 @@ def test_pictures_hold_real_text_and_no_background_and_say_what_they_show(path: 
 
 
 def published() -> list[Path]:
-    roots = (ROOT / "results", ROOT / "reference" / "retrained", ROOT / "reference" / "costs", ROOT / "benchmarks" / "vllm")
-    return [run.path for root in roots for run in find_runs(root)]
+    kept = ("results", "reference/retrained", "reference/costs", "benchmarks/vllm")
+    return [run.path for name in kept for run in find_runs(ROOT / name)]
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
