@@ -101,10 +101,19 @@ FAMILIES = {
         "em",
         {
             f"{name} minus {other}": (f"worlds/{other}", f"worlds/{name}")
-            for other in ("bm25-text", "dense-text", "clara-8x")
+            for other in ("bm25-text", "dense-text", "trained-text", "clara-8x")
             for name in ("clara-8x", "clara-16x", "iterative-text")
             if name != other and (other != "clara-8x" or name == "iterative-text")
         },
+    ),
+    "pipelines-means": Family(
+        RESULTS,
+        "em",
+        {
+            f"clara-8x minus {other}": (f"worlds/{other}", "worlds/clara-8x")
+            for other in ("bm25-text", "dense-text", "trained-text")
+        },
+        means=True,
     ),
     "controls": Family(
         RESULTS,
@@ -131,6 +140,18 @@ FAMILIES = {
             "read as memories: found by memories minus BM25": ("worlds/bm25-then-clara-8x", "worlds/clara-8x"),
             "found by BM25: read as memories minus text": ("worlds/bm25-text", "worlds/bm25-then-clara-8x"),
             "found by memories: read as memories minus text": ("worlds/clara-8x-then-text", "worlds/clara-8x"),
+            "found by MiniLM, trained: read as memories minus text": (
+                "worlds/trained-text",
+                "worlds/trained-then-clara-8x",
+            ),
+            "read as text: found by memories minus MiniLM, trained": (
+                "worlds/trained-text",
+                "worlds/clara-8x-then-text",
+            ),
+            "read as memories: found by memories minus MiniLM, trained": (
+                "worlds/trained-then-clara-8x",
+                "worlds/clara-8x",
+            ),
         },
     ),
     "real": Family(
@@ -286,8 +307,7 @@ def systems() -> Mapping[str, Mapping[str, System]]:
 
 
 def _folder(run: Run, name: str) -> str:
-    parts = run.path.parts
-    studies = [study for study in ("ablations", "latents", "tuned") if study in parts]
+    studies = [study for study in ("ablations", "latents", "tuned") if study in run.path.parts]
     real = run.manifest["data"]["provenance"]["source"] != "worlds"
     return studies[0] if studies else name if name != "results" else "real" if real else "worlds"
 

@@ -45,6 +45,20 @@ CLAIMS = [
           ("clara-8x minus bm25-text",), undecided=("nq", "hotpotqa")),
     Claim(RESULTS, "A second training from other seeds shows the same", "retrained-text", ("clara-8x minus bm25-text",),
           higher=("musique", WIKI), undecided=("nq", "hotpotqa")),
+    Claim(RESULTS, "is not significantly different from CLaRa on any single task", "pipelines",
+          ("clara-8x minus trained-text",), undecided=ALL),
+    Claim(REFERENCE, "text with its passages is not significantly different from CLaRa on any single task", "pipelines",
+          ("clara-8x minus trained-text",), undecided=ALL),
+    Claim(README, "on the same questions is not significantly different from CLaRa on any single task", "pipelines",
+          ("clara-8x minus trained-text",), undecided=ALL),
+    Claim(RESULTS, "Over the four tasks together CLaRa is 2.9 points better, significantly", "pipelines-means",
+          ("clara-8x minus trained-text",), higher=MEAN),
+    Claim(RESULTS, "passages give significantly more HotpotQA answers than those that memories find", "readers",
+          ("read as memories: found by memories minus MiniLM, trained",), lower=("hotpotqa",)),
+    Claim(RESULTS, "The trained MiniLM's passages give significantly more HotpotQA answers than those of memories",
+          "readers",
+          ("read as text: found by memories minus MiniLM, trained",
+           "read as memories: found by memories minus MiniLM, trained"), lower=("hotpotqa",)),
     Claim(RESULTS, "significantly more than CLaRa, by 12 to 29 points", "pipelines",
           ("iterative-text minus clara-8x",), higher=MULTIHOP),
     Claim(RESULTS, "Neither difference is significant", "controls",
@@ -53,9 +67,9 @@ CLAIMS = [
     Claim(RESULTS, "give significantly more MuSiQue and 2WikiMultihopQA answers than BM25's, and fewer NQ answers",
           "readers", ("read as text: found by memories minus BM25", "read as memories: found by memories minus BM25"),
           higher=("musique", WIKI), lower=("nq",), undecided=("hotpotqa",)),
-    Claim(RESULTS, "the same passages give significantly more HotpotQA and 2WikiMultihopQA answers than read as text",
-          "readers", ("found by BM25: read as memories minus text", "found by memories: read as memories minus text"),
-          higher=("hotpotqa", WIKI)),
+    Claim(RESULTS, "the same passages give significantly more HotpotQA answers than read as text, whichever found them",
+          "readers", ("found by BM25: read as memories minus text", "found by memories: read as memories minus text",
+                      "found by MiniLM, trained: read as memories minus text"), higher=("hotpotqa",)),
     Claim(RESULTS, "Three trainings show no significant difference between pretraining objectives", "latents-methods",
           undecided=MEAN),
     Claim(RESULTS, "No text compressor is significantly better than truncation", "truncation-means", higher=()),
@@ -192,8 +206,9 @@ TITLES = {
         not _lower("memories", "memories, 8x", "")
     ),
     "do not differ beyond what another seed changes": lambda: claims.counts("latents-methods")[1] == 0,
-    "On 2Wiki, 8x memories lead single-search text; two searches lead both": lambda: (
-        f"clara-8x minus bm25-text {WIKI}" in claims.verdicts_of("pipelines", "clara-8x minus bm25-text")["higher"]
+    "Two searches lead; with one, 8x memories and the text of a trained retriever are level": lambda: (
+        len(claims.verdicts_of("pipelines", "clara-8x minus trained-text")["undecided"]) == len(ALL)
+        and not claims.verdicts_of("pipelines", "iterative-text minus clara-8x")["lower"]
     ),
 }
 """What pictures say above their panels."""
