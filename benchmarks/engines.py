@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import torch
 
 from clara_bench.components.registry import Component
 from clara_bench.conformance.engines import Transformers
@@ -101,12 +100,10 @@ def _apart(here: Transformers, prompt: Any, first: Any) -> float:
 def write_checkpoint(folder: Path) -> None:
     """A compressor that does not learn, and the reader that ships as generator."""
     settings = load(config_file("real")).model
-    start = checkpoint.load(as_checkpoint(ADAPTER, settings)).role("generator").trainable()
+    start = as_checkpoint(ADAPTER, settings)
     settings = msgspec.structs.replace(settings, backbone=msgspec.structs.replace(settings.backbone, dtype="float32"))
     model = Clara(backbone.load(settings.backbone), settings, ["compressor", "generator"])
-    with torch.no_grad():
-        for name, weight in model.role("generator").trainable().items():
-            weight.copy_(start[name])
+    checkpoint.restore(model, start, ["generator"], vectors=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(model, folder, {"stage": "untrained", "step": 0})
     print(f"{folder}: {msgspec.to_builtins(model.config.memory)}")

@@ -39,12 +39,10 @@ HEADLINE = {
     "iterative-text": "two searches, text",
     "clara-8x": "CLaRa 8x",
     "trained-text": "trained MiniLM, text",
-    "bm25-text": "BM25, text",
 }
 """The systems of the README's table and their controls, in its words."""
-TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
-CONTROLLED = ("closed-book", "gold-text", "gold-clara-8x", "iterative-text", "clara-8x", "bm25-text", "dense-text")
-"""The systems of the tables of controls, each above the same system over other evidence."""
+CONTROLLED = ("closed-book", "gold-text", "gold-clara-8x", "iterative-text", "clara-8x", "bm25-text")
+"""The systems of the table of controls, each above the same system over other evidence."""
 EVIDENCE = {
     "closed": "none",
     "gold": "gold",
@@ -76,6 +74,7 @@ READ = {
 """By what the passages are found, and as what they are read."""
 ELSEWHERE = re.compile("-control-|-then-")
 """In labels of runs that have tables of their own."""
+TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "effective_ratio_micro", "seconds",
@@ -231,12 +230,8 @@ def _longer_side(summary: Summary) -> float:
 
 def controls_table() -> str:
     """EM of systems, of the same systems over other evidence, and of guesses; also for parts of the questions."""
-    return _evidence_table(controlled(), {**TASKS, **DIVIDED})
-
-
-def _evidence_table(lines: Mapping[tuple[str, str], Mapping[str, Row | Guess]], heads: Mapping[str, str]) -> str:
-    em = metrics.get("em")
-    shown = [[*place, *(_either(em, found.get(task)) for task in heads)] for place, found in lines.items()]
+    em, heads = metrics.get("em"), {**TASKS, **DIVIDED}
+    shown = [[*place, *(_either(em, found.get(task)) for task in heads)] for place, found in controlled().items()]
     return _markdown([["passages", "system", *heads.values()], ["---", "---", *["---:"] * len(heads)], *shown])
 
 
