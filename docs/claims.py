@@ -18,6 +18,7 @@ from typing import NamedTuple
 from clara_bench import metrics
 from clara_bench.analysis import cost_tables
 from clara_bench.analysis.costs import costs
+from clara_bench.analysis.parts import SEEN, parts
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics.differences import Difference, over_tasks
 from clara_bench.records.results import Run, find_runs
@@ -130,6 +131,22 @@ FAMILIES = {
                 "worlds/bm25-text-control-random",
                 "worlds/clara-8x",
             ),
+        },
+    ),
+    "worlds-2": Family(
+        RESULTS,
+        "em",
+        {
+            "gold: 8x memories minus text": ("worlds-2/gold-text", "worlds-2/gold-clara-8x"),
+            "text: last gold passage minus all gold": ("worlds-2/gold-text", "worlds-2/gold-text-control-last"),
+            "8x memories: last gold passage minus all gold": (
+                "worlds-2/gold-clara-8x",
+                "worlds-2/gold-clara-8x-control-last",
+            ),
+            "text: BM25's five minus five random": ("worlds-2/bm25-text-control-random", "worlds-2/bm25-text"),
+            "8x memories: their own five minus five random": ("worlds-2/clara-8x-control-random", "worlds-2/clara-8x"),
+            "clara-8x minus bm25-text": ("worlds-2/bm25-text", "worlds-2/clara-8x"),
+            "clara-8x minus dense-text": ("worlds-2/dense-text", "worlds-2/clara-8x"),
         },
     ),
     "readers": Family(
@@ -293,11 +310,11 @@ def scorer() -> Scorer:
 
 @cache
 def systems() -> Mapping[str, Mapping[str, System]]:
-    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents."""
+    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents, of `worlds-2` the seen forms."""
     found: dict[str, dict[str, System]] = {}
     for name, folder in {"results": "results", "retrained": "reference/retrained"}.items():
         runs = find_runs(ROOT / folder)
-        for system in grouped(runs):
+        for system in grouped([_seen(run) for run in runs]):
             found.setdefault(f"{_folder(system.run, name)}/{system.label}", {})[_task(system.run)] = system
         for run in runs:
             if "latents" in run.path.parts:
@@ -306,14 +323,21 @@ def systems() -> Mapping[str, Mapping[str, System]]:
     return found
 
 
+def _seen(run: Run) -> Run:
+    """Of a run on worlds of version 2 the questions in forms that training had; any other run whole."""
+    if "worlds-2" not in run.path.parts:
+        return run
+    return next(part for part in parts([run], "form") if part.manifest["task"]["name"].endswith(SEEN))
+
+
 def _folder(run: Run, name: str) -> str:
-    studies = [study for study in ("ablations", "latents", "tuned") if study in run.path.parts]
+    studies = [study for study in ("ablations", "latents", "tuned", "worlds-2") if study in run.path.parts]
     real = run.manifest["data"]["provenance"]["source"] != "worlds"
     return studies[0] if studies else name if name != "results" else "real" if real else "worlds"
 
 
 def _task(run: Run) -> str:
-    return run.manifest["task"]["name"]
+    return run.manifest["task"]["name"].partition(",")[0]
 
 
 @cache

@@ -18,7 +18,7 @@ import claims
 
 from clara_bench import metrics
 from clara_bench.analysis import chance
-from clara_bench.analysis.parts import parts
+from clara_bench.analysis.parts import SEEN, UNSEEN, parts
 from clara_bench.io.cache import write_atomic
 from clara_bench.metrics import Metric
 from clara_bench.metrics.statistics import Summary
@@ -41,8 +41,9 @@ HEADLINE = {
     "trained-text": "trained MiniLM, text",
 }
 """The systems of the README's table and their controls, in its words."""
-CONTROLLED = ("closed-book", "gold-text", "gold-clara-8x", "iterative-text", "clara-8x", "bm25-text")
-"""The systems of the table of controls, each above the same system over other evidence."""
+TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
+CONTROLLED = ("closed-book", "gold-text", "gold-clara-8x", "iterative-text", "clara-8x", "bm25-text", "dense-text")
+"""The systems of the tables of controls, each above the same system over other evidence."""
 EVIDENCE = {
     "closed": "none",
     "gold": "gold",
@@ -61,6 +62,8 @@ DIVIDED = {
     "2wikimultihopqa, value questions": "2Wiki value",
 }
 """Parts of the questions, in the words of tables."""
+FORMS = {f"{task}, {form}": f"{name} {form.split()[0]}" for form in (SEEN, UNSEEN) for task, name in TASKS.items()}
+"""Parts of the questions about worlds of version 2, in the words of tables."""
 READ = {
     "bm25-text": ("BM25", "text"),
     "bm25-then-clara-8x": ("BM25", "8x memories"),
@@ -74,7 +77,6 @@ READ = {
 """By what the passages are found, and as what they are read."""
 ELSEWHERE = re.compile("-control-|-then-")
 """In labels of runs that have tables of their own."""
-TASKS = {"nq": "NQ", "hotpotqa": "HotpotQA", "musique": "MuSiQue", "2wikimultihopqa": "2Wiki"}
 COLUMNS = (
     "em", "f1", "cover_substring", "recall@1", "recall@2", "recall@5", "recall@10", "all_support@5",
     "context_positions", "effective_ratio_micro", "seconds",
@@ -120,6 +122,7 @@ LEADERBOARD = ROOT / "results" / "LEADERBOARD.md"
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 STUDIES = ROOT / "docs" / "reference-results.md"
 TUNED = ROOT / "results" / "tuned"
+WORLDS_2 = ROOT / "results" / "worlds-2"
 PARTS = {
     "headline": Part(README, ROOT / "results", ("em", *MEANS), short=True),
     "results": Part(DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, short=True, shortened=False),
@@ -139,6 +142,7 @@ PARTS = {
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "families": Part(DETAILS, ROOT / "results", COSTS, studies=True),
     "controls": Part(DETAILS, ROOT / "results", ("em",)),
+    "worlds-2": Part(DETAILS, WORLDS_2, ("em", *MEANS[:3])),
     "readers": Part(DETAILS, ROOT / "results", ("em", "recall@5")),
     "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
@@ -230,8 +234,19 @@ def _longer_side(summary: Summary) -> float:
 
 def controls_table() -> str:
     """EM of systems, of the same systems over other evidence, and of guesses; also for parts of the questions."""
-    em, heads = metrics.get("em"), {**TASKS, **DIVIDED}
-    shown = [[*place, *(_either(em, found.get(task)) for task in heads)] for place, found in controlled().items()]
+    return _evidence_table(controlled(), {**TASKS, **DIVIDED})
+
+
+def forms_table() -> str:
+    """The same on worlds of version 2: for the forms of questions that training had, and for those that it had not."""
+    runs = find_runs(WORLDS_2)
+    divided = parts(runs, "form")
+    return _evidence_table(_controlled_lines(chance.added(boards(divided, ["em"]), divided)), FORMS)
+
+
+def _evidence_table(lines: Mapping[tuple[str, str], Mapping[str, Row | Guess]], heads: Mapping[str, str]) -> str:
+    em = metrics.get("em")
+    shown = [[*place, *(_either(em, found.get(task)) for task in heads)] for place, found in lines.items()]
     return _markdown([["passages", "system", *heads.values()], ["---", "---", *["---:"] * len(heads)], *shown])
 
 
@@ -340,6 +355,8 @@ def content(part: str) -> str:
         return headline_table(found)
     if part == "controls":
         return controls_table()
+    if part == "worlds-2":
+        return forms_table()
     if part == "readers":
         return readers_table(_boards(chosen.runs, chosen.studies))
     if chosen.short:
