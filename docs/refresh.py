@@ -115,7 +115,7 @@ class Part(NamedTuple):
     against: Mapping[str, str] = EMPTY
     """By setting, the system that those that compress are compared with, question by question; no others are shown."""
     studies: bool = False
-    """Whether the runs of studies count, which lie in folders of their own among the runs."""
+    """Whether the runs of studies count, which lie in folders of their own, but not worlds of version 2."""
 
 
 LEADERBOARD = ROOT / "results" / "LEADERBOARD.md"
@@ -393,7 +393,8 @@ def _shown(part: Part, setting: str, row: Row) -> bool:
 @cache
 def _boards(folder: Path, studies: bool) -> list[Board]:
     """All boards of a folder, with every part's columns; a run lies in task/label/run, that of a study deeper."""
-    runs = [run for run in find_runs(folder) if studies or len(run.path.relative_to(folder).parts) == 3]
+    found = [run for run in find_runs(folder) if WORLDS_2 not in run.path.parents]
+    runs = [run for run in found if studies or len(run.path.relative_to(folder).parts) == 3]
     return boards(runs, list(dict.fromkeys(name for part in PARTS.values() for name in part.columns)))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from clara_bench.analysis.two_way import options
@@ -33,6 +34,16 @@ class Part(Run):
     def examples(self) -> list[Example]:
         """The questions of the part, in the order asked."""
         return [example for example in self.whole.examples if example.question.id in self.kept]
+
+    @property
+    def folder(self) -> Path:
+        """See `Run`."""
+        return self.whole.folder
+
+    @property
+    def key(self) -> str:
+        """See `Run`; of parts of one run by the questions."""
+        return digest([self.whole.key, *sorted(self.kept)])
 
     def answered(self) -> tuple[list[Example], list[Record]]:
         """The questions of the part, and the answers to them."""

@@ -94,7 +94,7 @@ def _scored(root: Path, names: Sequence[str], chance: bool, by: By | None, group
 
     runs = divided(_whole(find_runs(root, _left_out)), by, _left_out)
     with progress("scoring", len(runs), "runs") as advance:
-        found = boards(_counted(runs, advance), names, scorer=scorer_of(by), left_out=_left_out, by=group)
+        found = boards(_counted(runs, advance), names, scorer=cached_scorer(), left_out=_left_out, by=group)
     if not found:
         raise DataError(f"{root}: none of its runs can be read")
     return chances.added(found, runs) if chance else found
@@ -113,13 +113,6 @@ def divided(runs: Sequence[Run], by: By | None, left_out: Callable[[BenchError],
     from clara_bench.analysis.parts import parts
 
     return runs if by is None else parts(runs, by, left_out)
-
-
-def scorer_of(by: By | None) -> Scorer:
-    """What scores runs; parts of runs are not cached, for they have no files of their own."""
-    from clara_bench.reporting.scored import Scorer
-
-    return cached_scorer() if by is None else Scorer()
 
 
 def _counted(runs: Sequence[Run], advance: Callable[[int], None]) -> Iterator[Run]:
@@ -222,7 +215,7 @@ def compare(
     form = "json" if as_json else kind or format_of(output)
     baselines = pairs.find(baseline, root, group)
     found = [run for what in runs for run in pairs.find(what, root, group)]
-    scorer = Remembering(scorer_of(by))
+    scorer = Remembering(cached_scorer())
     if ids:
         closely.show(closely.beside([*baselines, *found], ids, file, names, scorer), form, output, wide)
         return

@@ -59,6 +59,21 @@ class Run:
             )
         return found
 
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.path
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) over what scores depend on: the manifest, the questions and the answers.
+
+        Raises:
+            DataError: a file of them cannot be read.
+        """
+        names = "manifest.json", "questions.jsonl", "records.jsonl"
+        return digest([content(self.folder / name) for name in names])
+
     def records(self) -> list[Record]:
         """The answers so far; a last line cut short by a kill is left out.
 

@@ -26,7 +26,7 @@ from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import read_json
 from clara_bench.metrics.statistics import Column, Summary, columns, joined
-from clara_bench.records.results import Run, content
+from clara_bench.records.results import Run
 from clara_bench.reporting.captions import Offered
 from clara_bench.reporting.scoring import (
     applicable,
@@ -116,7 +116,7 @@ class Scorer:
         manifest = run.manifest
         scorer, found = manifest["task"]["answer_scorer"], in_order(examples, records)
         chosen = applicable([metrics.get(name, scorer) for name in names], manifest["setting"], records)
-        chosen = judging.bound(chosen, examples, run.path / judging.FILE)
+        chosen = judging.bound(chosen, examples, run.folder / judging.FILE)
         measured = columns(chosen, [example.gold for example in examples], found, contrasts(examples))
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
         return Scored(
@@ -192,8 +192,7 @@ class CachedScorer(Scorer):
         return scored
 
     def _key(self, run: Run, names: Sequence[str]) -> str:
-        held = [content(run.path / name) for name in ("manifest.json", "questions.jsonl", "records.jsonl")]
-        return digest([self._code, str(len(names)), *names, *held])
+        return digest([self._code, str(len(names)), *names, run.key])
 
 
 def code_digest() -> str:

@@ -62,7 +62,7 @@ def score_run(run: Run, names: Sequence[str] = ()) -> Scores:
     task = run.manifest["task"]
     refuse_other_scorer(run)
     examples, records = run.answered()
-    chosen, verdicts = names or chosen_at(run), run.path / judging.FILE
+    chosen, verdicts = names or chosen_at(run), run.folder / judging.FILE
     return score(examples, records, chosen, task["answer_scorer"], run.manifest["setting"], verdicts=verdicts)
 
 

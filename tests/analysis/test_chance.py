@@ -15,6 +15,7 @@ from clara_bench.cli import main
 from clara_bench.records import results
 from clara_bench.records.results import Run
 from clara_bench.reporting import leaderboard, tables, views
+from clara_bench.reporting.scored import CachedScorer, Scorer
 from clara_bench.tasks import definitions, sources
 from clara_bench.tasks.sources import Source
 from clara_bench.types import Example, Gold, Question
@@ -196,6 +197,16 @@ def test_a_part_scores_as_its_questions_do_in_the_whole(go: Go) -> None:
         [row] = board.rows
         kind = board.task.partition(", ")[2]
         assert row.metrics["em"].mean == whole[kind]["em"]["mean"]
+
+
+def test_scores_kept_of_a_part_are_those_of_the_part(go: Go, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARA_BENCH_CACHE", str(tmp_path / "cache"))
+    run = go("2wikimultihopqa")
+    found = [run, *parts.parts([run], "kind"), *parts.parts([run], "two-way")]
+    fresh = [Scorer()(part, ["em"]) for part in found]
+    assert [CachedScorer()(part, ["em"]) for part in found] == fresh
+    assert [CachedScorer()(part, ["em"]) for part in found] == fresh
+    assert len({part.key for part in found}) == len(found) and {part.folder for part in found} == {run.path}
 
 
 def test_compare_divides_the_questions_too(go: Go) -> None:
