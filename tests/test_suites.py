@@ -44,6 +44,34 @@ def test_every_suite_of_ours_loads(name: str) -> None:
     assert suites.load(name).requests()
 
 
+TRIED = SUITE.replace('setting = "corpus"', 'setting = "corpus"\nlimited = "retrieved"').replace(
+    "schema = 1", "schema = 1\nlimit = 200"
+)
+
+
+def test_a_limit_below_the_suite_s_moves_an_entry_to_the_setting_of_trials_and_no_other_entry(tmp_path: Path) -> None:
+    suite = load(tmp_path, TRIED)
+    assert [(r.setting, r.limit) for r in suite.requests(20)] == [("retrieved", 20), ("closed", 20), ("retrieved", 20)]
+    for limit in (None, 200, 500):
+        assert [(r.setting, r.limit) for r in suite.requests(limit)][:2] == [
+            ("corpus", limit or 200), ("closed", limit or 200),
+        ]  # fmt: skip
+
+
+def test_a_trial_says_which_rows_run_in_another_setting_than_the_suite_s(tmp_path: Path) -> None:
+    suite = load(tmp_path, TRIED)
+    said = suite.told(20)
+    assert "--limit 20 is a trial" in said and "a runs in setting retrieved, not corpus" in said
+    assert not suite.told(200) and not suite.told(None) and not load(tmp_path, SUITE).told(20)
+
+
+def test_no_trial_of_the_real_suite_encodes_a_whole_corpus() -> None:
+    suite = suites.load("real")
+    searched = {r.label: r.setting for r in suite.requests(20)}
+    assert searched["dense-text"] == searched["hybrid-text"] == "retrieved" and searched["bm25-text"] == "corpus"
+    assert {r.label: r.setting for r in suite.requests()}["dense-text"] == "corpus"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

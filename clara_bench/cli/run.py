@@ -186,9 +186,12 @@ def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Re
     from clara_bench.running import suites
 
     refuse_others(ctx, {"suite", "limit", "batch", "metrics", *_HOW}, "--suite")
-    requests = suites.load(name).requests()
-    overrides = {key: given[key] for key in ("limit", "batch", "metrics") if key in changed(ctx)}
-    return [replace(request, **overrides) for request in requests]
+    suite = suites.load(name)
+    limit = given["limit"]
+    if told := suite.told(limit):
+        note(told)
+    overrides = {key: given[key] for key in ("batch", "metrics") if key in changed(ctx)}
+    return [replace(request, **overrides) for request in suite.requests(limit)]
 
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:

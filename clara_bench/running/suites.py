@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     """Only these tasks; by default all of the suite."""
     control: Control | None = None
     """The evidence that takes the place of the setting's own."""
+    limited: Setting | None = None
+    """The setting of a trial: a run of fewer questions than the suite's limit. By default `setting`."""
 
     def runs_on(self, task: str) -> bool:
         """Whether the entry is for this task."""
@@ -73,17 +75,22 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     sources: dict[str, Data] = {}
     """Data of single tasks, over `source`."""
 
-    def requests(self) -> list[Request]:
-        """Every run of the suite, task by task."""
+    def is_trial(self, limit: int | None) -> bool:
+        """Whether a limit asks for fewer questions than the suite does."""
+        return limit is not None and (self.limit is None or limit < self.limit)
+
+    def requests(self, limit: int | None = None) -> list[Request]:
+        """Every run of the suite, task by task, with another limit if one is given."""
+        trial = self.is_trial(limit)
         return [
             Request(
                 task=task,
                 system=Component(entry.system, {key: _text(value) for key, value in entry.options.items()}),
-                setting=entry.setting,
+                setting=(trial and entry.limited) or entry.setting,
                 source=self._source(task),
                 label=entry.label,
                 first_stage=FirstStage(Component(self.candidates), self.depth),
-                limit=self.limit,
+                limit=self.limit if limit is None else limit,
                 seed=self.seed,
                 complete_gold=self.complete_gold,
                 control=entry.control,
@@ -92,6 +99,17 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
             for entry in self.entries
             if entry.runs_on(task)
         ]
+
+    def told(self, limit: int | None) -> str:
+        """What to tell a user whose limit makes a trial in which some entries run in another setting."""
+        others = [entry for entry in self.entries if entry.limited not in (None, entry.setting)]
+        if not others or not self.is_trial(limit):
+            return ""
+        runs = "; ".join(f"{entry.label} runs in setting {entry.limited}, not {entry.setting}" for entry in others)
+        return (
+            f"suite {self.name}: --limit {limit} is a trial; the suite asks {self.limit or 'all'} questions a task. "
+            f"{runs}. Do not compare these rows with those of the whole suite"
+        )
 
     def _source(self, task: str) -> Source:
         given = msgspec.to_builtins(self.source) | msgspec.to_builtins(self.sources.get(task, Data()))
@@ -141,9 +159,10 @@ def _refuse_contradictions(suite: Suite, where: str) -> None:
     for task in named:
         if task not in suite.tasks:
             raise UnknownName("task of the suite", task, suite.tasks, where)
-    runs = Counter((one.task, label_of(one), one.setting) for one in suite.requests())
-    if not runs:
+    if not suite.requests():
         raise ConfigError(f"{where}: nothing to run. Name tasks and [[entries]]")
-    (task, label, setting), times = runs.most_common(1)[0]
-    if times > 1:
-        raise ConfigError(f"{where}: {times} runs of {task} · {setting} · {label}. Give each its own label")
+    for limit in (None, 1):
+        runs = Counter((one.task, label_of(one), one.setting) for one in suite.requests(limit))
+        (task, label, setting), times = runs.most_common(1)[0]
+        if times > 1:
+            raise ConfigError(f"{where}: {times} runs of {task} · {setting} · {label}. Give each its own label")

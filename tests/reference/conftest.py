@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
+
+TEMPLATE = (
+    "{% for m in messages %}<end>{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}"
+    "{% if add_generation_prompt %}<end>assistant\n{% endif %}"
+)
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +34,30 @@ def tiny(tokenizer):
 
     shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2, start="identity")
     return load(Backbone(scratch=shape), seed=0, tokenizer=tokenizer)
+
+
+def pretrained(folder, tokenizer):
+    """Write a small model with a chat template, as a pretrained model stands on disk; the folder."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from reference.model.backbone import architecture
+    from reference.settings.config import Scratch
+
+    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
+    torch.manual_seed(5)
+    model = LlamaForCausalLM(architecture(shape, len(tokenizer), tokenizer.eos_token_id))
+    for weights in model.parameters():
+        if weights.dim() > 1:
+            torch.nn.init.normal_(weights, std=0.3)
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = TEMPLATE
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    """A pretrained model on disk, with a chat template."""
+    return pretrained(tmp_path / "model", tokenizer)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import msgspec
 import pytest
 import torch
-from transformers import LlamaForCausalLM
 
 from clara_bench import ConfigError, Question
 from clara_bench.read.hf import HFReader
-from reference.model.backbone import architecture, load
+from reference.model.backbone import load
 from reference.model.clara import Clara
 from reference.model.prompts import Prompter
 from reference.settings.config import Adapters, Backbone, Memory, ModelConfig, Scratch
@@ -20,28 +17,8 @@ from reference.weights import checkpoint
 from reference.weights.adapter import as_checkpoint, is_adapter, write_adapter
 from reference.weights.export import lineage
 
-TEMPLATE = (
-    "{% for m in messages %}<end>{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}"
-    "{% if add_generation_prompt %}<end>assistant\n{% endif %}"
-)
 PASSAGES = ("Ann Lee\nAnn Lee is a painter. She was born in 1960.", "Oslo\nOslo is the capital of Norway.")
 ASKED = Question("1", "When was Ann Lee born?")
-
-
-@pytest.fixture
-def folder(tokenizer, tmp_path):
-    """A pretrained model on disk, with a chat template."""
-    shape = Scratch(hidden_size=32, intermediate_size=64, layers=2, heads=2)
-    torch.manual_seed(5)
-    model = LlamaForCausalLM(architecture(shape, len(tokenizer), tokenizer.eos_token_id))
-    for weights in model.parameters():
-        if weights.dim() > 1:
-            torch.nn.init.normal_(weights, std=0.3)
-    tokenizer = copy.deepcopy(tokenizer)
-    tokenizer.chat_template = TEMPLATE
-    model.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
 
 
 @pytest.fixture
