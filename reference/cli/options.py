@@ -24,6 +24,19 @@ def settings(command: Any) -> Any:
     return option(command)
 
 
+def parts(command: Any) -> Any:
+    """Add `--part` and `--merge` to a command that writes rows."""
+    part = click.option(
+        "--part", default="1/1", show_default=True, metavar="I/N",
+        help="Write only the I-th of N parts, into a file of its own beside OUT: part-I-of-N-OUT.",
+    )  # fmt: skip
+    merged = click.option(
+        "--merge", "merged", type=click.IntRange(2), metavar="N",
+        help="Make OUT of the N parts beside it, without writing anything new.",
+    )  # fmt: skip
+    return part(merged(command))
+
+
 def config_of(name: str, overrides: dict[str, Any]) -> Config:
     """The config of that path or short name, with overrides."""
     from reference.settings.shipped import config_file
@@ -41,6 +54,16 @@ def part_of(text: str) -> tuple[int, int]:
     if first.isdigit() and parts.isdigit() and 1 <= int(first) <= int(parts):
         return int(first), int(parts)
     raise ConfigError(f"--part is '{text}', expected I/N with I from 1 to N, such as 1/4")
+
+
+def refuse_both(part: str, merged: int | None) -> None:
+    """Refuse to write a part and to merge parts in one command.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if merged and part != "1/1":
+        raise ConfigError(f"--part {part} writes a part, --merge {merged} makes one file of all. Leave one out")
 
 
 def first_process() -> bool:

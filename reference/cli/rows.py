@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clara_bench.io.terminal import note, print_table, say
-from reference.cli.options import FOLDER, config_of, settings
+from reference.cli.options import FOLDER, config_of, part_of, parts, refuse_both, settings
 from reference.settings.overrides import read_overrides
 
 
@@ -51,7 +51,10 @@ def rows(recipe: str, data: Path, out: Path) -> None:
 @click.option("--max-tokens", default=2048, show_default=True, help="Longest reply.")
 @click.option("--concurrency", default=8, show_default=True, help="Documents processed concurrently.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
-def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], **given: Any) -> None:
+@parts
+def synthesize(
+    documents: Path, out: Path, limit: int | None, kinds: Sequence[Any], part: str, merged: int | None, **given: Any
+) -> None:
     """Write pretraining rows with a language model.
 
     Writes rows about DOCUMENTS (JSONL) to OUT. The same command resumes.
@@ -59,21 +62,26 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
     \b
     Example:
       clara-reference synthesize corpus.jsonl pretrain.jsonl --model Qwen/Qwen3-32B --limit 1000
+    On several machines, and then one file:
+      clara-reference synthesize corpus.jsonl pretrain.jsonl --model Qwen/Qwen3-32B --part 2/4
+      clara-reference synthesize corpus.jsonl pretrain.jsonl --model Qwen/Qwen3-32B --merge 4
     """
+    refuse_both(part, merged)
     from itertools import islice
 
     from clara_bench.io.progress import progress
     from reference.data.documents import read_documents
     from reference.synthesis import synthesize as library
+    from reference.synthesis.parts import Part
     from reference.synthesis.prompts import KINDS
     from reference.synthesis.teacher import Settings
 
     settings = Settings(kinds=tuple(kinds) or KINDS, **given)
-    held = list(islice(read_documents(documents), limit))
-    with progress("writing", len(held) * len(settings.kinds), "answers") as advance:
-        statistics = library.synthesize(held, out, settings, lambda _: advance(1))
+    held, chosen = list(islice(read_documents(documents), limit)), Part(*part_of(part))
+    with progress("writing", len(held) * len(settings.kinds) // chosen.parts, "answers") as advance:
+        statistics = library.synthesize(held, out, settings, lambda _: advance(1), part=chosen, merged=merged or 0)
     say(library.table(statistics))
-    say(out)
+    say(chosen.file(out))
 
 
 @click.command()
@@ -84,10 +92,11 @@ def synthesize(documents: Path, out: Path, limit: int | None, kinds: Sequence[An
 @click.option("--stage", default="instruct", show_default=True, metavar="NAME", help="The stage whose rows they are.")
 @click.option("--max-new-tokens", default=64, show_default=True, type=click.IntRange(1), help="Longest answer.")
 @click.option("--device", default="auto", show_default=True, help="A torch device; auto: the GPU if there is one.")
+@parts
 @settings
 def teach(
-    config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str,
-    overrides: Sequence[str],
+    config: str, out: Path, teacher: str, rows: int, stage: str, max_new_tokens: int, device: str, part: str,
+    merged: int | None, overrides: Sequence[str],
 ) -> None:  # fmt: skip
     """Write a teacher's answers as training targets.
 
@@ -97,9 +106,15 @@ def teach(
     \b
     Example:
       clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000
+    On several machines, and then one file:
+      clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000 --part 2/4
+      clara-reference teach tiny runs/pisco/taught.jsonl --teacher runs/tiny/several/best --rows 8000 --merge 4
     """
+    refuse_both(part, merged)
     chosen = config_of(config, read_overrides(overrides, stage))
     from reference.synthesis import distillation as library
+    from reference.synthesis.parts import Part
 
-    done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device)
-    say(f"{out}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")
+    own = Part(*part_of(part))
+    done = library.teach(chosen, stage, teacher, out, rows, max_new_tokens, device, own, merged or 0)
+    say(f"{own.file(out)}: {done.rows} rows, {done.turns} questions; {done.dropped} without an answer are left out")

@@ -8,7 +8,7 @@ run that was stopped ends with the same file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from reference.data.sources import open_source
 from reference.data.stream import Source
 from reference.model.prompts import CHAIN
 from reference.settings.config import Config
+from reference.synthesis.parts import WHOLE, Part, journal_of, merge
 from reference.synthesis.progress import begun, note
 from reference.systems.answering import text_prompt
 from reference.systems.serving import Weights
@@ -60,7 +61,15 @@ class Taught(NamedTuple):
 
 
 def teach(
-    config: Config, name: str, checkpoint: str, out: Path, rows: int, max_new_tokens: int = 64, device: str = "auto"
+    config: Config,
+    name: str,
+    checkpoint: str,
+    out: Path,
+    rows: int,
+    max_new_tokens: int = 64,
+    device: str = "auto",
+    part: Part = WHOLE,
+    merged: int = 0,
 ) -> Taught:
     """Write the first rows of a stage with a teacher's answers as targets, or resume an interrupted file.
 
@@ -72,10 +81,12 @@ def teach(
         rows: how many.
         max_new_tokens: longest answer with the reasoning before it.
         device: a torch device, or auto.
+        part: of the chunks of rows, which goes into a file of its own beside `out`.
+        merged: how many parts, all written, become the file; 0 to write it here.
 
     Raises:
         ConfigError: no such stage or checkpoint, fewer rows, or the journal was begun with other settings.
-        DataError: the rows cannot be read, or the journal is damaged.
+        DataError: the rows cannot be read, the journal is damaged, or a part is missing or unfinished.
     """
     stage, options = stage_settings(config, name).stage, data_options(config, name)
     if stage not in ("text", "instruct"):
@@ -84,20 +95,30 @@ def teach(
     if rows < 1 or (source.size is not None and rows > source.size):
         raise ConfigError(f"{rows} rows are asked for, expected 1 to {source.size or 'any number'}")
     weights = Weights(checkpoint, ("generator",), device)
-    path = out.with_name(out.name + ".journal")
     header = Header(weights.describe()["fingerprint"], options, max_new_tokens)
-    said = _said(path, header, weights, source, rows)
-    kept = [row for number in range(rows) if (row := _taught(source[number], said[number])).turns]
+    wanted = {start // CHUNK: range(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)}
+    wanted = {number: at for number, at in wanted.items() if part.holds(number)}
+    if merged:
+        merge(out, merged, header, Chunk, _settled, ((number, (number, len(at))) for number, at in wanted.items()))
+    out = part.file(out)
+    said = _said(journal_of(out), header, weights, source, wanted)
+    places = [place for at in wanted.values() for place in at]
+    kept = [row for place, told in zip(places, said, strict=True) if (row := _taught(source[place], told)).turns]
     turns = write_instruct(kept, out)
     return Taught(len(kept), turns, sum(map(len, said)) - turns)
 
 
-def _said(path: Path, header: Header, weights: Weights, source: Source, rows: int) -> list[list[str | None]]:
-    """The teacher's answers to the first rows, from the journal if it has them."""
-    wanted = {start // CHUNK: range(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)}
+def _settled(chunk: Chunk) -> tuple[int, int]:
+    return chunk.number, len(chunk.said)
+
+
+def _said(
+    path: Path, header: Header, weights: Weights, source: Source, wanted: Mapping[int, range]
+) -> list[list[str | None]]:
+    """The teacher's answers to chunks of rows, from the journal if it has them."""
     known = {chunk.number: chunk.said for chunk in begun(path, header, Chunk)}
     done = {number: known[number] for number, at in wanted.items() if len(known.get(number, ())) == len(at)}
-    with path.open("ab") as journal, progress("answering", rows, "rows") as advance:
+    with path.open("ab") as journal, progress("answering", sum(map(len, wanted.values())), "rows") as advance:
         advance(sum(map(len, done.values())))
         for number in [number for number in wanted if number not in done]:
             done[number] = _answers(weights, [source[at] for at in wanted[number]], header.max_new_tokens)

@@ -16,6 +16,7 @@ import msgspec
 
 from reference.data.row import Row, Turn
 from reference.data.row_files import write_pretrain
+from reference.synthesis.parts import WHOLE, Part, journal_of, merge
 from reference.synthesis.progress import Done, Header, digest, note, resume
 from reference.synthesis.prompts import Kind
 from reference.synthesis.teacher import Settings, Teacher, Written
@@ -61,6 +62,8 @@ def synthesize(
     settings: Settings,
     progress: Callable[[Written], None] | None = None,
     count: Count = words,
+    part: Part = WHOLE,
+    merged: int = 0,
 ) -> list[Statistics]:
     """Write a pretraining file for some documents, or go on with one that was broken off.
 
@@ -70,21 +73,23 @@ def synthesize(
         settings: which model writes, and how.
         progress: called with each result as it comes in.
         count: measures lengths for the statistics; `words`, or a tokenizer's count.
+        part: of the documents, which goes into a file of its own beside `out`.
+        merged: how many parts, all written, become the file; 0 to write it here.
 
     Raises:
         BackendError: the server cannot be reached or refuses all; what is done stays in the journal.
         ConfigError: the journal is of a run with other settings.
-        DataError: the journal is of other documents.
+        DataError: the journal is of other documents, or a part is missing or unfinished.
     """
     held = list(documents)
-    path = out.with_name(out.name + ".journal")
-    done = resume(path, Header(settings.model, settings.rounds, settings.temperature, settings.max_tokens), held)
-    jobs = (
-        _Job(number, document, kind)
-        for number, document in enumerate(held)
-        for kind in settings.kinds
-        if (number, kind) not in done
-    )
+    header = Header(settings.model, settings.rounds, settings.temperature, settings.max_tokens)
+    wanted = [(number, kind) for number in range(len(held)) if part.holds(number) for kind in settings.kinds]
+    if merged:
+        merge(out, merged, header, Done, _settled, ((number, (number, kind)) for number, kind in wanted))
+    out = part.file(out)
+    path = journal_of(out)
+    done = resume(path, header, held)
+    jobs = (_Job(number, held[number], kind) for number, kind in wanted if (number, kind) not in done)
     teacher = Teacher(settings)
     with path.open("ab") as journal:
         for number, written in _work(teacher, jobs, settings.concurrency):
@@ -92,8 +97,13 @@ def synthesize(
             done[number, written.kind] = written
             if progress is not None:
                 progress(written)
-    write_pretrain(_rows(held, settings.kinds, done), out)
-    return [_statistics(held, kind, done, count) for kind in settings.kinds]
+    results = [(held[number], done[number, kind]) for number, kind in wanted]
+    write_pretrain(_rows(results), out)
+    return [_statistics(kind, results, count) for kind in settings.kinds]
+
+
+def _settled(one: Done) -> tuple[int, Kind]:
+    return one.number, one.written.kind
 
 
 def _work(teacher: Teacher, jobs: Iterator[_Job], concurrency: int) -> Iterator[tuple[int, Written]]:
@@ -118,21 +128,20 @@ def _collect(pending: dict[Future[Written], int]) -> Iterator[tuple[int, Written
         yield pending.pop(future), future.result()
 
 
-def _rows(documents: list[str], kinds: tuple[Kind, ...], done: dict[tuple[int, str], Written]) -> Iterator[Row]:
-    for number, document in enumerate(documents):
-        for kind in kinds:
-            written = done[number, kind]
-            if not written.dropped:
-                questions = written.questions or [""]
-                turns = tuple(Turn(*pair) for pair in zip(questions, written.answers, strict=True))
-                name = f"{digest(document)}-{kind}"
-                yield Row(name, (document,), turns, "paraphrase" if kind == "paraphrase" else "qa")
+def _rows(results: Iterable[tuple[str, Written]]) -> Iterator[Row]:
+    for document, written in results:
+        if not written.dropped:
+            questions = written.questions or [""]
+            turns = tuple(Turn(*pair) for pair in zip(questions, written.answers, strict=True))
+            name = f"{digest(document)}-{written.kind}"
+            yield Row(name, (document,), turns, "paraphrase" if written.kind == "paraphrase" else "qa")
 
 
-def _statistics(documents: list[str], kind: Kind, done: dict[tuple[int, str], Written], count: Count) -> Statistics:
+def _statistics(kind: Kind, results: Iterable[tuple[str, Written]], count: Count) -> Statistics:
     found = Statistics(kind)
-    for number, document in enumerate(documents):
-        written = done[number, kind]
+    for document, written in results:
+        if written.kind != kind:
+            continue
         for name in ("rejected", "rounds", "calls", "prompt_tokens", "completion_tokens"):
             setattr(found, name, getattr(found, name) + getattr(written, name))
         if written.dropped:

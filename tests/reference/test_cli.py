@@ -278,8 +278,13 @@ def test_pretraining_rows_are_synthesised(tmp_path: Path):
     with serving(scholar) as url:
         command = ("synthesize", tmp_path / "documents.jsonl", tmp_path / "rows.jsonl", "--model", "scholar")
         output = succeed(*command, "--base-url", url, "--kind", "simple", "--limit", "1")
+        for options in (("--part", "1/2"), ("--part", "2/2"), ("--merge", "2")):
+            parted = (*command[:2], tmp_path / "merged.jsonl", *command[3:], "--base-url", url, "--kind", "simple")
+            succeed(*parted, *options)
     assert "pairs per document" in output
     assert len((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert len((tmp_path / "part-2-of-2-merged.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert len((tmp_path / "merged.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_launchers_may_pass_the_local_rank():

@@ -20,6 +20,7 @@ from clara_bench.worlds import World, WorldConfig, generate
 from reference.data.documents import read_documents
 from reference.data.row import Row
 from reference.data.row_files import read_pretrain
+from reference.synthesis.parts import Part
 from reference.synthesis.prompts import BadReply, read_list, read_verdict
 from reference.synthesis.synthesize import Statistics, synthesize, table, words
 from reference.synthesis.teacher import Settings, Teacher, Written
@@ -154,6 +155,46 @@ def test_documents_may_be_added_and_kinds_too(scholar: Scholar, tmp_path: Path) 
         assert len(scholar.prompts) == before
         synthesize(scholar.documents[:3], out, settings(url, kinds=("simple", "paraphrase")))
     assert [row.kind for row in read_pretrain(out)] == ["qa", "paraphrase"] * 3
+
+
+def test_merged_parts_are_the_file_of_one_run(scholar: Scholar, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "rows.jsonl"
+    scholar.refused[scholar.documents[1]] = 400  # a dropped document is merged too
+    with serving(scholar) as url:
+        expected = synthesize(scholar.documents, whole, settings(url))
+        for first in (2, 1, 3):
+            synthesize(scholar.documents, out, settings(url), part=Part(first, 3))
+        asked = len(scholar.prompts)
+        found = synthesize(scholar.documents, out, settings(url), merged=3)
+        assert synthesize(scholar.documents, out, settings(url), merged=3) == found
+    assert len(scholar.prompts) == asked and found == expected
+    assert out.read_bytes() == whole.read_bytes()
+    documents = [row.documents[0] for row in read_pretrain(tmp_path / "part-1-of-3-rows.jsonl")]
+    assert documents == [scholar.documents[0]] * 3 + [scholar.documents[3]] * 3
+
+
+def test_parts_that_do_not_fit_are_refused_and_nothing_is_written(scholar: Scholar, tmp_path: Path) -> None:
+    out, first = tmp_path / "rows.jsonl", tmp_path / "part-1-of-2-rows.jsonl"
+    journals = [tmp_path / f"part-{number}-of-2-rows.jsonl.journal" for number in (1, 2)]
+    with serving(scholar) as url:
+        synthesize(scholar.documents, out, settings(url), part=Part(1, 2))
+        with pytest.raises(DataError, match=r"part-2-of-2-rows\.jsonl\.journal: not found.*--part 2/2"):
+            synthesize(scholar.documents, out, settings(url), merged=2)
+        synthesize(scholar.documents[:2], out, settings(url), part=Part(2, 2))
+        with pytest.raises(DataError, match=r"part-2-of-2-rows\.jsonl: unfinished, number 3 is missing.*--part 2/2"):
+            synthesize(scholar.documents, out, settings(url), merged=2)
+        synthesize(scholar.documents, out, settings(url), part=Part(2, 2))
+        with pytest.raises(ConfigError, match=r"begun with model 'm', now 'n'"):
+            synthesize(scholar.documents, out, settings(url, model="n"), merged=2)
+        assert not out.exists() and first.exists()
+        right = journals[1].read_bytes()
+        journals[1].write_bytes(journals[0].read_bytes())
+        with pytest.raises(DataError, match=r"part-2-of-2-rows\.jsonl\.journal: holds number 0, which is of another"):
+            synthesize(scholar.documents, out, settings(url), merged=2)
+        journals[1].write_bytes(right)
+        synthesize(scholar.documents[:1], out, settings(url))
+        with pytest.raises(ConfigError, match=r"rows\.jsonl\.journal: there already"):
+            synthesize(scholar.documents, out, settings(url), merged=2)
 
 
 def test_a_journal_of_other_settings_or_documents_is_refused(scholar: Scholar, tmp_path: Path) -> None:

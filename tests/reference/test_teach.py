@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clara_bench import ConfigError
+from clara_bench import ConfigError, DataError
 from reference.cli import main
 from reference.data.row import Row, Turn
 from reference.data.row_files import Lines, read_instruct, write_instruct
@@ -17,6 +17,7 @@ from reference.data.sources import open_source
 from reference.settings.config import Config, load
 from reference.settings.shipped import config_file
 from reference.synthesis import distillation
+from reference.synthesis.parts import Part
 from reference.systems.serving import Weights
 from reference.systems.text import text_prompt
 from reference.training.checks import data_options
@@ -117,3 +118,14 @@ def test_the_command_writes_rows_and_refuses_stages_without_questions(tmp_path: 
     assert done.exit_code == 0 and "1 rows" in done.output, done.output
     done = CliRunner().invoke(main, ["teach", "debug", out, "--teacher", "tiny-text", "--stage", "joint"])
     assert done.exit_code == 2 and "expected 'text' or 'instruct'" in done.output
+
+
+def test_merged_parts_are_the_file_of_one_run(debug: Config, tmp_path: Path):
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "taught.jsonl"
+    expected = distillation.teach(debug, "instruct", "tiny-text", whole, 5)
+    parts = [distillation.teach(debug, "instruct", "tiny-text", out, 5, part=Part(n, 2)) for n in (1, 2)]
+    assert sum(part.turns for part in parts) == expected.turns and all(part.turns for part in parts)
+    assert distillation.teach(debug, "instruct", "tiny-text", out, 5, merged=2) == expected
+    assert out.read_bytes() == whole.read_bytes()
+    with pytest.raises(DataError, match=r"part-1-of-2-taught\.jsonl: unfinished, number 2 is missing"):
+        distillation.teach(debug, "instruct", "tiny-text", out, 7, merged=2)
