@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Threads that wait do not spin: far faster on a busy machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: about bench test check fix perf perf-million help setup engines
+.PHONY: about bench test check fix perf perf-million perf-growth help setup engines
 
 bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic questions, then the leaderboard and a report
 	$(BIN)/clara-bench run --suite quick
@@ -36,6 +36,9 @@ perf-million: setup  ## search over a million stored passages: about 20 minutes 
 	head -n 120000 runs/million/world/corpus.jsonl > runs/million/head.jsonl
 	$(BIN)/clara-reference encode tiny-16x runs/million/head.jsonl --store runs/million/base
 	$(BIN)/python -m benchmarks.million runs/million/world runs/million/base runs/million/store
+
+perf-growth: setup  ## how time and memory grow with passages and questions: about 10 minutes on one core, 1 GB in runs/growth
+	$(BIN)/python -m benchmarks.growth runs/growth
 
 engines: .venv-engines/installed  ## vLLM for CPUs in a venv of its own, for -o reader=vllm, -o engine=vllm and clara-bench conformance vllm
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import gzip
 import re
 import threading
@@ -15,7 +16,7 @@ import pytest
 from clara_bench.errors import BenchError, ConfigError, DataError
 from clara_bench.io import opening
 from clara_bench.io.opening import read_bytes, read_lines
-from clara_bench.io.parsing import convert, decode, decode_lines, decode_toml, read_json, read_toml
+from clara_bench.io.parsing import convert, decode, decode_lines, decode_toml, in_bulk, read_json, read_toml
 
 
 @dataclasses.dataclass
@@ -181,3 +182,14 @@ def test_files_are_read_through_the_door_and_nowhere_else() -> None:
     assert len(files) > 100
     around = {str(file.relative_to(root)) for file in files if re.search(r"\.read_(text|bytes)\(", file.read_text())}
     assert around <= OWN.keys(), "read by clara_bench.io.opening, or say here why not"
+
+
+def test_garbage_is_searched_for_again_after_reading_in_bulk_even_if_that_failed():
+    assert gc.isenabled()
+    with pytest.raises(DataError), in_bulk():
+        assert not gc.isenabled()
+        with in_bulk():
+            pass
+        assert not gc.isenabled()
+        raise DataError("no rows")
+    assert gc.isenabled()

@@ -7,6 +7,7 @@ and no key is lost silently (see unknown_keys.py).
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import re
@@ -27,6 +28,22 @@ DEEPEST = 60
 """Tables within tables that a TOML file may hold."""
 LARGEST_NUMBER = 2**63
 """Whole numbers that any other reader of TOML or JSON can hold are below it."""
+
+
+@contextlib.contextmanager
+def in_bulk() -> Iterator[None]:
+    """In the block, or the function that this decorates, Python looks for no garbage in cycles.
+
+    Each search passes over all records read so far, none of which is garbage: half of the time of scoring 12,576
+    questions, and more with more of them.
+    """
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searching:
+            gc.enable()
 
 
 def decode(

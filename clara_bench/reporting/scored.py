@@ -24,7 +24,7 @@ import clara_bench
 from clara_bench import judging, metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
-from clara_bench.io.parsing import read_json
+from clara_bench.io.parsing import in_bulk, read_json
 from clara_bench.metrics.statistics import Column, Summary, columns, joined
 from clara_bench.records.results import Run
 from clara_bench.reporting.captions import Offered
@@ -105,6 +105,7 @@ class Scorer:
     def __init__(self) -> None:
         self._task = functools.cache(installed)
 
+    @in_bulk()
     def __call__(self, run: Run, names: Sequence[str]) -> Scored:
         """The run's scores.
 

@@ -14,6 +14,7 @@ from clara_bench import judging, metrics
 from clara_bench.datasets.base import UNANSWERABLE
 from clara_bench.errors import DataError
 from clara_bench.io.cache import write_atomic
+from clara_bench.io.parsing import in_bulk
 from clara_bench.metrics import Metric
 from clara_bench.metrics.metric import Part
 from clara_bench.metrics.plugin import is_file
@@ -48,6 +49,7 @@ def installed(name: str) -> Task | None:
     return definitions.load(name) if name in definitions.names() else None
 
 
+@in_bulk()
 def score_run(run: Run, names: Sequence[str] = ()) -> Scores:
     """Score a run from its own files.
 

@@ -19,6 +19,7 @@ from clara_bench.datasets import locate, read, read_aliases, read_corpus, read_r
 from clara_bench.datasets.base import Aliases, Dataset
 from clara_bench.errors import ConfigError, DataError, UnknownName
 from clara_bench.io.cache import digest, file_digest, write_atomic
+from clara_bench.io.parsing import in_bulk
 from clara_bench.tasks.definitions import Task
 from clara_bench.types import Example, Passage
 
@@ -75,6 +76,7 @@ class _Found(NamedTuple):
     provenance: dict[str, Any]
 
 
+@in_bulk()
 def load(task: Task, source: Source) -> TaskData:
     """The task's data from the source asked for.
 

@@ -23,7 +23,7 @@ from reference.data.stream import Source
 from reference.model.prompts import CHAIN
 from reference.settings.config import Config
 from reference.synthesis.parts import WHOLE, Part, journal_of, merge
-from reference.synthesis.progress import begun, note
+from reference.synthesis.progress import Numbered, begun, note
 from reference.systems.answering import text_prompt
 from reference.systems.serving import Weights
 from reference.training.checks import data_options
@@ -43,10 +43,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int = 1
 
 
-class Chunk(msgspec.Struct, frozen=True):
-    """One line of a journal."""
+class Chunk(Numbered, frozen=True):
+    """Rows that were answered together."""
 
-    number: int
     said: list[list[str | None]]
     """Answers to every question of every row; None if the teacher's output was cut."""
 

@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from clara_bench import ConfigError, DataError
 from clara_bench.io.cache import write_atomic
-from reference.synthesis.progress import begun
-
-
-class Numbered(Protocol):
-    """A line of a journal."""
-
-    number: int
-    """Of what it is about, from 0 in the whole."""
-
+from reference.synthesis.progress import Numbered, begun
 
 Line = TypeVar("Line", bound=Numbered)
 

@@ -29,11 +29,16 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int = 1
 
 
-class Done(msgspec.Struct, frozen=True):
+class Numbered(msgspec.Struct, frozen=True):
     """One line of a journal."""
 
     number: int
-    """The document's place, from 0."""
+    """The place, from 0, of what it is about."""
+
+
+class Done(Numbered, frozen=True):
+    """A document and a kind of which all is written, or which is dropped."""
+
     text: str
     """Digest of the document."""
     written: Written
