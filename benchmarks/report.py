@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from clara_bench.components.registry import Component
 from clara_bench.records.manifest import write_manifest
 from clara_bench.running import runner
@@ -123,8 +125,8 @@ def _copy(run: Path, target: Path, number: int) -> None:
     manifest["system"]["label"] = manifest["request"]["label"] = label
     write_manifest(target / "manifest.json", manifest)
     records = map(json.loads, (run / "records.jsonl").read_bytes().splitlines())
-    changed = (json.dumps(_changed(record, draw, 0.3 + 0.01 * number)) for record in records)
-    (target / "records.jsonl").write_text("".join(f"{line}\n" for line in changed), encoding="utf-8")
+    changed = (msgspec.json.encode(_changed(record, draw, 0.3 + 0.01 * number)) for record in records)
+    (target / "records.jsonl").write_bytes(b"".join(line + b"\n" for line in changed))
 
 
 def _changed(record: dict[str, Any], draw: random.Random, right: float) -> dict[str, Any]:

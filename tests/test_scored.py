@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from clara_bench.cli import main
+from clara_bench.errors import DataError
+from clara_bench.records import results
 from clara_bench.records.results import Run, open_run
 from clara_bench.reporting import scored
 from clara_bench.reporting.scored import CachedScorer, Scorer
@@ -27,8 +30,8 @@ def run(capitals: Path, oracle: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 def times(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often records were scored: one entry each time."""
     found: list[int] = []
-    score = scored.columns
-    monkeypatch.setattr(scored, "columns", lambda *given, **more: (found.append(1), score(*given, **more))[1])
+    score = scored.measured
+    monkeypatch.setattr(scored, "measured", lambda *given, **more: (found.append(1), score(*given, **more))[1])
     return found
 
 
@@ -80,3 +83,28 @@ def test_an_edit_of_any_module_is_other_code(tmp_path: Path, monkeypatch: pytest
     assert scored.code_digest() == before
     module.write_text("ROUND = 2")
     assert scored.code_digest() != before
+
+
+def test_runs_that_share_their_questions_score_the_same_one_by_one_and_together(
+    run: Run, capitals: Path, oracle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = capitals.with_name("runs")
+    done = CliRunner().invoke(main, ["run", "-t", str(capitals), "-s", oracle, "--out", str(out), "-o", "fail=q1"])
+    assert done.exit_code == 0, done.output
+    runs = [open_run(file.parent) for file in sorted(out.rglob("manifest.json"))]
+    read: list[Path] = []
+    real = results.read_questions
+    monkeypatch.setattr(results, "read_questions", lambda path, setting: read.append(path) or real(path, setting))
+    together = Scorer()
+    assert len(runs) == 2
+    shared = [together(one, names) for one in runs for names in (["em"], ["em", "recall@2"])]
+    assert len(read) == 1
+    assert shared == [Scorer()(one, names) for one in runs for names in (["em"], ["em", "recall@2"])]
+
+
+def test_questions_that_a_manifest_does_not_name_are_refused_though_another_run_has_read_them(run: Run) -> None:
+    scorer = Scorer()
+    scorer(run, ["em"])
+    other = replace(run, manifest={**run.manifest, "questions": {**run.manifest["questions"], "hash": "0" * 64}})
+    with pytest.raises(DataError, match="questions that were asked, by the hash"):
+        scorer(other, ["em"])

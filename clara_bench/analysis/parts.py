@@ -14,7 +14,7 @@ from clara_bench.analysis.two_way import options
 from clara_bench.errors import BenchError, ConfigError
 from clara_bench.io.cache import digest
 from clara_bench.records.manifest import Manifest
-from clara_bench.records.results import Run
+from clara_bench.records.results import Questions, Run
 from clara_bench.types import Example, Record
 
 By = Literal["kind", "two-way", "form"]
@@ -45,9 +45,9 @@ class Part(Run):
         """See `Run`; of parts of one run by the questions."""
         return digest([self.whole.key, *sorted(self.kept)])
 
-    def answered(self) -> tuple[list[Example], list[Record]]:
+    def answered(self, questions: Questions | None = None) -> tuple[list[Example], list[Record]]:
         """The questions of the part, and the answers to them."""
-        examples, records = self.whole.answered()
+        examples, records = self.whole.answered(questions)
         return (
             [example for example in examples if example.question.id in self.kept],
             [record for record in records if record.id in self.kept],

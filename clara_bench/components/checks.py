@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import pairwise
-from operator import index, itemgetter
+from operator import ge, index, itemgetter
 from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 from clara_bench.errors import ConfigError
@@ -63,8 +63,11 @@ def check_ranking(ranking: Sequence[Ranked], question: Question, who: str) -> No
         ConfigError: names the passage.
     """
     offered = None if question.candidates is None else frozenset(question.candidates)
+    ids, scores = [one.passage_id for one in ranking], [one.score for one in ranking]
+    if len(set(ids)) == len(ids) and (offered is None or offered.issuperset(ids)) and all(map(ge, scores, scores[1:])):
+        return
     seen: set[str] = set()
-    for passage_id, _ in ranking:
+    for passage_id in ids:
         if passage_id in seen:
             raise ConfigError(f"{who} ranks passage '{passage_id}' twice. Expected each once")
         if offered is not None and passage_id not in offered:

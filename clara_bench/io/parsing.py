@@ -122,11 +122,24 @@ def decode_again(lines: Iterable[bytes], kind: type[T], where: str) -> list[T]:
 
 
 def decoder(kind: type[T], strict: bool = True, whole: bool = False) -> Callable[[bytes | str], T]:
-    """What decodes values of one type; to be called within `refusing`."""
+    """What decodes values of one type; to be called within `refusing`.
+
+    A line that the value gives again to the byte has exactly the keys it should: it is ours, and needs no other check.
+    """
+    typed = msgspec.json.Decoder(kind, strict=strict).decode
     if key_check(kind) is None:
-        return msgspec.json.Decoder(kind, strict=strict).decode
+        return typed
     plain, converted = msgspec.json.Decoder(), converter(kind, strict, whole)
-    return lambda data: converted(plain.decode(data))
+
+    def decoded(data: bytes | str) -> T:
+        if whole:
+            with contextlib.suppress(ValueError, RecursionError, OverflowError):  # said by the other way, with its key
+                value = typed(data)
+                if msgspec.json.encode(value) == data:
+                    return value
+        return converted(plain.decode(data))
+
+    return decoded
 
 
 def converter(kind: type[T], strict: bool = True, whole: bool = False) -> Callable[[Any], T]:

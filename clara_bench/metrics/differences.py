@@ -78,14 +78,15 @@ def differences(
     return {name: difference(before[name], after[name], names) for name in before}
 
 
-def difference(before: Column, after: Column, ids: Sequence[str]) -> Difference:
-    """The paired difference of one metric, which both columns measure over the same questions."""
+def difference(before: Column, after: Column, ids: Sequence[str] = ()) -> Difference:
+    """The paired difference of one metric over the same questions; without ids it lists none that changed."""
     both = (before.weights > 0) & (after.weights > 0)
     if not both.any():
         return Difference(None, None, 0, 0, 0)
     moved = _moved(before, after)
     less = after.values[both] - before.values[both]
-    flipped = [id for id, there in zip(ids, both, strict=True) if there] if before.binary and after.binary else []
+    listed = len(ids) > 0 and before.binary and after.binary
+    flipped = [id for id, there in zip(ids, both, strict=True) if there] if listed else []
     interval = _interval_of_difference(before.metric, moved)
     spread = float(moved.values.std(ddof=1)) if len(less) > 1 else 0.0
     return Difference(
@@ -106,15 +107,15 @@ def _detectable(interval: Interval | None) -> float | None:
     return None if interval is None else (interval[1] - interval[0]) / 2 / Z95 * DETECTABLE
 
 
-def of_methods(before: Sequence[Column], after: Sequence[Column], ids: Sequence[str]) -> Difference:
+def of_methods(before: Sequence[Column], after: Sequence[Column], ids: Sequence[str] = ()) -> Difference:
     """The difference of two systems, each of which may have been trained several times.
 
     Args:
         before: the metric in each training of the baseline.
         after: in each training of the other.
-        ids: of the questions.
+        ids: of the questions; () for no lists of those that changed.
     """
-    return _with_trainings(difference(averaged(before), averaged(after), ids), _means([before]), _means([after]))
+    return _with_trainings(difference(averaged(before), averaged(after), ids), [before], [after])
 
 
 Trainings = Sequence[Column]
@@ -130,7 +131,7 @@ def over_tasks(pairs: Sequence[tuple[Trainings, Trainings]]) -> Difference:
     import numpy as np
 
     columns = [(averaged(before), averaged(after)) for before, after in pairs]
-    each = [difference(before, after, [""] * len(before.weights)) for before, after in columns]
+    each = [difference(before, after) for before, after in columns]
     ends = [one.ci95 for one in each if one.ci95 is not None]
     if len(ends) < len(each):
         return Difference(None, None, 0, 0, 0)
@@ -147,7 +148,7 @@ def over_tasks(pairs: Sequence[tuple[Trainings, Trainings]]) -> Difference:
         p=sign_flip(np.concatenate(observed)),
         detectable=_detectable(interval),
     )
-    return _with_trainings(whole, _means([before for before, _ in pairs]), _means([after for _, after in pairs]))
+    return _with_trainings(whole, [before for before, _ in pairs], [after for _, after in pairs])
 
 
 def _means(tasks: Sequence[Trainings]) -> list[float]:
@@ -155,15 +156,15 @@ def _means(tasks: Sequence[Trainings]) -> list[float]:
     return [fmean(column.mean() or 0.0 for column in columns) for columns in zip(*tasks, strict=True)]
 
 
-def _with_trainings(less: Difference, before: Sequence[float], after: Sequence[float]) -> Difference:
-    """A difference over questions, with the trainings' variance in its interval where both have several."""
-    counts = len(before), len(after)
+def _with_trainings(less: Difference, before: Sequence[Trainings], after: Sequence[Trainings]) -> Difference:
+    """A difference over questions of some tasks, with the trainings' variance where both have several trainings."""
+    counts = len(before[0]), len(after[0])
     if counts == (1, 1) or less.ci95 is None:
         return replace(less, trainings=counts)
     less = replace(less, trainings=counts, ci95_questions=less.ci95)
     if min(counts) < 2 or less.ci95 is None:
         return less
-    found = methods(before, after, (less.ci95[1] - less.ci95[0]) / 2 / Z95, less.n)
+    found = methods(_means(before), _means(after), (less.ci95[1] - less.ci95[0]) / 2 / Z95, less.n)
     return replace(
         less, ci95=found.ci95, p=found.p, ci95_trainings=found.ci95_trainings, detectable=_detectable(found.ci95)
     )

@@ -24,7 +24,7 @@ import msgspec
 from clara_bench.errors import BenchError, DataError
 from clara_bench.io.cache import digest, write_atomic
 from clara_bench.io.opening import read_bytes
-from clara_bench.io.parsing import decode_again, decode_lines
+from clara_bench.io.parsing import decode_again, decode_lines, in_bulk
 from clara_bench.io.redaction import redacted
 from clara_bench.records.answer_check import check_answer, check_record
 from clara_bench.records.manifest import Manifest, json_bytes, read_manifest
@@ -48,16 +48,7 @@ class Run:
         Raises:
             DataError: they are not those that the manifest names.
         """
-        file = self.path / "questions.jsonl"
-        found = read_questions(self.path, self.manifest["setting"])
-        asked = self.manifest["questions"]
-        same = questions_hash(found) == asked["hash"] and len(found) == asked["count"]
-        if not same or offered_hash(found) != asked.get("offered", offered_hash(found)):
-            raise DataError(
-                f"{file}: not the {asked['count']} questions that were asked, by the hash in manifest.json. "
-                "Put the file back as it was written, or run again with another --out"
-            )
-        return found
+        return Questions().of(self)
 
     @property
     def folder(self) -> Path:
@@ -83,13 +74,18 @@ class Run:
         """
         return self.answered()[1]
 
-    def answered(self) -> tuple[list[Example], list[Record]]:
+    @in_bulk()
+    def answered(self, questions: Questions | None = None) -> tuple[list[Example], list[Record]]:
         """The questions and the answers so far, each read once.
+
+        Args:
+            questions: those of the last run that was read, to be shared.
 
         Raises:
             DataError, ConfigError: see `examples` and `records`.
         """
-        file, examples, found = self.path / "records.jsonl", self.examples, read_records(self.path)
+        file, examples = self.path / "records.jsonl", (questions or Questions()).of(self)
+        found = read_records(self.path)
         asked = {example.question.id: example.question for example in examples}
         for record in found:
             if record.id not in asked:
@@ -100,23 +96,43 @@ class Run:
         return examples, found
 
 
-def answered_again(run: Run, known: dict[str, list[Example]]) -> tuple[list[Example], list[Record]]:
-    """The same as `answered` of a run that was scored from the same files: what was checked then is not checked again.
+class Questions:
+    """The questions of runs that are read one after another; runs with the same file share them."""
 
-    Args:
-        run: the run.
-        known: questions by the content of their file and their setting; those of the run are added.
+    def __init__(self) -> None:
+        self._key = self._hash = self._offered = ""
+        self._found: list[Example] = []
+
+    def of(self, run: Run) -> list[Example]:
+        """The questions of a run with their golds, in the order asked.
+
+        Raises:
+            DataError: they are not those that its manifest names.
+        """
+        file, setting, asked = run.path / "questions.jsonl", run.manifest["setting"], run.manifest["questions"]
+        key = digest([setting, content(file)])
+        if key != self._key:
+            self._found = read_questions(run.path, setting)
+            self._key, self._hash, self._offered = key, questions_hash(self._found), offered_hash(self._found)
+        same = self._hash == asked["hash"] and len(self._found) == asked["count"]
+        if not same or self._offered != asked.get("offered", self._offered):
+            raise DataError(
+                f"{file}: not the {asked['count']} questions that were asked, by the hash in manifest.json. "
+                "Put the file back as it was written, or run again with another --out"
+            )
+        return self._found
+
+
+def answered_again(run: Run, questions: Questions) -> tuple[list[Example], list[Record]]:
+    """The same as `answered` of a run that was scored from the same files: what was checked then is not checked again.
 
     Raises:
         DataError: a line does not parse.
     """
-    file, setting = run.path / "records.jsonl", run.manifest["setting"]
-    key = digest([setting, content(run.path / "questions.jsonl")])
-    if key not in known:
-        known[key] = run.examples
+    file = run.path / "records.jsonl"
     lines = content(file).split(b"\n")[:-1]
     found = {one.id: one for one in map(_told_apart, decode_again(lines, Record, str(file)))}
-    return known[key], list(found.values())
+    return questions.of(run), list(found.values())
 
 
 def open_run(path: Path) -> Run:
@@ -214,12 +230,14 @@ def read_records(path: Path) -> list[Record]:
         ConfigError: an answer contradicts itself.
     """
     latest: dict[str, Record] = {}
-    lines = _decode_lines(path / "records.jsonl", Record, unfinished_last_line=True)
-    for number, record in ((number, _told_apart(record)) for number, record in lines):
-        check_record(record, f"{path / 'records.jsonl'}: line {number}: the answer")
+    file = path / "records.jsonl"
+    where = str(file)
+    for number, line in _decode_lines(file, Record, unfinished_last_line=True):
+        record = _told_apart(line)
+        check_record(record, f"{where}: line {number}: the answer")
         earlier = latest.get(record.id)
         if earlier is not None and earlier.answer.status not in FAILURES:
-            raise DataError(f"{path / 'records.jsonl'}: line {number}: a second answer to question '{record.id}'")
+            raise DataError(f"{where}: line {number}: a second answer to question '{record.id}'")
         latest[record.id] = record
     return list(latest.values())
 

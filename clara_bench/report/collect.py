@@ -10,8 +10,10 @@ from clara_bench import __version__, metrics
 from clara_bench.analysis import costs
 from clara_bench.analysis.explain import MEANINGS, Explained, explain, judged
 from clara_bench.analysis.explain_tables import groups
+from clara_bench.io.parsing import in_bulk
 from clara_bench.metrics.differences import of_methods
 from clara_bench.metrics.statistics import Column, Summary, averaged
+from clara_bench.records.results import Questions as Asked
 from clara_bench.records.results import Run, answered_again
 from clara_bench.records.trainings import By, System, grouped
 from clara_bench.report import model, words
@@ -56,9 +58,14 @@ class Opened(Run):
         """The questions."""
         return self.held[0]
 
-    def answered(self) -> tuple[list[Example], list[Record]]:
+    def answered(self, questions: Asked | None = None) -> tuple[list[Example], list[Record]]:
         """The questions and the answers."""
         return self.held
+
+    def closed(self, run: Run, found: Explained) -> Explained:
+        """What was found, without the files."""
+        rungs = (replace(rung, run=run) if rung.run is self else rung for rung in found.rungs)
+        return replace(found, run=run, rungs=tuple(rungs))
 
 
 class Sharing(Scorer):
@@ -91,6 +98,7 @@ class Wish:
     """How many questions of each table are shown in full; None for as many as make `ANSWERS` answers."""
 
 
+@in_bulk()
 def collect(
     runs: Sequence[Run],
     wish: Wish,
@@ -176,7 +184,7 @@ class _Building:
         """What needs the files of each run, which are read once."""
         main, siblings = self.board.main_metric, [run for system in self.systems for run in system.runs]
         full = most if most is not None else max(1, ANSWERS // len(self.systems))
-        known: dict[str, list[Example]] = {}
+        known = Asked()
         asked = Questions(
             answered_again(self.systems[0].run, known)[0], full, passages(self.systems[0].run) if full else {}
         )
@@ -184,7 +192,7 @@ class _Building:
         for system in self.systems:
             run = Opened(system.run.path, system.run.manifest, answered_again(system.run, known))
             columns = {name: averaged(found) for name, found in self._measured(system, ("em", main)).items()}
-            lost.append(explain(run, siblings, main, self.scorer))
+            lost.append(run.closed(system.run, explain(run, siblings, main, self.scorer)))
             asked.add(run, columns.get("em"), columns[main], lost[-1])
             spent.append(replace(costs.costs(run), run=system.run))
             answered.append(len(run.records()))
@@ -244,8 +252,7 @@ class _Building:
     def _pairs(self) -> model.Pairs:
         main = self.board.main_metric
         columns = [self._measured(system, (main,))[main] for system in self.systems]
-        ids = self.scorer(self.systems[0].run, (main,)).ids
-        found = [of_methods(columns[first], columns[second], ids) for first, second in model.places(len(columns))]
+        found = [of_methods(columns[first], columns[second]) for first, second in model.places(len(columns))]
         verdicts = comparison.verdicts(found)
         ends = [less.ci95 or (None, None) for less in found]
         return model.Pairs(

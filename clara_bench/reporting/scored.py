@@ -25,8 +25,10 @@ from clara_bench import judging, metrics
 from clara_bench.errors import BackendError, BenchError
 from clara_bench.io.cache import cache_dir, digest, write_atomic
 from clara_bench.io.parsing import in_bulk, read_json
-from clara_bench.metrics.statistics import Column, Summary, columns, joined
-from clara_bench.records.results import Run
+from clara_bench.metrics.case import Truth
+from clara_bench.metrics.metric import Metric
+from clara_bench.metrics.statistics import Column, Summary, joined, measured, truths_of
+from clara_bench.records.results import Questions, Run
 from clara_bench.reporting.captions import Offered
 from clara_bench.reporting.scoring import (
     applicable,
@@ -104,6 +106,7 @@ class Scorer:
 
     def __init__(self) -> None:
         self._task = functools.cache(installed)
+        self._questions, self._asked = Questions(), _Asked((), (), {}, (), (), ())
 
     @in_bulk()
     def __call__(self, run: Run, names: Sequence[str]) -> Scored:
@@ -113,22 +116,45 @@ class Scorer:
             BenchError: see `scoring.score_run`.
         """
         refuse_other_scorer(run, self._task)
-        examples, records = run.answered()
+        examples, records = run.answered(self._questions)
         manifest = run.manifest
         scorer, found = manifest["task"]["answer_scorer"], in_order(examples, records)
         chosen = applicable([metrics.get(name, scorer) for name in names], manifest["setting"], records)
         chosen = judging.bound(chosen, examples, run.folder / judging.FILE)
-        measured = columns(chosen, [example.gold for example in examples], found, contrasts(examples))
+        asked = self._of(examples, chosen)
+        columns = measured(chosen, asked.truths, found, asked.contrasts)
         counts = [len(e.question.candidates) for e in examples if e.question.candidates is not None]
         return Scored(
-            metrics={name: column.summary() for name, column in measured.items()},
+            metrics={name: column.summary() for name, column in columns.items()},
             failed=num_failed(statuses(found)),
             offered=(min(counts), max(counts)) if counts else None,
             totals=totals(records),
-            ids=tuple(example.question.id for example in examples),
-            shared=tuple(_shared(examples)),
-            values={name: packed(column) for name, column in measured.items()},
+            ids=asked.ids,
+            shared=asked.shared,
+            values={name: packed(column) for name, column in columns.items()},
         )
+
+    def _of(self, examples: Sequence[Example], chosen: Sequence[Metric]) -> _Asked:
+        """The golds of the questions, normalised once for runs that share them."""
+        names = tuple(metric.name for metric in chosen)
+        if self._asked.examples is not examples or self._asked.names != names:
+            pairs = contrasts(examples)
+            truths = truths_of(chosen, [example.gold for example in examples], pairs)
+            ids = tuple(example.question.id for example in examples)
+            self._asked = _Asked(examples, names, pairs, truths, ids, tuple(_shared(examples)))
+        return self._asked
+
+
+class _Asked(NamedTuple):
+    """Questions that were scored last, and by which metrics."""
+
+    examples: Sequence[Example]
+    names: tuple[str, ...]
+    contrasts: Mapping[int, int]
+    truths: Sequence[Truth]
+    ids: tuple[str, ...]
+    shared: tuple[int, ...]
+    """See `Scored`."""
 
 
 class Remembering(Scorer):

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from clara_bench.analysis.explain import Explained
 from clara_bench.cli import main
-from clara_bench.records.results import find_runs
+from clara_bench.records.results import Run, find_runs
 from clara_bench.report import bundle, page
+from clara_bench.report import collect as collecting
 from clara_bench.report.collect import Collected, Wish, collect
 from clara_bench.report.columns import LONGEST
 from clara_bench.report.curves import logs
@@ -186,3 +188,13 @@ def test_the_bundle_closes_no_script(monkeypatch: pytest.MonkeyPatch) -> None:
 
     made = bundle._inlined(Module())
     assert "</script" not in made and "<!--" not in made
+
+
+def test_of_runs_that_are_read_none_keeps_its_files(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Explained] = []
+    real = collecting.judged
+    monkeypatch.setattr(collecting, "judged", lambda found: kept.extend(found) or real(found))
+    collect(find_runs(runs), Wish("capitals"), Scorer(), lambda run: {})
+    assert len(kept) == 2
+    held = [one.run for one in kept] + [rung.run for one in kept for rung in one.rungs if rung.run]
+    assert {type(run) for run in held} == {Run}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clara_bench.cli.board import cached_scorer, group_by
-from clara_bench.cli.options import Command
 from clara_bench.errors import BenchError, ConfigError
 from clara_bench.io.progress import progress
 from clara_bench.io.terminal import note
@@ -21,8 +22,43 @@ if TYPE_CHECKING:
     from clara_bench.types import Passage
 
 
-def gathered(command: Command) -> Command:
-    """The arguments of everything that is made from a report's data."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is made from; see the options of the same names."""
+
+    roots: tuple[Path, ...]
+    title: str
+    data: str | None
+    trainings: tuple[Path, ...]
+    group: By
+
+    def gather(self, questions: int | None = None) -> Collected:
+        """Everything that a report shows; runs that cannot be read are reported on stderr.
+
+        Raises:
+            BenchError: there is no run, or the named data or logs cannot be read.
+        """
+        from clara_bench.records.results import find_runs
+        from clara_bench.report.collect import Wish, collect
+        from clara_bench.report.curves import logs
+
+        found = {run.path.resolve(): run for root in self.roots for run in find_runs(root, _left_out)}
+        named = self.title or ", ".join(dict.fromkeys(root.resolve().name for root in self.roots))
+        with progress("reading", len(found), "runs") as advance:
+            wish = Wish(named, self.group, questions)
+            passages = _passages(self.data)
+            return collect(list(found.values()), wish, cached_scorer(), passages, logs(self.trainings), advance)
+
+
+def gathered(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments of everything that is made from a report's data, as the command's first one: `Wanted`."""
+
+    @functools.wraps(command)
+    def wanting(
+        roots: tuple[Path, ...], title: str, data: str | None, trainings: tuple[Path, ...], group: By, **more: Any
+    ) -> None:
+        command(Wanted(roots, title, data, trainings, group), **more)
+
     for option in reversed(
         [
             click.argument("roots", metavar="RUNS...", nargs=-1, required=True, type=click.Path(path_type=Path)),
@@ -33,8 +69,8 @@ def gathered(command: Command) -> Command:
             group_by,
         ]
     ):  # fmt: skip
-        command = option(command)
-    return command
+        wanting = option(wanting)
+    return wanting
 
 
 @click.command()
@@ -47,11 +83,7 @@ def gathered(command: Command) -> Command:
     "--parts", is_flag=True, help="Put all questions into a folder parts/ beside the page, loaded when opened."
 )
 def report(
-    roots: tuple[Path, ...],
-    title: str,
-    data: str | None,
-    trainings: tuple[Path, ...],
-    group: By,
+    wanted: Wanted,
     output: Path,
     questions: int | None,
     parts: bool,
@@ -74,7 +106,7 @@ def report(
         raise ConfigError(f"--output {output}: expected a name that ends in .html")
     page.require()
     every = questions if questions is not None or not parts else 2**53
-    collected = gather(roots, title, data, trainings, group, every)
+    collected = wanted.gather(every)
     files = page.write(collected, output, parts)
     size = sum(file.stat().st_size for file in files)
     more = f" and {len(files) - 1} files in {output.parent / 'parts'}" if parts else ""
@@ -86,11 +118,7 @@ def report(
 @click.option("--port", default=8265, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for a free one.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
 def view(
-    roots: tuple[Path, ...],
-    title: str,
-    data: str | None,
-    trainings: tuple[Path, ...],
-    group: By,
+    wanted: Wanted,
     port: int,
     browser: bool,
 ) -> None:
@@ -112,9 +140,9 @@ def view(
     page.require()
 
     def build(version: str) -> str:
-        return page.html(gather(roots, title, data, trainings, group, None), live=version)
+        return page.html(wanted.gather(), live=version)
 
-    following = Following(roots, build)
+    following = Following(wanted.roots, build)
     following.page()
     with server(following, port) as serving:
         address = f"http://{HOST}:{serving.server_port}/"
@@ -142,11 +170,7 @@ def view(
 @click.option("--number", default="loss", show_default=True, help="What training curves show.")
 @click.option("--width", default=640, show_default=True, type=click.IntRange(200, 4000), help="Width, in points.")
 def plot(
-    roots: tuple[Path, ...],
-    title: str,
-    data: str | None,
-    trainings: tuple[Path, ...],
-    group: By,
+    wanted: Wanted,
     output: Path,
     chart: str,
     table: str,
@@ -172,7 +196,7 @@ def plot(
     from clara_bench.reporting.formats import named
 
     plots.require(output)
-    report = gather(roots, title, data, trainings, group, 0).report
+    report = wanted.gather(0).report
     chosen = plots.one_of(report.tables, table)
     section = plots.section_of(chosen, passages)
     draw = {
@@ -181,28 +205,8 @@ def plot(
         "causes": lambda: plots.causes(chosen, section),
         "curves": lambda: plots.curves(report.curves, number),
     }
-    plots.write(draw[chart](), output, width, title)
+    plots.write(draw[chart](), output, width, wanted.title)
     note(f"written: {output} ({chosen.title}; {chosen.sections[section].passages})")
-
-
-def gather(
-    roots: Sequence[Path], title: str, data: str | None, trainings: Sequence[Path], group: By, questions: int | None
-) -> Collected:
-    """Everything that a report shows; runs that cannot be read are reported on stderr.
-
-    Raises:
-        BenchError: there is no run, or the named data or logs cannot be read.
-    """
-    from clara_bench.records.results import find_runs
-    from clara_bench.report.collect import Wish, collect
-    from clara_bench.report.curves import logs
-
-    found = {run.path.resolve(): run for root in roots for run in find_runs(root, _left_out)}
-    named = title or ", ".join(dict.fromkeys(root.resolve().name for root in roots))
-    runs = list(found.values())
-    with progress("reading", len(runs), "runs") as advance:
-        wish = Wish(named, group, questions)
-        return collect(runs, wish, cached_scorer(), _passages(data), logs(trainings), advance)
 
 
 def _passages(data: str | None) -> Callable[[Run], Mapping[str, Passage]]:
