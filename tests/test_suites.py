@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import gzip
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from clara_bench import ConfigError
+from clara_bench.cli import main
+from clara_bench.records.results import find_runs
 from clara_bench.running import suites
+from tests.conftest import Loopback
 
 SUITE = """\
 schema = 1
@@ -111,3 +117,38 @@ def test_a_suite_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_source_key_that_is_not_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'date' at \$.source. Did you mean 'data'"):
         load(tmp_path, SUITE.replace("[[entries]]", "[source]\ndate = 'x'\n[[entries]]", 1))
+
+
+def test_an_option_beside_a_suite_goes_to_every_entry_and_replaces_none_of_its_own(tmp_path: Path) -> None:
+    suite = load(tmp_path, SUITE)
+    requests = suite.requests(options={"reader.model": "m"})
+    assert [r.system.options.get("reader.model") for r in requests] == ["m"] * 3
+    assert requests[0].system.options["k"] == "5"
+    with pytest.raises(ConfigError, match=r"-o k: entry 'a' of suite mine sets it\. Copy the suite"):
+        suite.requests(options={"k": "3"})
+
+
+def test_the_suite_for_servers_has_the_rows_of_the_real_suite() -> None:
+    real, server = (suites.load(name).requests(20) for name in ("real", "real-api"))
+    assert [(r.task, r.label, r.setting, r.source) for r in real] == [
+        (r.task, r.label, r.setting, r.source) for r in server
+    ]
+
+
+@pytest.mark.model
+def test_any_server_reads_the_real_questions_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: Loopback
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(Path(__file__).parent / "data", data)
+    opened = data / "2wikimultihopqa" / "dev" / "dev_open1000.jsonl"
+    with gzip.open(f"{opened}.gz", "wb") as packed:
+        packed.write(opened.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    loopback.reply = lambda _: "Oslo"
+    given = ["-o", f"reader.base_url={loopback.url}", "-o", "reader.model=m", "-o", "reader.tokenizer=approximate"]
+    done = CliRunner().invoke(main, ["run", "--suite", "real-api", *given, "--limit", "2"])
+    assert done.exit_code == 0, done.output
+    runs = find_runs(tmp_path / "runs")
+    assert len(runs) == 20
+    assert all(record.answer.text == "Oslo" for run in runs for record in run.records())

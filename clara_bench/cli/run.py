@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @click.option("-s", "--system", "systems", multiple=True, metavar="SYSTEM",
               help="Name of a system, or FILE.py:CLASS. Repeatable.")  # fmt: skip
 @click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE",
-              help="Option of the system, such as k=5 or retriever.model=PATH. Repeatable.")  # fmt: skip
+              help="Option of the system, such as k=5 or retriever.model=PATH; with --suite, of each entry. "
+                   "Repeatable.")  # fmt: skip
 @click.option("--suite", metavar="SUITE", help="Name or TOML file of a suite, instead of --task and --system.")
 @click.option("--manifest", metavar="FILE", help="Repeat the run that wrote this manifest.json.")
 @click.option("--trust", is_flag=True, help="With --manifest: execute, download and send what it names without asking.")
@@ -88,6 +89,7 @@ def run(
     Examples:
       clara-bench run --suite quick
       clara-bench run --suite quick --dry-run
+      clara-bench run --suite real-api -o reader.model=Qwen/Qwen2.5-1.5B-Instruct --limit 20
       clara-bench run -t nq -t hotpotqa -s rag -o retriever=dense -o k=5 --limit 100
       clara-bench run -t hotpotqa -s rag --data hotpot_dev_distractor_v1.json --setting distractor
       clara-bench run -t musique -s rag --setting gold --control last --limit 100
@@ -185,13 +187,13 @@ _HOW = frozenset({"out", "retry_failed", "prompts", "dry_run", "workers", "ray",
 def _from_suite(name: str, ctx: click.Context, given: dict[str, Any]) -> list[Request]:
     from clara_bench.running import suites
 
-    refuse_others(ctx, {"suite", "limit", "batch", "metrics", *_HOW}, "--suite")
+    refuse_others(ctx, {"suite", "options", "limit", "batch", "metrics", *_HOW}, "--suite")
     suite = suites.load(name)
     limit = given["limit"]
     if told := suite.told(limit):
         note(told)
     overrides = {key: given[key] for key in ("batch", "metrics") if key in changed(ctx)}
-    return [replace(request, **overrides) for request in suite.requests(limit)]
+    return [replace(request, **overrides) for request in suite.requests(limit, pairs(given["options"], "-o"))]
 
 
 def _from_manifest(path: Path, ctx: click.Context, given: dict[str, Any]) -> tuple[Request, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -79,13 +80,24 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
         """Whether a limit asks for fewer questions than the suite does."""
         return limit is not None and (self.limit is None or limit < self.limit)
 
-    def requests(self, limit: int | None = None) -> list[Request]:
-        """Every run of the suite, task by task, with another limit if one is given."""
-        trial = self.is_trial(limit)
+    def requests(self, limit: int | None = None, options: Mapping[str, str] | None = None) -> list[Request]:
+        """Every run of the suite, task by task.
+
+        Args:
+            limit: in place of the suite's, if one is given.
+            options: of every entry, beside its own.
+
+        Raises:
+            ConfigError: an entry has such an option already.
+        """
+        trial, further = self.is_trial(limit), options or {}
+        for entry in self.entries:
+            if twice := sorted(further.keys() & entry.options.keys()):
+                raise ConfigError(f"-o {twice[0]}: entry '{entry.label}' of suite {self.name} sets it. Copy the suite")
         return [
             Request(
                 task=task,
-                system=Component(entry.system, {key: _text(value) for key, value in entry.options.items()}),
+                system=Component(entry.system, {k: _text(v) for k, v in entry.options.items()} | dict(further)),
                 setting=(trial and entry.limited) or entry.setting,
                 source=self._source(task),
                 label=entry.label,
