@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clara_bench.running.run_config import Request
     from clara_bench.sharding.shard import Shard
     from clara_bench.tasks.sources import TaskData
+    from clara_bench.tracking.tracker import Tracking
     from clara_bench.types import Answer
     from clara_bench.workers import Pool
 
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
               help="Ask every failed question again, not only server and network failures.")  # fmt: skip
 @click.option("--prompts/--no-prompts", default=None,
               help="Keep what the reader read. Default: up to 64 MiB a run.")  # fmt: skip
+@click.option("--log", "logs", multiple=True, metavar="TRACKER",
+              help="Tell progress and scores to trackio, mlflow, wandb or FILE.py:CLASS. Repeatable.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), metavar="N",
               help="Answer in N processes of this machine; with --ray, in N actors.")  # fmt: skip
 @click.option("--ray", metavar="ADDRESS", help="Answer in actors of a Ray cluster: its address, auto, or local.")
@@ -78,6 +81,7 @@ def run(
     retry_failed: bool,
     prompts: bool | None,
     dry_run: bool,
+    logs: tuple[str, ...],
     workers: int | None,
     ray: str | None,
     shard: str | None,
@@ -95,10 +99,12 @@ def run(
       clara-bench run -t musique -s rag --setting gold --control last --limit 100
       clara-bench run -t nq -s rag --limit 100 -m f1_first -m ./mine.py:StartsRight
       clara-bench run -t nq -s rag --workers 4
+      clara-bench run --suite quick --log mlflow
       clara-bench run -t nq -s rag --shard 3/16
       clara-bench run --manifest results/nq/bm25-text/RUN/manifest.json --data data/nq --trust
     """
     from clara_bench.sharding.shard import Shard, shard_of
+    from clara_bench.tracking.tracker import tracking
     from clara_bench.workers.choice import pool
 
     expected = None
@@ -110,11 +116,13 @@ def run(
     else:
         requests = _from_options(given)
     if dry_run:
-        refuse_others(ctx, set(ctx.params) - {"workers", "ray", "shard"}, "--dry-run, which estimates whole runs;")
+        refuse_others(
+            ctx, set(ctx.params) - {"workers", "ray", "shard", "logs"}, "--dry-run, which estimates whole runs;"
+        )
         _estimate(requests, out)
         return
     part = Shard.parse(shard) if shard else shard_of(expected) if expected else None
-    finished = _run_all(requests, out, retry_failed, expected, prompts, part, pool(workers, ray))
+    finished = _run_all(requests, out, retry_failed, expected, prompts, part, pool(workers, ray), tracking(logs))
     _report(finished)
 
 
@@ -250,10 +258,11 @@ def _run_all(
     prompts: bool | None,
     shard: Shard | None,
     workers: Pool | None,
+    tracked: Tracking,
 ) -> list[Run]:
     from clara_bench.components import registry
     from clara_bench.running import runner
-    from clara_bench.running.progress import bars
+    from clara_bench.running.progress import bars, describe
     from clara_bench.running.run_config import check
     from clara_bench.tasks import definitions
 
@@ -263,10 +272,22 @@ def _run_all(
     with bars(len(requests)) as (progress, started), registry.sharing("reader"):
         for number, request in enumerate(requests, 1):
             started(number, request)
-            with contextlib.chdir("."):  # a plug-in may change it, and the next run's paths start from here
-                how = (progress, retry_failed, expected, prompts, shard, workers)
+            with (
+                contextlib.chdir("."),  # a plug-in may change it, and the next run's paths start from here
+                tracked.of(describe(request), _settings(request), progress) as told,
+            ):
+                how = (told, retry_failed, expected, prompts, shard, workers)
                 finished.append(runner.run(request, data(request), out, *how))
+                tracked.scored(finished[-1])
     return finished
+
+
+def _settings(request: Request) -> dict[str, str]:
+    """What was asked for, as trackers show it."""
+    asked = {name: getattr(request, name) for name in ("task", "setting", "control", "limit", "seed", "batch")}
+    options = {f"option.{key}": value for key, value in request.system.options.items()}
+    given = {**asked, "system": request.system.name, "label": request.label, **options}
+    return {key: str(value) for key, value in given.items() if value not in (None, "")}
 
 
 def _loader() -> Callable[[Request], TaskData]:

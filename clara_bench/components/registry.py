@@ -25,7 +25,7 @@ from clara_bench.io.escaping import one_line
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-Kind = Literal["system", "retriever", "compressor", "reader", "metric"]
+Kind = Literal["system", "retriever", "compressor", "reader", "metric", "tracker"]
 
 OPERATIONAL = MappingProxyType({"operational": True})
 """Metadata of an Options field that cannot change an answer: `field(default=8, metadata=OPERATIONAL)`."""
