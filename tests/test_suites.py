@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from click.testing import CliRunner
 
 from clara_bench import ConfigError
 from clara_bench.cli import main
+from clara_bench.exchange.published import FILE, entries, read
 from clara_bench.records.results import find_runs
 from clara_bench.running import suites
+from clara_bench.running.run_config import check
+from clara_bench.tasks import definitions
 from tests.conftest import Loopback
 
 SUITE = """\
@@ -152,3 +156,22 @@ def test_any_server_reads_the_real_questions_by_one_command(
     runs = find_runs(tmp_path / "runs")
     assert len(runs) == 20
     assert all(record.answer.text == "Oslo" for run in runs for record in run.records())
+
+
+def test_the_paper_s_table_has_a_published_row_for_each_label_that_its_page_names() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "suites.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w-]+)` \| `(clara-t5-(normal|oracle)-[\w-]+)`", page)
+    published = {entry.id: entry for entry in entries(read(FILE))}
+    requests = {r.label: r for r in suites.load("paper").requests()}
+    assert len(named) == 14
+    for label, id, prefix in named:
+        ours, theirs = requests[f"{prefix}-{label}"], published[id]
+        assert (ours.setting, ours.first_stage.depth) == (theirs.setting, theirs.depth)
+
+
+def test_every_entry_of_the_paper_s_table_is_possible_and_its_first_stage_is_bge() -> None:
+    for request in suites.load("paper").requests():
+        check(request, definitions.load(request.task))
+        assert request.first_stage.retriever.options["model"] == "BAAI/bge-large-en-v1.5"
+        if "recomp" in request.label:  # weights of one data set
+            assert request.task == ("hotpotqa" if request.label.endswith("hotpotqa") else "nq")

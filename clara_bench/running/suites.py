@@ -70,6 +70,7 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 0
     complete_gold: bool = False
     candidates: str = "bm25"
+    candidates_options: dict[str, Value] = {}
     depth: int = 20
     source: Data = Data()
     """Data of all tasks."""
@@ -97,11 +98,11 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
         return [
             Request(
                 task=task,
-                system=Component(entry.system, {k: _text(v) for k, v in entry.options.items()} | dict(further)),
+                system=Component(entry.system, _texts(entry.options) | dict(further)),
                 setting=(trial and entry.limited) or entry.setting,
                 source=self._source(task),
                 label=entry.label,
-                first_stage=FirstStage(Component(self.candidates), self.depth),
+                first_stage=FirstStage(Component(self.candidates, _texts(self.candidates_options)), self.depth),
                 limit=self.limit if limit is None else limit,
                 seed=self.seed,
                 complete_gold=self.complete_gold,
@@ -125,13 +126,14 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True):
 
     def _source(self, task: str) -> Source:
         given = msgspec.to_builtins(self.source) | msgspec.to_builtins(self.sources.get(task, Data()))
-        world, chunk = ({k: _text(v) for k, v in given.pop(name, {}).items()} for name in ("world", "chunk"))
+        world, chunk = (_texts(given.pop(name, {})) for name in ("world", "chunk"))
         source = Source(**given, world=world, chunk=chunk)
         return replace(source, data=source.data.replace("{task}", task))
 
 
-def _text(value: str | int | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _texts(options: Mapping[str, Value]) -> dict[str, str]:
+    """Options as on the command line."""
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
 
 
 def names() -> list[str]:

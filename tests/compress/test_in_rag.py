@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from clara_bench.cli import main
 from clara_bench.records.results import open_run
+from tests.paper import check_answered, paper_rows
 
 
 def test_a_run_records_that_less_was_read_than_retrieved(
@@ -28,3 +29,16 @@ def test_a_run_records_that_less_was_read_than_retrieved(
     assert all(0 < usage.context_positions < usage.context_text_tokens for usage in usages)
     assert all(usage.seconds["compress"] > 0 for usage in usages)
     assert run.manifest["system"]["options"]["compressor"]["options"]["rate"] == 4
+
+
+@pytest.mark.parametrize("name", ["closed-book", "-text", "-llmlingua2", "-provence", "-recomp-hotpotqa"])
+def test_a_row_of_the_paper_s_table_runs_over_random_weights_of_its_kind(
+    name: str, causal: Path, classifier: Path, writer: Path, tmp_path: Path
+) -> None:
+    options = {"reader.model": str(causal), "reader.dtype": "float32", "reader.max_new_tokens": "2"}
+    models = {"-llmlingua2": classifier, "-provence": classifier, "-recomp-hotpotqa": writer}
+    if name in models:
+        options["compressor.model"] = str(models[name])
+    if name == "-provence":
+        options["compressor.remote_code"] = "false"
+    check_answered(paper_rows(name, options, tmp_path / "runs"), 1 if name == "closed-book" else 2)

@@ -13,6 +13,7 @@ from reference.model.backbone import Loaded
 from reference.model.prompts import memory_block
 from reference.published.apple import import_apple, read_apple
 from reference.settings.config import Adapters, Memory, ModelConfig
+from tests.paper import check_answered, paper_rows
 
 ADAPTERS = ("encoder_adapter", "decoder_adapter", "query_reasoner_adapter")
 CONFIG = ModelConfig(adapters=Adapters(rank=2, alpha=4), memory=Memory(rate=8, document_tokens=32))
@@ -219,6 +220,8 @@ def test_23_published_weights_become_a_checkpoint_that_answers_and_says_that_nob
     [answer] = system.answer([Question("q", "What is the capital?", ("a", "b"))])
     assert {ranked.passage_id for ranked in answer.retrieved} == {"a", "b"}
     assert answer.usage.context_positions == 5
+    options = {"checkpoint": str(tmp_path / "ours"), "store": "none", "max_new_tokens": "4"}
+    check_answered(paper_rows("-clara-16x", options, tmp_path / "runs"))
     again = CliRunner().invoke(main, [*given, "--unpickle"])
     assert (again.exit_code, "is there already" in again.output) == (2, True)
 

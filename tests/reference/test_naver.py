@@ -19,6 +19,7 @@ from reference.published.convert import convert_naver
 from reference.published.naver import read_naver
 from reference.systems.answering import latent_prompt
 from reference.systems.serving import Weights
+from tests.paper import check_answered, paper_rows
 
 NO_SYSTEM = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not "
@@ -311,6 +312,12 @@ def test_published_weights_run_from_end_to_end_under_their_own_name(released, fo
     statuses = json.loads((run / "scores.json").read_text(encoding="utf-8"))["statuses"]
     assert sum(statuses.values()) == 4
     assert not {"error", "out-of-memory", "missing"} & statuses.keys()
+
+
+def test_the_row_of_the_paper_s_table_runs_over_weights_in_the_published_layout(released, folder, tmp_path):
+    convert_naver(str(folder), tmp_path / "ours", unpickle=True)
+    options = {"checkpoint": str(tmp_path / "ours"), "store": "none", "device": "cpu", "max_new_tokens": "4"}
+    check_answered(paper_rows(f"-{released.method}", options, tmp_path / "runs"))
 
 
 def test_settings_that_are_not_utf_8_and_scalar_embeddings_are_refused(backbone, words, tmp_path):

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from clara_bench import BackendError, Component, ConfigError, DataError, Passage, Question, create
 from reference.published.xrag import DOCUMENT_TOKENS, TOKEN, Encoder
 from reference.systems.xrag import READING, Xrag
+from tests.paper import check_answered, paper_rows
 
 CORPUS = {
     "p0": Passage("p0", "Oslo", "Oslo is the capital of Norway."),
@@ -141,6 +142,11 @@ def test_the_leaderboard_says_that_nobody_ran_the_real_weights(bridged, encoder,
     assert chosen.traits.weights == "official, unverified"
     assert chosen.traits.backbone == "xrag"
     assert set(chosen.describe()) >= {"model", "encoder", "dtype"}
+
+
+def test_the_row_of_the_paper_s_table_runs_over_weights_in_the_published_layout(bridged, encoder, tmp_path):
+    options = {"model": str(tmp_path / "xrag"), "encoder": str(tmp_path / "encoder"), "max_new_tokens": "4"}
+    check_answered(paper_rows("-xrag", options, tmp_path / "runs"))
 
 
 @pytest.mark.parametrize("change", [{"projector_type": "linear"}, {"retriever_hidden_size": None}])
