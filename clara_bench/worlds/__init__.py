@@ -11,7 +11,7 @@ scores), lessons (questions about every fact of a passage: material for training
 (passages with questions over all of them, without end: for training readers).
 """
 
-from clara_bench.worlds.audit import MARGIN, SHORTCUTS, Finding, audit
+from clara_bench.worlds.audit import MARGIN, SHORTCUTS, Finding, audit, practice
 from clara_bench.worlds.config import WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate, guesses
 from clara_bench.worlds.forms import Fact, Form, Step
@@ -42,5 +42,6 @@ __all__ = [
     "generate",
     "guesses",
     "paraphrase",
+    "practice",
     "questions_about",
 ]

@@ -1,8 +1,8 @@
 """What can be had from a world's questions without reading them: shortcuts, each beside chance.
 
 A shortcut uses some of the evidence and ignores the rest. All are worked out from the facts in symbols, so that each
-score is what a perfect reader of that kind would get. The settings are those of the tasks: the candidates of a question
-(distractor), or the gold passages alone (gold).
+score is what a perfect reader of that kind would get; two are learned (learned.py). The settings are those of the
+tasks: the candidates of a question (distractor), or the gold passages alone (gold).
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from statistics import fmean
 from typing import NamedTuple
 
 from clara_bench.worlds.forms import Fact, Form
 from clara_bench.worlds.knowledge.ontology import AWARDED
-from clara_bench.worlds.world import World
+from clara_bench.worlds.learned import Exercise, learned
+from clara_bench.worlds.world import World, generate
 
 MARGIN = 0.05
 """How far above chance a shortcut may be."""
 DRAWS = 20
 """Random fives, a question."""
+PRACTICE = 1000
+"""Questions that the trained shortcuts learn on."""
 
 Facts = Sequence[Fact]
 
@@ -57,16 +61,36 @@ SHORTCUTS: dict[str, tuple[str, str]] = {
     "first passage": ("gold", "a value of the asked relation in the first gold passage"),
     "any gold passage": ("gold", "a value of the asked relation in any gold passage"),
     "gold chain": ("gold", "the end of any chain of the question's relations through the gold passages"),
+    "trained": ("distractor", "a value of the asked relation, by a classifier that learned without names"),
+    "trained, gold": ("gold", "the same in the gold passages"),
 }
 """Setting and description of each shortcut."""
 
 
-def audit(world: World) -> list[Finding]:
-    """Every shortcut on every kind of question of a world, and on value, two-way and all questions."""
+def practice(schema_name: str, world: World) -> World:
+    """A world of other names, with the same options, for the trained shortcuts to learn on."""
+    config = replace(world.config, split="train", questions=PRACTICE, passages=4 * PRACTICE, unanswerable_fraction=0.0)
+    return generate(schema_name, config)
+
+
+def audit(world: World, train: World | None = None) -> list[Finding]:
+    """Every shortcut on every kind of question of a world, and on value, two-way and all questions.
+
+    Args:
+        world: whose questions are asked.
+        train: another world of the same schema, on whose questions the trained shortcuts learn; None leaves these out.
+
+    Raises:
+        MissingDependency: see `learned`.
+    """
     auditor = _Auditor(world)
     scores = [(form, auditor.scores(form)) for form in world.forms]
+    if train is not None:
+        _add_trained(scores, auditor, _Auditor(train))
     found = []
     for name, (setting, _) in SHORTCUTS.items():
+        if name not in scores[0][1]:
+            continue
         groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for form, of in scores:
             pair = (of[name], auditor.chance(form, setting))
@@ -76,6 +100,21 @@ def audit(world: World) -> list[Finding]:
             score, chance = (fmean(column) for column in zip(*pairs, strict=True))
             found.append(Finding(setting, name, kind, len(pairs), score, chance))
     return found
+
+
+def _add_trained(scores: Sequence[tuple[Form, dict[str, float]]], auditor: _Auditor, teacher: _Auditor) -> None:
+    evidence: dict[str, Callable[[Form], Sequence[str]]] = {
+        "trained": lambda form: form.candidates,
+        "trained, gold": lambda form: form.gold,
+    }
+    for name, passages in evidence.items():
+        train, test = (
+            Exercise([form for form in one.world.forms if form.ask == "value"], passages, one.facts)
+            for one in (teacher, auditor)
+        )
+        values = iter(learned(train, test))
+        for form, of in scores:
+            of[name] = next(values) if form.ask == "value" else 0.5
 
 
 class _Auditor:

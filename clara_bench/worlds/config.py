@@ -12,7 +12,7 @@ Tier = Literal["easy", "hard"]
 
 MIN_PASSAGES, MAX_PASSAGES = 200, 1_000_000
 MIN_CANDIDATES, MAX_CANDIDATES = 10, 100
-VERSION = 2
+VERSION = 3
 """The newest version of the worlds."""
 OPTIONS_OF_2 = ("version", "members", "facts", "decoys", "closeness", "unseen_forms")
 PASSAGES_PER_QUESTION = 2
@@ -48,7 +48,8 @@ class WorldConfig:
     It stays in the corpus: such a question has no answer in its own candidates."""
     version: int = 1
     """1: a passage is about one entity. 2: a passage is about several of a type, which state the same relations with
-    other values, so that no passage alone answers a question of two hops. The options below are of version 2 alone."""
+    other values, so that no passage alone answers a question of two hops. 3: as 2, and what tells the needed passages
+    from others without names is gone. The options below are of versions 2 and 3."""
     members: int = 3
     """Entities that a passage is about; 2 to 6. A reader of the right relation in the right passage gets one in so
     many right."""
@@ -84,7 +85,9 @@ class WorldConfig:
     def _refuse_options_of_version_2(self) -> None:
         for one in fields(self):
             if one.name in OPTIONS_OF_2 and getattr(self, one.name) != one.default:
-                raise ConfigError(f"world: {one.name} is an option of version 2, and version is 1. Add version=2")
+                raise ConfigError(
+                    f"world: {one.name} is an option of versions 2 and 3, and version is 1. Add version=3"
+                )
 
     @property
     def group(self) -> int:

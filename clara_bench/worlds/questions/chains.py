@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from clara_bench.worlds.knowledge.encyclopaedia import Receipt
 from clara_bench.worlds.knowledge.ontology import AWARDED, MENTION, RELATIONS
-from clara_bench.worlds.questions.plans import Clue, Desk, Hop, Link, Plan, sound, surface
+from clara_bench.worlds.questions.plans import Clue, Desk, Hop, Link, Plan, contested, sound, surface
 from clara_bench.worlds.questions.wordings import CLUES, KINSHIP
 
 AWARDED_SHARE = 0.05
 """Share of single-hop questions, hard tier, about the city where an award was received."""
 
 JOIN_TRIES = 40
+BACKLINK_TRIES = 400
+BACKLINKED = 3
+"""Passages of a decoy that links back: two of the chain, and a stranger's."""
 MAX_HOLDERS = 200
 """As many who share a clue are looked at."""
 
@@ -106,10 +109,45 @@ def backlinked(desk: Desk) -> Plan | None:
     hops = desk.follow(start, (desk.draw.pick(keys), asked))
     strangers = [other for other in world.holders(MENTION, start) if other != host]
     near = [other for other in strangers if hops and world.value(other, asked) not in (None, hops[-1].value)]
-    if not near:
+    if not hops or not near:
         return None
-    rivals = _rivals(desk, hops) if hops and world.group > 1 else ()
-    return _value(desk, "bridge", hops, (desk.draw.pick(near), *rivals), "backlink")
+    rivals = _backlinked_rivals(desk, hops)
+    return None if rivals is None else _value(desk, "bridge", hops, (desk.draw.pick(near), *rivals), "backlink")
+
+
+def _backlinked_rivals(desk: Desk, hops: tuple[Hop, ...]) -> tuple[int, ...] | None:
+    """Passages of parallel chains: from version 3 on they link back as the question's do, or there is no question."""
+    config = desk.world.config
+    if config.version < 3:
+        return _rivals(desk, hops) if config.version == 2 else ()
+    found = _other_backlinks(desk, hops)
+    return found if len(found) == BACKLINKED * config.decoys else None
+
+
+def _other_backlinks(desk: Desk, hops: tuple[Hop, ...]) -> tuple[int, ...]:
+    """The passages of chains by the same relations whose last passage mentions the first, and of strangers to them."""
+    world = desk.world
+    found = [world.host(hop.entity) for hop in hops]
+    own = len(found)
+    for _ in range(world.config.decoys):
+        tries = (_backlink_like(desk, hops) for _ in range(BACKLINK_TRIES))
+        found += next((hosts for hosts in tries if hosts and not set(hosts) & set(found)), ())
+    return tuple(found[own:])
+
+
+def _backlink_like(desk: Desk, hops: tuple[Hop, ...]) -> tuple[int, ...]:
+    """The hosts of such a chain and of a stranger; () if what was drawn is none."""
+    world, host = desk.world, desk.draw.pick(desk.mentioners)
+    start = world.mentions[host]
+    if world.kind(start) != world.kind(hops[0].entity):
+        return ()
+    chain = desk.follow(start, tuple(hop.key for hop in hops))
+    if not chain or world.host(chain[-1].entity) != host or not all(contested(world, hop) for hop in chain):
+        return ()
+    strangers = [other for other in world.holders(MENTION, start) if other != host]
+    asking = [world.host(other) for other in strangers if world.value(other, hops[-1].key) is not None]
+    hosts = dict.fromkeys((world.host(start), host, *asking[:1]))
+    return tuple(hosts) if len(hosts) == BACKLINKED else ()
 
 
 def kinship(desk: Desk) -> Plan | None:

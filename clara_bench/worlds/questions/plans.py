@@ -140,11 +140,18 @@ class Desk:
         for start in starts:
             chain = self.follow(start, keys)
             hosts = tuple(world.host(hop.entity) for hop in chain or ())
-            same = [host for host in hosts if world.kind(host) == world.kind(last.entity)]
-            same = same if world.group > 1 else list(hosts[-1:])
-            if chain and not taken.intersection(hosts) and not any(last.value in world.told(h, last.key) for h in same):
+            if chain and not taken.intersection(hosts) and self._rivals(chain, hosts, last):
                 return hosts
         return ()
+
+    def _rivals(self, chain: tuple[Hop, ...], hosts: tuple[int, ...], last: Hop) -> bool:
+        """Whether a chain is a decoy: from version 3 on by what its passages state, as those of the question do."""
+        world = self.world
+        if world.config.version > 2:
+            return all(contested(world, hop) for hop in chain)
+        same = [host for host in hosts if world.kind(host) == world.kind(last.entity)]
+        same = same if world.group > 1 else list(hosts[-1:])
+        return not any(last.value in world.told(host, last.key) for host in same)
 
     def _starts(self, first: int) -> list[int]:
         """Entities of a type, first those whose names share a piece."""
@@ -173,7 +180,7 @@ def sound(world: Encyclopaedia, plan: Plan) -> Plan | None:
     gold = plan.gold
     if len(gold) != len(plan.hops) or set(gold) & set(plan.near):
         return None
-    if world.group > 1 and not all(_contested(world, hop) for hop in plan.hops):
+    if world.group > 1 and not all(contested(world, hop) for hop in plan.hops):
         return None
     if any(answers(world, plan, host) for host in plan.near):
         return None
@@ -182,14 +189,17 @@ def sound(world: Encyclopaedia, plan: Plan) -> Plan | None:
 
 
 def answers(world: Encyclopaedia, plan: Plan, host: int) -> bool:
-    """Whether a passage that is not needed states the answer, of somebody else; version 2 offers none of them."""
+    """Whether a passage that is not needed states the answer, of somebody else; version 2 offers none of them.
+
+    Version 3 offers them as often as they come: that the answer is stated once would tell it from other values.
+    """
     last = plan.hops[-1]
-    if world.group == 1 or plan.ask != "value" or last.key == AWARDED:
+    if world.config.version != 2 or plan.ask != "value" or last.key == AWARDED:
         return False
     return world.kind(host) == RELATIONS[last.key].subject and last.value in world.told(host, last.key)
 
 
-def _contested(world: Encyclopaedia, hop: Hop) -> bool:
+def contested(world: Encyclopaedia, hop: Hop) -> bool:
     """Whether every member of the passage states the relation, each another value: so that it has to be chosen."""
     host = world.host(hop.entity)
     if hop.key == AWARDED:
