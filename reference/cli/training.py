@@ -135,8 +135,9 @@ def plan(
 def sweep(config: str, out: Path, questions: int, only: bool, overrides: Sequence[str]) -> None:
     """Train every cell of CONFIG's sweep and compare.
 
-    Trains each stage by each estimator, from each start, with each seed, as the config's `[sweep]` says, and prints
-    recall, EM, seconds and the quality of gradients from the logs. The same command resumes.
+    Trains each stage by each estimator, from each start, with each seed, as the config's `[sweep]` says. Prints recall,
+    EM, seconds and the quality of gradients from the logs, then each estimator minus the first: Welch's test over
+    trainings, with Holm's correction over the table. The same command resumes.
 
     \b
     Examples:
@@ -146,9 +147,12 @@ def sweep(config: str, out: Path, questions: int, only: bool, overrides: Sequenc
     """
     stages = config_of(config, {}).sweep.stages
     chosen = config_of(config, read_overrides(overrides, *stages))
+    from reference.sweeps import differences
     from reference.sweeps.cells import run
     from reference.sweeps.table import HEAD, table
 
     if not only:
         run(chosen, out, questions, note)
     print_table(HEAD, table(chosen, out))
+    if compared := differences.table(chosen, out):
+        print_table(differences.HEAD, compared)

@@ -59,6 +59,11 @@ def table(config: Config, out: Path) -> list[list[str]]:
     return rows
 
 
+def evaluations(cell: Cell, out: Path) -> dict[int, dict[str, float]]:
+    """The scores of a training, by step."""
+    return {line.step: line.evaluation for line in _log(cell.folder(out) / "log.jsonl") if line.evaluation}
+
+
 def _read(path: Path, kind: type[T]) -> T | None:
     return read_json(path, kind, "Expected what a sweep wrote", ConfigError) if path.exists() else None
 

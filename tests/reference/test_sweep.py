@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from scipy.stats import ttest_ind
 
 from clara_bench import ConfigError
 from reference.settings.config import Config, load
 from reference.settings.shipped import config_file
+from reference.sweeps import differences
 from reference.sweeps.cells import cells, config_of
 from reference.sweeps.table import HEAD, table
 
@@ -89,3 +91,24 @@ def test_the_table_has_means_and_ranges_over_the_trainings_that_reached_a_step(t
 
 def test_a_sweep_without_a_training_has_an_empty_table(tmp_path: Path):
     assert table(small(), tmp_path) == []
+
+
+def test_estimators_are_compared_over_trainings_after_the_last_step_that_all_reached(tmp_path: Path):
+    for estimator, ems in {"gates": (0.30, 0.34), "reinforce": (0.50, 0.52)}.items():
+        for seed, em in enumerate(ems):
+            log(tmp_path, f"16x-five-{estimator}-{seed}", {"step": 25, "evaluation": scores(em, em, 0.5)},
+                *([{"step": 50, "evaluation": scores(0.9, 0.9, 0.9)}] if estimator == "gates" else []))  # fmt: skip
+    em = next(one for one in differences.differences(small(), tmp_path) if one.score == "em")
+    expected = ttest_ind([0.50, 0.52], [0.30, 0.34], equal_var=False)
+    assert (em.estimator, em.baseline) == ("reinforce", "gates")
+    assert em.mean == pytest.approx(0.19) and em.p == pytest.approx(expected.pvalue)
+    assert em.low < em.mean < em.high
+    rows = differences.table(small(), tmp_path)
+    assert [row[4] for row in rows] == ["recall@1", "EM"]  # recall@5 never differs
+    assert float(rows[1][7]) >= em.p and len(rows[0]) == len(differences.HEAD)
+
+
+def test_one_training_says_nothing_of_an_estimator(tmp_path: Path):
+    for estimator in ("gates", "reinforce"):
+        log(tmp_path, f"16x-five-{estimator}-0", {"step": 25, "evaluation": scores(0.3, 0.3, 0.5)})
+    assert differences.table(small(), tmp_path) == []

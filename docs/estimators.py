@@ -1,0 +1,45 @@
+"""Writes the tables of docs/reference-results.md on estimators, from the logs in reference/estimators.
+
+python docs/estimators.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clara_bench.io.cache import write_atomic
+from reference.settings.config import load
+from reference.settings.shipped import config_file
+from reference.sweeps import differences, table
+
+ROOT = Path(__file__).parent.parent
+PAGE, LOGS = ROOT / "docs" / "reference-results.md", ROOT / "reference" / "estimators"
+CONFIG = load(config_file("estimators"))
+EMPTY = ("cosine", "AUC", "stage")
+"""Columns that are the same in every row, or not measured there."""
+
+
+def tables() -> str:
+    """What each estimator reached at the end, and its differences from the first."""
+    rows = table.table(CONFIG, LOGS)
+    last = str(max(int(row[table.HEAD.index("step")]) for row in rows))
+    ended = [row for row in rows if row[table.HEAD.index("step")] in ("0", last)]
+    return f"{_markdown(table.HEAD, ended)}\n{_markdown(differences.HEAD, differences.table(CONFIG, LOGS))}"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    kept = [place for place, name in enumerate(head) if name not in EMPTY]
+    lines = [[line[place] for place in kept] for line in (head, ["---"] * len(head), *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def filled(page: str) -> str:
+    """The page with the tables in their place."""
+    before, begin, rest = page.partition("<!-- estimators -->\n")
+    _, end, after = rest.partition("<!-- /estimators -->")
+    return f"{before}{begin}{tables()}{end}{after}"
+
+
+if __name__ == "__main__":
+    write_atomic(PAGE, filled(PAGE.read_text(encoding="utf-8")))
