@@ -54,6 +54,7 @@ def frontier(theme: str) -> Spec:
     return {
         "$schema": VEGA,
         "autosize": {"type": "fit", "contains": "padding"},
+        "padding": {"left": 5, "right": 5, "top": 5, "bottom": 10},
         "width": 760,
         "height": 440,
         "data": [
