@@ -37,5 +37,5 @@ def test_its_summary_names_the_systems_to_use_for_each_set_of_questions(opened: 
     looking = opened((ROOT / "docs" / "report.html").as_uri(), viewport={"width": width, "height": 900})
     lines = looking.page.locator(".glance tbody tr")
     assert lines.count() >= 16
-    assert all(re.search(r" from [\d,]+ tokens: F1 \d", line) for line in lines.all_inner_texts())
+    assert all(re.search(r" from [\d,]+ tokens: (EM|F1) \d", line) for line in lines.all_inner_texts())
     assert looking.page.evaluate("document.documentElement.scrollWidth") <= width
