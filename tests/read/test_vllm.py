@@ -76,6 +76,7 @@ def test_the_manifest_names_the_engine(tiny_folder: Path) -> None:
 
 
 @pytest.mark.engines
+@pytest.mark.filterwarnings("default")  # PyTorch warns of itself while vLLM starts
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_vllm_itself_says_what_transformers_says() -> None:
     ours, theirs = HFReader(HFReader.Options(max_new_tokens=8)), VLLMReader(VLLMReader.Options(max_new_tokens=8))
