@@ -14,6 +14,7 @@ import msgspec
 
 from clara_bench import ConfigError, DataError
 from clara_bench.io.cache import write_atomic
+from clara_bench.io.opening import read_bytes
 from reference.synthesis.progress import Numbered, begun
 
 Line = TypeVar("Line", bound=Numbered)
@@ -80,7 +81,7 @@ def merge(
     lines.sort(key=lambda one: one.number)
     content = b"".join(msgspec.json.encode(one) + b"\n" for one in (header, *lines))
     path = journal_of(out)
-    if path.exists() and path.read_bytes() != content:
+    if path.exists() and read_bytes(path) != content:
         raise ConfigError(f"{path}: there already, with something else than the parts. Choose another file to write")
     write_atomic(path, content)
 
