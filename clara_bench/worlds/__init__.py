@@ -12,7 +12,7 @@ scores), lessons (questions about every fact of a passage: material for training
 """
 
 from clara_bench.worlds.audit import MARGIN, SHORTCUTS, Finding, audit, practice
-from clara_bench.worlds.config import WorldConfig
+from clara_bench.worlds.config import VERSION, WorldConfig
 from clara_bench.worlds.diagnostics import coin_flip, coin_flip_line, gate, guesses
 from clara_bench.worlds.forms import Fact, Form, Step
 from clara_bench.worlds.lessons import Lesson, paraphrase, questions_about
@@ -23,6 +23,7 @@ from clara_bench.worlds.world import World, generate
 __all__ = [
     "MARGIN",
     "SHORTCUTS",
+    "VERSION",
     "Asked",
     "Fact",
     "Finding",

@@ -15,7 +15,7 @@ import msgspec
 from clara_bench import ConfigError
 from clara_bench.errors import did_you_mean
 from clara_bench.io.parsing import convert, read_toml
-from reference.settings.tables import OPTIONS, Count, Weight, read_table
+from reference.settings.tables import OPTIONS, Count, Weight, WorldVersion, read_table
 
 Role = Literal["compressor", "reasoner", "generator"]
 ROLES: tuple[Role, ...] = ("compressor", "reasoner", "generator")
@@ -264,7 +264,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     passages: Count = 1000
     """Of the world."""
     world_seed: int = 1_000_003
-    world_version: Literal[1, 2] = 1
+    world_version: WorldVersion = 1
     max_new_tokens: Count = 48
 
 

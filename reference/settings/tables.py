@@ -16,9 +16,11 @@ import msgspec
 
 from clara_bench import ConfigError
 from clara_bench.io.parsing import convert
+from clara_bench.worlds import VERSION
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Weight = Annotated[float, msgspec.Meta(ge=0)]
+WorldVersion = Annotated[int, msgspec.Meta(ge=1, le=VERSION)]
 Chain = Literal["none", "values", "titles"]
 
 
@@ -54,7 +56,7 @@ class Worlds(Table, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tier: Literal["easy", "hard"] = "hard"
     split: Literal["train", "dev"] = "train"
     """Names of dev worlds never occur in train worlds; use dev for evaluation."""
-    version: Literal[1, 2] = 1
+    version: WorldVersion = 1
     """Of the worlds; see `clara_bench.worlds.WorldConfig`."""
     chain: Chain = "none"
     """What `Turn.chain` holds. values: what is found out before the answer, "Ann Lee ; 1960" or, where two are

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from clara_bench import ConfigError
 from clara_bench.running.suites import load as load_suite
+from clara_bench.worlds import VERSION
 from reference.cli import main
 from reference.data.sources import open_source
 from reference.model.clara import Clara
@@ -272,3 +273,17 @@ def test_overrides_lie_above_the_file_and_are_checked_like_it(tmp_path: Path):
 def test_pretraining_of_a_compared_compressor_is_not_cut_short_by_questions_that_it_does_not_learn_to_answer(name):
     stage = load(config_file(name)).stages["pretrain"]
     assert stage.evaluate_every in (0, stage.steps)  # or `instruct` starts from `last`
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_every_version_of_the_worlds_can_be_trained_on(version: int):
+    changes = {"data": {"gates": {"version": version}}, "evaluation": {"gates": {"world_version": version}}}
+    config = load(config_file("worlds-2"), changes)
+    row = open_source("joint", {**data_options(config, "gates"), "passages": 400})[0]
+    assert row.turns and len(row.documents) == 20 and row.positives
+    assert config.evaluation["gates"].world_version == version
+
+
+def test_another_version_of_the_worlds_is_refused():
+    with pytest.raises(ConfigError, match="world_version"):
+        load(config_file("worlds-2"), {"evaluation": {"gates": {"world_version": VERSION + 1}}})
