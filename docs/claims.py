@@ -133,20 +133,20 @@ FAMILIES = {
             ),
         },
     ),
-    "worlds-2": Family(
+    "worlds-3": Family(
         RESULTS,
         "em",
         {
-            "gold: 8x memories minus text": ("worlds-2/gold-text", "worlds-2/gold-clara-8x"),
-            "text: last gold passage minus all gold": ("worlds-2/gold-text", "worlds-2/gold-text-control-last"),
+            "gold: 8x memories minus text": ("worlds-3/gold-text", "worlds-3/gold-clara-8x"),
+            "text: last gold passage minus all gold": ("worlds-3/gold-text", "worlds-3/gold-text-control-last"),
             "8x memories: last gold passage minus all gold": (
-                "worlds-2/gold-clara-8x",
-                "worlds-2/gold-clara-8x-control-last",
+                "worlds-3/gold-clara-8x",
+                "worlds-3/gold-clara-8x-control-last",
             ),
-            "text: BM25's five minus five random": ("worlds-2/bm25-text-control-random", "worlds-2/bm25-text"),
-            "8x memories: their own five minus five random": ("worlds-2/clara-8x-control-random", "worlds-2/clara-8x"),
-            "clara-8x minus bm25-text": ("worlds-2/bm25-text", "worlds-2/clara-8x"),
-            "clara-8x minus dense-text": ("worlds-2/dense-text", "worlds-2/clara-8x"),
+            "text: BM25's five minus five random": ("worlds-3/bm25-text-control-random", "worlds-3/bm25-text"),
+            "8x memories: their own five minus five random": ("worlds-3/clara-8x-control-random", "worlds-3/clara-8x"),
+            "clara-8x minus bm25-text": ("worlds-3/bm25-text", "worlds-3/clara-8x"),
+            "clara-8x minus dense-text": ("worlds-3/dense-text", "worlds-3/clara-8x"),
         },
     ),
     "readers": Family(
@@ -310,7 +310,7 @@ def scorer() -> Scorer:
 
 @cache
 def systems() -> Mapping[str, Mapping[str, System]]:
-    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents, of `worlds-2` the seen forms."""
+    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents, of `worlds-3` the seen forms."""
     found: dict[str, dict[str, System]] = {}
     for name, folder in {"results": "results", "retrained": "reference/retrained"}.items():
         runs = find_runs(ROOT / folder)
@@ -324,14 +324,14 @@ def systems() -> Mapping[str, Mapping[str, System]]:
 
 
 def _seen(run: Run) -> Run:
-    """Of a run on worlds of version 2 the questions in forms that training had; any other run whole."""
-    if "worlds-2" not in run.path.parts:
+    """Of a run on worlds of version 3 the questions in forms that training had; any other run whole."""
+    if "worlds-3" not in run.path.parts:
         return run
     return next(part for part in parts([run], "form") if part.manifest["task"]["name"].endswith(SEEN))
 
 
 def _folder(run: Run, name: str) -> str:
-    studies = [study for study in ("ablations", "latents", "tuned", "worlds-2") if study in run.path.parts]
+    studies = [study for study in ("ablations", "latents", "tuned", "worlds-3") if study in run.path.parts]
     real = run.manifest["data"]["provenance"]["source"] != "worlds"
     return studies[0] if studies else name if name != "results" else "real" if real else "worlds"
 

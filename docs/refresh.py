@@ -63,7 +63,7 @@ DIVIDED = {
 }
 """Parts of the questions, in the words of tables."""
 FORMS = {f"{task}, {form}": f"{name} {form.split()[0]}" for form in (SEEN, UNSEEN) for task, name in TASKS.items()}
-"""Parts of the questions about worlds of version 2, in the words of tables."""
+"""Parts of the questions about worlds of version 3, in the words of tables."""
 READ = {
     "bm25-text": ("BM25", "text"),
     "bm25-then-clara-8x": ("BM25", "8x memories"),
@@ -115,14 +115,14 @@ class Part(NamedTuple):
     against: Mapping[str, str] = EMPTY
     """By setting, the system that those that compress are compared with, question by question; no others are shown."""
     studies: bool = False
-    """Whether the runs of studies count, which lie in folders of their own, but not worlds of version 2."""
+    """Whether the runs of studies count, which lie in folders of their own, but not worlds of version 3."""
 
 
 LEADERBOARD = ROOT / "results" / "LEADERBOARD.md"
 README, DETAILS = ROOT / "README.md", ROOT / "docs" / "results.md"
 STUDIES = ROOT / "docs" / "reference-results.md"
 TUNED = ROOT / "results" / "tuned"
-WORLDS_2 = ROOT / "results" / "worlds-2"
+WORLDS_3 = ROOT / "results" / "worlds-3"
 PARTS = {
     "headline": Part(README, ROOT / "results", ("em", *MEANS), short=True),
     "results": Part(DETAILS, ROOT / "results", ("f1", *MEANS), made_up=False, short=True, shortened=False),
@@ -142,7 +142,7 @@ PARTS = {
     "worlds-whole": Part(DETAILS, ROOT / "results", MADE_UP),
     "families": Part(DETAILS, ROOT / "results", COSTS, studies=True),
     "controls": Part(DETAILS, ROOT / "results", ("em",)),
-    "worlds-2": Part(DETAILS, WORLDS_2, ("em", *MEANS[:3])),
+    "worlds-3": Part(DETAILS, WORLDS_3, ("em", *MEANS[:3])),
     "readers": Part(DETAILS, ROOT / "results", ("em", "recall@5")),
     "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
     "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
@@ -238,8 +238,8 @@ def controls_table() -> str:
 
 
 def forms_table() -> str:
-    """The same on worlds of version 2: for the forms of questions that training had, and for those that it had not."""
-    runs = find_runs(WORLDS_2)
+    """The same on worlds of version 3: for the forms of questions that training had, and for those that it had not."""
+    runs = find_runs(WORLDS_3)
     divided = parts(runs, "form")
     return _evidence_table(_controlled_lines(chance.added(boards(divided, ["em"]), divided)), FORMS)
 
@@ -355,7 +355,7 @@ def content(part: str) -> str:
         return headline_table(found)
     if part == "controls":
         return controls_table()
-    if part == "worlds-2":
+    if part == "worlds-3":
         return forms_table()
     if part == "readers":
         return readers_table(_boards(chosen.runs, chosen.studies))
@@ -393,7 +393,7 @@ def _shown(part: Part, setting: str, row: Row) -> bool:
 @cache
 def _boards(folder: Path, studies: bool) -> list[Board]:
     """All boards of a folder, with every part's columns; a run lies in task/label/run, that of a study deeper."""
-    found = [run for run in find_runs(folder) if WORLDS_2 not in run.path.parents]
+    found = [run for run in find_runs(folder) if WORLDS_3 not in run.path.parents]
     runs = [run for run in found if studies or len(run.path.relative_to(folder).parts) == 3]
     return boards(runs, list(dict.fromkeys(name for part in PARTS.values() for name in part.columns)))
 

@@ -94,7 +94,7 @@ def _kind(example: Example) -> str:
 
 
 def _form(example: Example) -> str:
-    """Worlds of version 2 end the kind of a question with `unseen` if no train question is worded like it."""
+    """Worlds from version 2 on end the kind of a question with `unseen` if no train question is worded like it."""
     return UNSEEN if _kind(example).endswith("unseen") else SEEN
 
 
