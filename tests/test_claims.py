@@ -79,7 +79,7 @@ CLAIMS = [
           ("clara-8x minus bm25-text", "clara-8x minus dense-text"), undecided=ALL),
     Claim("README.md", "CLaRa is not significantly different from BM25 with text on any task", "worlds-3",
           ("clara-8x minus bm25-text",), undecided=ALL),
-    Claim(RESULTS, "neither text with BM25 nor CLaRa is significantly above the same system over five random candidates",
+    Claim(RESULTS, "neither text with BM25 nor CLaRa is significantly above the same system over five random",
           "worlds-3", ("text: BM25's five minus five random", "8x memories: their own five minus five random"),
           undecided=("musique", WIKI)),
     Claim(RESULTS, "Three trainings show no significant difference between pretraining objectives", "latents-methods",
