@@ -24,7 +24,7 @@ function chart(name, described, put) {
     spec.width = Math.max(280, Math.min(1080, place.clientWidth - 4));
     put(spec);
     const legend = spec.width < 520 && (spec.encoding?.color?.legend || (spec.layer && spec.encoding.color?.legend));
-    if (legend) legend.columns = 2;
+    if (legend) Object.assign(legend, { columns: 2, labelLimit: (spec.width - 130) / 2 }); // else a phone cuts it off
     if (spec.width < 520 && spec.legends) spec.legends[0].columns = 2;
     try {
       await vegaEmbed(place, spec, { ast: true, actions: false, renderer: 'svg', defaultStyle: false, tooltip: showTip, config: look.config });
