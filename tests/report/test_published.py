@@ -39,3 +39,13 @@ def test_its_summary_names_the_systems_to_use_for_each_set_of_questions(opened: 
     assert lines.count() >= 16
     assert all(re.search(r" from [\d,]+ tokens: (EM|F1) \d", line) for line in lines.all_inner_texts())
     assert looking.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("view", ["frontier", "retrieval", "lost"])
+def test_no_legend_is_cut_off_on_a_phone(opened: Any, view: str) -> None:
+    looking = opened(f"{(ROOT / 'docs' / 'report.html').as_uri()}#/{view}", viewport={"width": 390, "height": 844})
+    legend = looking.page.locator(".chart .role-legend-label text")
+    legend.first.wait_for()
+    ends = legend.evaluate_all("all => all.map((one) => one.getBoundingClientRect().right)")
+    assert ends and max(ends) <= 390
