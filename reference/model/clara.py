@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from clara_bench import ConfigError
 from reference.model import decoding, layout, passes, recurrent
 from reference.model.backbone import Loaded
+from reference.model.chosen import Chooser
 from reference.model.decoding import Generated
 from reference.model.gated import Gated
 from reference.model.passes import Memories, Predictions
@@ -45,6 +46,7 @@ class Clara(nn.Module):
         self.config = config
         self.tokenizer = backbone.tokenizer
         self.prompter = Prompter(backbone.tokenizer, config.backbone.template)
+        self._chooser = Chooser(backbone.tokenizer)
         self.backbone_fingerprint = backbone.fingerprint
         self._backbone = (backbone.model,)  # a tuple keeps it out of this module's own parameters
         self.roles = nn.ModuleDict()
@@ -62,7 +64,7 @@ class Clara(nn.Module):
         width = self.memory.shape[1]
         self.projector = projector_of(config.memory.form, width, seed)
         """Makes memories of pooled states, in the forms that have one."""
-        if config.memory.form == "residual":
+        if config.memory.bare:
             self.separator.data = _mean_embedding(embeddings_VH, self.prompter.gap)
         self.centres: Tensor
         """Mean memory of documents and of questions (2, M, H), which a centred similarity leaves out; see `centre`."""
@@ -144,7 +146,7 @@ class Clara(nn.Module):
 
     def _framed(self, ids: Sequence[int]) -> list[int]:
         """A document with its special tokens; of its own tokens alone where the memory is made of their embeddings."""
-        if self.config.memory.form == "residual":
+        if self.config.memory.bare:
             return list(ids[: self.config.memory.document_tokens]) or list(self.prompter.gap[:1])
         start, end = self.prompter.start, self.tokenizer.eos_token_id
         row = [*start, *ids[: self.config.memory.document_tokens + 2]]
@@ -153,15 +155,16 @@ class Clara(nn.Module):
     def _layout(self, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> layout.Documents:
         memory = self.config.memory
         left = memory.document_tokens + 3 if memory.layout == "padded" else None
-        spread, pooled = memory.positions == "spread", memory.form in ("pooled", "last", "projected", "residual")
-        bare, last = memory.form == "residual", memory.form == "last"
-        return layout.documents(rows, counts, memory.slots, left, spread, pooled, bare, last=last)
+        spread, pooled = memory.positions == "spread", memory.form == "projected" or not memory.asks
+        chosen = map(self._chooser.places, rows, counts) if memory.form == "chosen" else ()
+        bare, last = memory.bare, memory.form == "last"
+        return layout.documents(rows, counts, memory.slots, left, spread, pooled, bare, last=last, chosen=tuple(chosen))
 
     def _encoded(self, role: str, rows: Sequence[Sequence[int]], counts: Sequence[int]) -> Memories:
         asking = self.opening, self.memory
         if self.config.memory.form == "recurrent":
             return recurrent.encode(self.role(role), rows, counts, *asking, self.config.memory)
-        residual = self.projector if self.config.memory.form == "residual" else None
+        residual = self.projector if self.config.memory.bare else None
         where, both = self._layout(rows, counts), self.config.memory.mask == "bidirectional"
         memories = passes.encode(self.role(role), where, *asking, residual=residual, bidirectional=both)
         if self.projector is None or residual is not None:

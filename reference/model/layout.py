@@ -51,6 +51,8 @@ class Documents(NamedTuple):
     """Whether memories are the states of the last tokens of these parts, not their means."""
     plain: bool
     """Whether a causal model needs neither a mask nor positions: all rows start at column 0."""
+    chosen: Sequence[Sequence[int]] = ()
+    """The token of each row that each memory is made of, counted without the opening; none where parts are."""
 
     @property
     def opening_P(self) -> Ints:
@@ -69,7 +71,9 @@ class Documents(NamedTuple):
 
     @property
     def shares_BMT(self) -> NDArray[np.float32]:
-        """The weight of each token in its part's memory; a document has as many equal parts as slots."""
+        """The weight of each token in its part's memory; a document has as many equal parts as slots, or tokens chosen."""
+        if self.chosen:
+            return self._chosen_BMT()
         own_BT = self.text_BT.copy()
         if self.bare:
             own_BT.flat[self.opening_P] = False
@@ -82,6 +86,12 @@ class Documents(NamedTuple):
         if self.last:
             return (inside_BMT & (ends_BT == stops_BM1)).astype(np.float32)
         return (inside_BMT / np.maximum(stops_BM1 - starts_BM1, 1)).astype(np.float32)
+
+    def _chosen_BMT(self) -> NDArray[np.float32]:
+        shares_BMT = np.zeros((*self.slots_BM.shape, self.text_BT.shape[1]), np.float32)
+        for row, (places, opening) in enumerate(zip(self.chosen, self.text_BT.argmax(1), strict=True)):
+            shares_BMT[row, np.arange(len(places)), opening + 1 + np.array(places)] = 1
+        return shares_BMT
 
     @property
     def attended_BT(self) -> Bools:
@@ -99,6 +109,7 @@ def documents(
     bare: bool = False,
     first: Sequence[int] | None = None,
     last: bool = False,
+    chosen: Sequence[Sequence[int]] = (),
 ) -> Documents:
     """Lay out documents.
 
@@ -113,6 +124,7 @@ def documents(
         first: the first memory slot of each row, where all rows go on with a document whose earlier slots have vectors;
             these stand in front of the row, in the opening's place. None where every row begins a document.
         last: pooled memories are the states of the last tokens of their parts.
+        chosen: pooled memories are those of these tokens of each row, as many as its count.
     """
     first_B1 = np.zeros((len(rows), 1), np.int64) if first is None else np.array(first)[:, None]
     opened = int(first is None)
@@ -136,7 +148,7 @@ def documents(
         part_BT = np.maximum(columns_1T - ends_B1 + 1, 0) * lengths_B1 // counts_B1
         positions_BT = np.where(memory_BT, first_B1 + part_BT, positions_BT)
     plain = left is None and not spread
-    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, bare, last, plain)
+    return Documents(ids_BT, front_BT, text_BT, memory_BT, slots_BM, positions_BT, pooled, bare, last, plain, chosen)
 
 
 def pad(rows: Sequence[Sequence[int]], value: int = 0, left: bool = False) -> Ints:

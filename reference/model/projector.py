@@ -9,7 +9,7 @@ Shapes: B rows, H hidden.
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reference.model.passes import Memories
 
@@ -21,18 +21,27 @@ def make_projector(width: int, seed: int) -> nn.Sequential:
         return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
 
-def make_residual(width: int) -> nn.Linear:
-    """Make the linear map of the form `residual`: zeros, in float32, so that it adds nothing before it is trained."""
-    residual = nn.Linear(width, width, bias=False)
-    nn.init.zeros_(residual.weight)
-    return residual
+class Residual(nn.Linear):
+    """The linear map of the forms `residual` and `chosen`: zeros, in float32, so that it adds nothing before it is trained.
+
+    What it gives is divided by the root of the width. Adam moves every weight alike, and one step of 5e-4 would else
+    add as much as a whole input embedding (0.11 on SmolLM2-135M, whose embeddings have a root mean square of 0.13).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, bias=False)
+        nn.init.zeros_(self.weight)
+
+    def forward(self, states_BMH: Tensor) -> Tensor:
+        """What is added to the input embeddings of each memory."""
+        return super().forward(states_BMH) / self.in_features**0.5
 
 
 def projector_of(form: str, width: int, seed: int) -> nn.Module | None:
     """Make what turns pooled states into memories of a form; None in forms that have nothing like it."""
     if form == "projected":
         return make_projector(width, seed)
-    return make_residual(width) if form == "residual" else None
+    return Residual(width) if form in ("residual", "chosen") else None
 
 
 def projected(memories: Memories, projector: nn.Module) -> Memories:

@@ -62,7 +62,7 @@ def learning_roles(config: TrainConfig, memory: Memory) -> tuple[str, ...]:
 def projects(config: TrainConfig, memory: Memory) -> bool:
     """Whether a projector learns in a stage: where the compressor would, if that is not to be frozen."""
     compressing = "compressor" in LEARNING[config.stage] and "compressor" not in config.freeze
-    return compressing and memory.form in ("projected", "residual")
+    return compressing and (memory.form == "projected" or memory.bare)
 
 
 class Stage(nn.Module):
