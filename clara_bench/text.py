@@ -113,13 +113,13 @@ def contains_answer(text: str, answers: Sequence[str]) -> bool:
 
 
 def by_salience(words: Sequence[str]) -> list[int]:
-    """Places of words, the most telling first: new names and numbers, then other new words, then all others; each in order.
+    """Places of words, the most telling first: new names and numbers, other new words, all others; each in order.
 
     A name is what begins with a capital; English function words (bm25s's longer list), repetitions and what is no word
     come last. A rule of this project: it needs no model and no corpus, and serves languages that write names so.
 
     >>> by_salience("The capital of Norway is Oslo , in Norway since 1814".split())
-    [3, 5, 9, 1, 8, 0, 2, 4, 6, 7]
+    [3, 5, 10, 1, 9, 0, 2, 4, 6, 7, 8]
     """
     from bm25s.stopwords import STOPWORDS_EN_PLUS
 

@@ -18,7 +18,7 @@ class Chooser:
     @cached_property
     def _pieces(self) -> list[str]:
         """Each token of the vocabulary as text."""
-        return self._tokenizer.batch_decode([[token] for token in range(len(self._tokenizer))])  # type: ignore[no-any-return]
+        return self._tokenizer.batch_decode([[token] for token in range(len(self._tokenizer))])
 
     def words(self, ids: Sequence[int]) -> list[range]:
         """Places of each word's tokens: letters and digits that no blank parts; other tokens are words of their own."""

@@ -116,7 +116,8 @@ class Clara(nn.Module):
         """Number of memory vectors per document."""
         memory = self.config.memory
         if memory.count == "nominal":
-            return [memory.slots] * len(documents)
+            most = [len(ids) or 1 for ids in documents] if memory.form == "chosen" else [memory.slots] * len(documents)
+            return [min(memory.slots, tokens) for tokens in most]
         return [min(memory.slots, max(1, -(-len(ids) // memory.rate))) for ids in documents]
 
     def encode(self, role: str, documents: Sequence[Sequence[int]]) -> Memories:

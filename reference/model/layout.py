@@ -71,7 +71,7 @@ class Documents(NamedTuple):
 
     @property
     def shares_BMT(self) -> NDArray[np.float32]:
-        """The weight of each token in its part's memory; a document has as many equal parts as slots, or tokens chosen."""
+        """The weight of each token in each memory: of its part, as many equal ones as slots, or of the chosen one."""
         if self.chosen:
             return self._chosen_BMT()
         own_BT = self.text_BT.copy()

@@ -22,7 +22,7 @@ def make_projector(width: int, seed: int) -> nn.Sequential:
 
 
 class Residual(nn.Linear):
-    """The linear map of the forms `residual` and `chosen`: zeros, in float32, so that it adds nothing before it is trained.
+    """The linear map of the forms `residual` and `chosen`: zeros, in float32, which add nothing until trained.
 
     What it gives is divided by the root of the width. Adam moves every weight alike, and one step of 5e-4 would else
     add as much as a whole input embedding (0.11 on SmolLM2-135M, whose embeddings have a root mean square of 0.13).

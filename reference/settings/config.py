@@ -93,9 +93,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     by a compressor that does not learn (after xRAG, whose vector is a sentence embedding; Cheng et al., NeurIPS 2024).
     The network learns, and is frozen, in the compressor's place. `residual`: the means of the document's own input
     embeddings over as many equal parts, plus what a linear map makes of the means of its final states. The map starts
-    at zero, so that an untrained compressor gives the pooled embeddings: a start that a reader of text understands. `chosen`: the same
-    with the embedding and the state of one token a vector, those of the document's most telling words (model/chosen.py),
-    in the place of means: at the start, the generator reads these words."""
+    at zero, so that an untrained compressor gives the pooled embeddings: a start that a reader of text understands.
+    `chosen`: the same with the embedding and the state of one token a vector in the place of means, of the document's
+    most telling words (model/chosen.py): at the start, the generator reads these words."""
     layers: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     """Layers of compressor and reasoner, the backbone's first ones; 0: all."""
     segment_tokens: Count = 64
@@ -140,8 +140,6 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return "model.memory.layout 'padded' knows no segments; expected 'bucketed' with form 'recurrent'"
         if self.form == "recurrent" and self.mask == "bidirectional":
             return "model.memory.mask 'bidirectional' knows no segments; expected 'causal' with form 'recurrent'"
-        if self.form == "chosen" and self.count == "nominal":
-            return "model.memory.count 'nominal' may be more than a document has tokens; expected 'length' with form 'chosen'"
         if self.form == "projected" and self.slots != 1:
             return (
                 f"model.memory.rate {self.rate} is for {self.slots} memory vectors, form 'projected' makes one; "

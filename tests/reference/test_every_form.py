@@ -29,6 +29,8 @@ FORMS = {
     "projected": {"form": "projected"},
     "residual": {"form": "residual"},
     "residual-of-one-layer": {"form": "residual", "layers": 1},
+    "chosen": {"form": "chosen", "mask": "bidirectional"},  # causally, nothing sees what follows the last token chosen
+    "chosen-of-one-layer": {"form": "chosen", "mask": "bidirectional", "layers": 1},
 }
 every_form = pytest.mark.parametrize("memory", FORMS.values(), ids=FORMS)
 counts = pytest.mark.parametrize("count", ["nominal", "length"])
@@ -150,7 +152,9 @@ def parts_of(stage: Stage, parameters) -> set[str]:
 def expected_parts(name: str, kind: str, form: str) -> set[str]:
     learn = set(LEARNING[name])
     if "compressor" in learn:
-        learn |= {"pooled": set(), "projected": {"projector"}, "residual": {"projector"}}.get(form, {"memory"})
+        learn |= {"pooled": set(), "projected": {"projector"}, "residual": {"projector"}, "chosen": {"projector"}}.get(
+            form, {"memory"}
+        )
         learn -= {"compressor"} if form == "projected" else set()
     if kind == "full":
         learn |= {"opening"} if "compressor" in learn else set()

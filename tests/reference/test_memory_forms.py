@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clara_bench import ConfigError
+from clara_bench.text import by_salience
 from reference.data.row import Row, Turn
+from reference.model.chosen import Chooser
 from reference.model.prompts import memory_block
 from reference.model.recurrent import segments
 from reference.objectives.stages import LEARNING as STAGES
@@ -309,6 +313,55 @@ def test_a_compressor_of_the_first_layers_has_their_weights_alone_and_loads_agai
 def test_more_layers_than_the_backbone_has_are_refused(tiny):
     with pytest.raises(ConfigError, match=r"model.memory.layers is 9, the backbone has 2. Give at most that"):
         make(tiny, form="residual", layers=9)
+
+
+# --- chosen -----------------------------------------------------------------------------------------------------------
+
+OSLO = "Oslo\nOslo is the capital of Norway. It was founded in 1040 by Harald Hardrada."
+
+
+def test_an_untrained_chosen_memory_is_the_input_embeddings_of_the_chosen_tokens(mistral):
+    model = untrained(mistral, form="chosen", rate=4)
+    (ids,) = model.prompter.documents([OSLO])
+    (memory_MH,) = model.encode("compressor", [ids]).states_BMH
+    places = model._chooser.places(ids, len(memory_MH))
+    embedded_MH = model.role("compressor").embed(torch.tensor([ids[place] for place in places]))
+    assert len(places) == -(-32 // 4)
+    torch.testing.assert_close(memory_MH, embedded_MH)
+
+
+def test_a_vector_a_token_in_the_chosen_form_is_read_as_the_text_is(mistral, world_texts):
+    model = untrained(mistral, form="chosen", rate=1)
+    ids = model.prompter.documents(world_texts[:1])[0][:20]
+    (memory_MH,) = model.encode("compressor", [ids]).states_BMH
+    torch.testing.assert_close(memory_MH[: len(ids)], model.role("compressor").embed(torch.tensor(ids)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ids=st.lists(st.integers(0, 99), min_size=1, max_size=60), share=st.floats(0, 1))
+def test_as_many_tokens_are_chosen_as_asked_in_their_order_and_none_twice(tiny, ids, share):
+    count = max(1, round(share * len(ids)))
+    places = Chooser(tiny.tokenizer).places(ids, count)
+    assert len(places) == count and places == sorted(set(places)) and set(places) <= set(range(len(ids)))
+
+
+def test_names_and_numbers_are_chosen_before_other_words_and_each_once(mistral):
+    chooser = Chooser(mistral.tokenizer)
+    (ids,) = make(mistral).prompter.documents([OSLO])
+    words = ["".join(chooser._pieces[ids[place]] for place in word).strip() for word in chooser.words(ids)]
+    assert [words[place] for place in by_salience(words)[:5]] == ["Oslo", "Norway", "1040", "Harald", "Hardrada"]
+
+
+def test_what_a_memory_adds_moves_in_small_steps(mistral):
+    """One step of Adam, which moves every weight alike, adds less than a tenth of an input embedding."""
+    model = untrained(mistral, form="chosen")
+    with torch.no_grad():
+        model.projector.weight.add_(5e-4)
+        (before,), (after,) = (
+            untrained(mistral, form="chosen").encode("compressor", [[5, 6, 7, 8]]).states_BMH,
+            model.encode("compressor", [[5, 6, 7, 8]]).states_BMH,
+        )
+    assert 0 < (after - before).abs().max() < 0.1 * before.abs().max()
 
 
 # --- last states, and both directions ---------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def make(backbone, kind="lora", roles=ROLES, learned=True, **memory):
         for role in map(model.role, roles):
             for parameter in role.trainable().values():
                 parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-        if settings.form == "residual":
+        if settings.bare:
             model.projector.weight.data += 0.1 * torch.randn(model.projector.weight.shape, generator=generator)
     return model
 

@@ -39,7 +39,7 @@ def _stirred(model, roles=None):
             for name, parameter in model.role(role).trainable().items():
                 if "lora_B" in name:  # else the other half of each adapter has no gradient yet
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-        if model.config.memory.form == "residual":
+        if model.config.memory.bare:
             model.projector.weight.copy_(torch.randn(model.projector.weight.shape, generator=generator) * 0.1)
     return model
 
