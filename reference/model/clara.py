@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from clara_bench import ConfigError
 from reference.model import decoding, layout, passes, recurrent
 from reference.model.backbone import Loaded
-from reference.model.chosen import Chooser
 from reference.model.decoding import Generated
 from reference.model.gated import Gated
 from reference.model.passes import Memories, Predictions
@@ -28,6 +27,7 @@ from reference.model.projector import projected, projector_of
 from reference.model.prompts import Encoded, Prompt, Prompter
 from reference.model.roles import Role, copy_role, make_role, state
 from reference.selection.similarity import cosine, laid_out, late_interaction
+from reference.selection.words import Chooser
 from reference.settings.config import ModelConfig
 
 STANDARD = ("after", "tokens", "causal")

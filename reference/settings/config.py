@@ -95,7 +95,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     embeddings over as many equal parts, plus what a linear map makes of the means of its final states. The map starts
     at zero, so that an untrained compressor gives the pooled embeddings: a start that a reader of text understands.
     `chosen`: the same with the embedding and the state of one token a vector in the place of means, of the document's
-    most telling words (model/chosen.py): at the start, the generator reads these words."""
+    most telling words (selection/words.py): at the start, the generator reads these words."""
     layers: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     """Layers of compressor and reasoner, the backbone's first ones; 0: all."""
     segment_tokens: Count = 64

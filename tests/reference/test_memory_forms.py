@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from clara_bench import ConfigError
 from clara_bench.text import by_salience
 from reference.data.row import Row, Turn
-from reference.model.chosen import Chooser
 from reference.model.prompts import memory_block
 from reference.model.recurrent import segments
 from reference.objectives.stages import LEARNING as STAGES
 from reference.objectives.stages import Stage
+from reference.selection.words import Chooser
 from reference.settings.config import load
 from reference.settings.shipped import config_file
 from reference.training.deepspeed import count_parameters
