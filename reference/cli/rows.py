@@ -17,7 +17,9 @@ from reference.settings.overrides import read_overrides
 @click.argument("recipe")
 @click.argument("data", type=FOLDER)
 @click.argument("out", type=FOLDER)
-def rows(recipe: str, data: Path, out: Path) -> None:
+@click.option("--candidates", type=click.IntRange(1), metavar="N",
+              help="One question a row and N passages, to train a reasoner that chooses among them.")  # fmt: skip
+def rows(recipe: str, data: Path, out: Path, candidates: int | None) -> None:
     """Write training rows for a text reader.
 
     Writes OUT (JSONL), following RECIPE, from the files in DATA. RECIPE is a TOML file or the name of a shipped recipe.
@@ -26,12 +28,15 @@ def rows(recipe: str, data: Path, out: Path) -> None:
     \b
     Example:
       clara-reference rows reader data runs/reader/rows.jsonl
+      clara-reference rows reader data runs/real/candidates.jsonl --candidates 20
     """
     from reference.rows import build
     from reference.rows.recipe import load as load_recipe
+    from reference.rows.recipe import to_choose_from
     from reference.settings.shipped import recipe_file
 
     chosen = load_recipe(recipe_file(recipe))
+    chosen = chosen if candidates is None else to_choose_from(chosen, candidates)
     built = build.build(chosen, data, out, note)
     print_table(["rows of", "number"], [[source, str(number)] for source, number in sorted(built.by_source.items())])
     print_table(["left out", "number"], [[why, str(number)] for why, number in sorted(built.left_out.items())])

@@ -23,7 +23,7 @@ from reference.rows.recipe import Entry, Recipe
 UNANSWERABLE = "unanswerable"
 """What a reader says when the passages do not hold the answer."""
 NEIGHBOURS = 8
-"""Passages that a search offers as distractors to a question that comes with none."""
+"""Least passages that a search offers as distractors to a question that comes with none."""
 
 
 class Built(NamedTuple):
@@ -129,11 +129,10 @@ class _Mixed:
 
     def __init__(self, recipe: Recipe, rounds: Sequence[Sequence[Example]], pool: Sequence[PassageText]) -> None:
         self.recipe, self.chance, self.pool = recipe, random.Random(recipe.seed), pool
-        self.groups = [group for examples in rounds for group in _grouped(examples, recipe.most_passages)]
+        self.groups = [group for examples in rounds for group in _grouped(examples, recipe)]
         self.chance.shuffle(self.groups)
-        self.beside = _neighbours(
-            [example for group in self.groups for example in group if not example.distractors], pool
-        )
+        searching = [example for group in self.groups for example in group if recipe.filled or not example.distractors]
+        self.beside = _neighbours(searching, pool, max(NEIGHBOURS, recipe.most_passages * recipe.filled))
 
     def __iter__(self) -> Iterator[Row]:
         for number, group in enumerate(self.groups):
@@ -169,10 +168,21 @@ class _Mixed:
         if room < 1 or self.chance.random() < self.recipe.alone:
             return []
         offered = [text for example in group for text in example.distractors or self.beside.get(example.id, ())]
-        fit = [text for text in dict.fromkeys(offered) if words(text) <= self.recipe.longest and text not in gold]
+        if self.recipe.filled:
+            return self._filled(
+                gold, [*offered, *(text for one in group for text in self.beside.get(one.id, ()))], room
+            )
+        fit = self._fit(offered, gold)
         wanted = self.chance.randint(1, room)
         chosen = self.chance.sample(fit, min(wanted, len(fit)))
         return chosen or self.chance.sample(self.pool, 1)
+
+    def _fit(self, offered: Iterable[PassageText], gold: Sequence[PassageText]) -> list[PassageText]:
+        return [text for text in dict.fromkeys(offered) if words(text) <= self.recipe.longest and text not in gold]
+
+    def _filled(self, gold: Sequence[PassageText], offered: Sequence[PassageText], room: int) -> list[PassageText]:
+        drawn = self.chance.sample(self.pool, min(len(self.pool), room + len(gold)))
+        return self._fit([*offered, *drawn], gold)[:room]
 
     def _worded(self, example: Example) -> str:
         by_rule = example.source.startswith("cloze") and "____" not in example.question
@@ -183,8 +193,9 @@ class _Mixed:
         )
 
 
-def _grouped(examples: Sequence[Example], most: int) -> Iterator[list[Example]]:
+def _grouped(examples: Sequence[Example], recipe: Recipe) -> Iterator[list[Example]]:
     """Groups of examples asked together; an example whose passages do not fit with the others' is asked alone."""
+    most = recipe.most_passages if recipe.most_turns > 1 else 0
     groups: dict[str, list[Example]] = {}
     for example in examples:
         group = groups.setdefault(example.group or example.id, [])
@@ -193,15 +204,17 @@ def _grouped(examples: Sequence[Example], most: int) -> Iterator[list[Example]]:
             yield [example]
         else:
             group.append(example)
-    yield from groups.values()
+    yield from filter(None, groups.values())
 
 
-def _neighbours(examples: Sequence[Example], pool: Sequence[PassageText]) -> dict[str, tuple[PassageText, ...]]:
-    """For each example, the passages retrieved for its question, without those that contain its answer."""
+def _neighbours(
+    examples: Sequence[Example], pool: Sequence[PassageText], number: int
+) -> dict[str, tuple[PassageText, ...]]:
+    """For each example, the first passages retrieved for its question, without those that contain its answer."""
     once = list({example.id: example for example in examples}.values())
     retriever = create("retriever", Component("bm25"))
     retriever.index({str(place): Passage(str(place), *split(text)) for place, text in enumerate(pool)})
-    rankings = retriever.retrieve([Question(example.id, example.question) for example in once], NEIGHBOURS)
+    rankings = retriever.retrieve([Question(example.id, example.question) for example in once], number)
     beside = {}
     for example, ranking in zip(once, rankings, strict=True):
         texts = [pool[int(ranked.passage_id)] for ranked in ranking]

@@ -52,12 +52,27 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     alone: Share = 0.45
     """Fraction of rows with gold passages only."""
     most_passages: Count = 5
+    filled: bool = False
+    """Whether every row has `most_passages`: what its question comes with, then what BM25 finds for it, then any."""
     most_turns: Count = 6
     """Questions asked one after another over the same passages."""
     unanswerable: Share = 0.08
     """Fraction of rows with distractors that lack a gold passage; the target then says that nothing answers."""
     casual: Share = 0.4
     """Fraction of rule-made questions written without capitals and question mark."""
+
+
+def to_choose_from(recipe: Recipe, candidates: int) -> Recipe:
+    """The same questions once each, alone, beside as many candidates, to learn to choose from.
+
+    Raises:
+        ConfigError: fewer candidates than a question has gold passages, which may be `most_passages`.
+    """
+    if candidates <= recipe.most_passages:
+        raise ConfigError(f"{candidates} candidates: expected more than the recipe's {recipe.most_passages} passages")
+    once = tuple(msgspec.structs.replace(entry, copies=1) for entry in recipe.entries)
+    chosen = {"most_passages": candidates, "filled": True, "alone": 0.0, "unanswerable": 0.0, "most_turns": 1}
+    return msgspec.structs.replace(recipe, entries=once, **chosen)
 
 
 def load(path: Path) -> Recipe:

@@ -121,6 +121,20 @@ def test_every_answer_stands_in_its_passages_unless_it_is_yes_no_or_that_nothing
             assert row["answer"].lower() in "\n".join(row["docs"]).lower(), row
 
 
+def test_rows_to_choose_from_have_one_question_each_and_as_many_candidates_as_asked(small, data, tmp_path):
+    found, rows = built(recipe.to_choose_from(small, 6), data, tmp_path / "rows.jsonl")
+    assert found.rows == len(rows) == sum(found.by_source.values())
+    assert {len(row["docs"]) for row in rows} == {6} == {len(set(row["docs"])) for row in rows}
+    assert all(row["pos_index"] and row["answer"] != build.UNANSWERABLE for row in rows)
+    assert len({row["question"] for row in rows if row["id"].startswith("hotpotqa")}) == found.by_source["hotpotqa"]
+    assert Lines(tmp_path / "rows.jsonl", "joint").size == found.rows
+
+
+def test_rows_to_choose_from_need_more_candidates_than_a_question_may_have_gold_passages(small):
+    with pytest.raises(ConfigError, match="5 candidates: expected more than the recipe's 5 passages"):
+        recipe.to_choose_from(small, 5)
+
+
 def test_a_passage_that_is_taken_away_makes_the_target_say_so(small, data, tmp_path):
     import msgspec
 
