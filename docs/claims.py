@@ -147,7 +147,23 @@ FAMILIES = {
             "8x memories: their own five minus five random": ("worlds-3/clara-8x-control-random", "worlds-3/clara-8x"),
             "clara-8x minus bm25-text": ("worlds-3/bm25-text", "worlds-3/clara-8x"),
             "clara-8x minus dense-text": ("worlds-3/dense-text", "worlds-3/clara-8x"),
+            "found by BM25: read as memories minus text": ("worlds-3/bm25-text", "worlds-3/bm25-then-clara-8x"),
+            "read as memories: found by memories minus BM25": ("worlds-3/bm25-then-clara-8x", "worlds-3/clara-8x"),
+            "read as memories: found by memories minus MiniLM": ("worlds-3/dense-then-clara-8x", "worlds-3/clara-8x"),
         },
+    ),
+    "worlds-3-means": Family(
+        RESULTS,
+        "em",
+        {
+            "gold: 8x memories minus text": ("worlds-3/gold-text", "worlds-3/gold-clara-8x"),
+            "clara-8x minus bm25-text": ("worlds-3/bm25-text", "worlds-3/clara-8x"),
+            "clara-8x minus dense-text": ("worlds-3/dense-text", "worlds-3/clara-8x"),
+            "found by BM25: read as memories minus text": ("worlds-3/bm25-text", "worlds-3/bm25-then-clara-8x"),
+            "read as memories: found by memories minus BM25": ("worlds-3/bm25-then-clara-8x", "worlds-3/clara-8x"),
+            "read as memories: found by memories minus MiniLM": ("worlds-3/dense-then-clara-8x", "worlds-3/clara-8x"),
+        },
+        means=True,
     ),
     "readers": Family(
         RESULTS,

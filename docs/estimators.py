@@ -16,8 +16,8 @@ from reference.sweeps import differences, table
 ROOT = Path(__file__).parent.parent
 PAGE, LOGS = ROOT / "docs" / "reference-results.md", ROOT / "reference" / "estimators"
 CONFIG = load(config_file("estimators"))
-EMPTY = ("cosine", "AUC", "stage")
-"""Columns that are the same in every row, or not measured there."""
+EMPTY = ("stage",)
+"""Columns that are the same in every row."""
 
 
 def tables() -> str:
@@ -25,7 +25,8 @@ def tables() -> str:
     rows = table.table(CONFIG, LOGS)
     last = str(max(int(row[table.HEAD.index("step")]) for row in rows))
     ended = [row for row in rows if row[table.HEAD.index("step")] in ("0", last)]
-    return f"{_markdown(table.HEAD, ended)}\n{_markdown(differences.HEAD, differences.table(CONFIG, LOGS))}"
+    compared = (differences.paired_table(CONFIG, LOGS), differences.table(CONFIG, LOGS))
+    return "\n".join([_markdown(table.HEAD, ended), *(_markdown(differences.HEAD, rows) for rows in compared)])
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -106,8 +106,8 @@ def scatter(
     panel.set_xlabel("context tokens per question")
 
 
-CONTROLS = ("-control-shuffled", "-control-first")
-"""Controls that the picture leaves out: they lie beside others."""
+BESIDE = ("-control-shuffled", "-control-first", "-then-clara-8x")
+"""What the picture leaves out: it lies beside others."""
 
 
 def headline(found: Sequence[Point], target: Path) -> None:
@@ -119,7 +119,7 @@ def headline(found: Sequence[Point], target: Path) -> None:
     sides = {"text": (0, 12), "clara-8x": (0, 13), "text-control-last": (8, -6), "clara-8x-control-last": (8, -6)}
     found_sides = sides | {"bm25-text": (0, 13), "dense-text": (0, -13)}
     found_sides |= {"clara-8x-control-random": (0, -12), "bm25-text-control-random": (0, -12)}
-    shown = [one for one in found if not one.name.endswith(CONTROLS)]
+    shown = [one for one in found if not one.name.endswith(BESIDE)]
     with style.picture(target, finding, 4.0, 2, sharey=True) as (figure, panels):
         for panel, (setting, title) in zip(panels, titles.items(), strict=True):
             here = [one for one in shown if one.setting == setting]

@@ -19,7 +19,7 @@ from clara_bench.records.results import Run
 By = Literal["seed", "label", "run"]
 """What makes runs one system: all but the seed, the label up to `-seedN`, or nothing, so that each stands alone."""
 
-SEED = re.compile(r"-seed\d+$")
+SEED = re.compile(r"-seed\d+(?=$|-control-)")
 WEIGHTS = frozenset({"checkpoint", "model", "adapter"})
 """Options that name what a training made."""
 
@@ -43,10 +43,10 @@ class System:
 
 
 def base(label: str) -> str:
-    """A label without its seed.
+    """A label without its seed; what a control adds to a label stays.
 
-    >>> base("gold-cocom-seed2"), base("clara-8x")
-    ('gold-cocom', 'clara-8x')
+    >>> base("gold-cocom-seed2"), base("clara-8x"), base("clara-8x-seed1-control-random")
+    ('gold-cocom', 'clara-8x', 'clara-8x-control-random')
     """
     return SEED.sub("", label)
 

@@ -137,7 +137,7 @@ def sweep(config: str, out: Path, questions: int, only: bool, overrides: Sequenc
 
     Trains each stage by each estimator, from each start, with each seed, as the config's `[sweep]` says. Prints recall,
     EM, seconds and the quality of gradients from the logs, then each estimator minus the first: Welch's test over
-    trainings, with Holm's correction over the table. The same command resumes.
+    trainings at each rate, then the paired test over all rates, each table corrected by Holm. The same command resumes.
 
     \b
     Examples:
@@ -154,5 +154,6 @@ def sweep(config: str, out: Path, questions: int, only: bool, overrides: Sequenc
     if not only:
         run(chosen, out, questions, note)
     print_table(HEAD, table(chosen, out))
-    if compared := differences.table(chosen, out):
-        print_table(differences.HEAD, compared)
+    for compared in (differences.table(chosen, out), differences.paired_table(chosen, out)):
+        if compared:
+            print_table(differences.HEAD, compared)

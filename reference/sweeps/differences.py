@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -18,7 +19,8 @@ HEAD = ["rate", "stage", "estimator", "minus", "score", "difference", "95 % CI",
 class Difference(NamedTuple):
     """Between the trainings of two estimators after the same steps."""
 
-    rate: int
+    rate: str
+    """One, or those that are taken together."""
     stage: str
     estimator: str
     baseline: str
@@ -26,7 +28,7 @@ class Difference(NamedTuple):
     """recall@1, recall@5 or em."""
     mean: float
     low: float
-    """Welch's 95 % CI over trainings."""
+    """The 95 % CI over trainings: Welch's, or Student's of pairs."""
     high: float
     p: float
 
@@ -36,7 +38,7 @@ class Difference(NamedTuple):
         ends = f"{self.low:+.3f} to {self.high:+.3f}"
         name = "EM" if self.score == "em" else self.score
         return [
-            str(self.rate), self.stage, self.estimator, self.baseline, name, f"{self.mean:+.3f}", ends, f"{p_holm:.2g}",
+            self.rate, self.stage, self.estimator, self.baseline, name, f"{self.mean:+.3f}", ends, f"{p_holm:.2g}",
             verdict,
         ]  # fmt: skip
 
@@ -50,31 +52,68 @@ def table(config: Config, out: Path) -> list[list[str]]:
     Raises:
         BenchError: see `cells`; a damaged log.
     """
-    found = list(differences(config, out))
+    return _corrected(list(differences(config, out)))
+
+
+def paired_table(config: Config, out: Path) -> list[list[str]]:
+    """The same over all rates, paired: trainings of one rate and seed have one start and the same rows in one order.
+
+    Raises:
+        BenchError: see `cells`; a damaged log.
+    """
+    return _corrected(list(paired(config, out)))
+
+
+def _corrected(found: Sequence[Difference]) -> list[list[str]]:
     return [one.row(p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
 def differences(config: Config, out: Path) -> Iterator[Difference]:
     """Each estimator minus the first of the sweep."""
-    groups: dict[tuple[int, str], dict[str, list[Cell]]] = {}
+    for (rate, stage), ended in _ended(config, out).items():
+        baseline = next(iter(ended))
+        for estimator, score in product(list(ended)[1:], SCORES):
+            sides = [[one[score] for one in ended[name].values()] for name in (baseline, estimator)]
+            if all(len(side) > 1 for side in sides) and any(len(set(side)) > 1 for side in sides):
+                yield Difference(str(rate), stage, estimator, baseline, score, *_welch(*sides))
+
+
+def paired(config: Config, out: Path) -> Iterator[Difference]:
+    """Each estimator minus the first of the sweep, over the rates and seeds that both have; at least two rates."""
+    groups = _ended(config, out)
+    for stage in dict.fromkeys(stage for _, stage in groups):
+        of_stage = {rate: ended for (rate, here), ended in groups.items() if here == stage}
+        baseline, *others = dict.fromkeys(name for ended in of_stage.values() for name in ended)
+        for estimator, score in product(others, SCORES):
+            pairs = {
+                (rate, seed): scores[score] - ended[baseline][seed][score]
+                for rate, ended in of_stage.items()
+                for seed, scores in ended[estimator].items()
+                if seed in ended[baseline]
+            }
+            if len({rate for rate, _ in pairs}) > 1 and len(set(pairs.values())) > 1:
+                rates = " and ".join(str(rate) for rate in dict.fromkeys(rate for rate, _ in pairs))
+                yield Difference(rates, stage, estimator, baseline, score, *_student(list(pairs.values())))
+
+
+Ended = dict[str, dict[int, dict[str, float]]]
+"""By estimator and seed, the scores of a training."""
+
+
+def _ended(config: Config, out: Path) -> dict[tuple[int, str], Ended]:
+    """By rate and stage, the scores after the last step that all begun trainings have."""
+    found: dict[tuple[int, str], list[tuple[Cell, dict[int, dict[str, float]]]]] = {}
     for cell in cells(config):
-        groups.setdefault((cell.rate, cell.stage), {}).setdefault(cell.estimator, []).append(cell)
-    for (rate, stage), by_estimator in groups.items():
-        ended = _ends([[evaluations(cell, out) for cell in group] for group in by_estimator.values()])
-        for estimator, scores in list(zip(by_estimator, ended, strict=True))[1:]:
-            for score in SCORES:
-                sides = [[one[score] for one in of] for of in (ended[0], scores)]
-                if all(len(side) > 1 for side in sides) and any(len(set(side)) > 1 for side in sides):
-                    baseline = next(iter(by_estimator))
-                    yield Difference(rate, stage, estimator, baseline, score, *_welch(*sides))
-
-
-def _ends(trained: Sequence[Sequence[dict[int, dict[str, float]]]]) -> list[list[dict[str, float]]]:
-    """By estimator the scores of its trainings after the last step that all of them have."""
-    begun = [[one for one in group if one] for group in trained]
-    steps = [set(one) for group in begun for one in group]
-    last = max(set.intersection(*steps), default=None) if steps else None
-    return [[one[last] for one in group] if last is not None else [] for group in begun]
+        found.setdefault((cell.rate, cell.stage), []).append((cell, evaluations(cell, out)))
+    ended: dict[tuple[int, str], Ended] = {}
+    for group, trainings in found.items():
+        steps = [set(by_step) for _, by_step in trainings if by_step]
+        last = max(set.intersection(*steps), default=None) if steps else None
+        by_estimator: Ended = ended.setdefault(group, {})
+        for cell, by_step in trainings:
+            reached = {cell.seed: by_step[last]} if last in by_step else {}
+            by_estimator.setdefault(cell.estimator, {}).update(reached)
+    return ended
 
 
 def _welch(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float, float]:
@@ -84,3 +123,12 @@ def _welch(before: Sequence[float], after: Sequence[float]) -> tuple[float, floa
     tested = ttest_ind(after, before, equal_var=False)
     ends = tested.confidence_interval(0.95)
     return fmean(after) - fmean(before), float(ends.low), float(ends.high), float(tested.pvalue)
+
+
+def _student(differences: Sequence[float]) -> tuple[float, float, float, float]:
+    """The mean of paired differences, both ends of its interval, and p."""
+    from scipy.stats import ttest_1samp
+
+    tested = ttest_1samp(differences, 0)
+    ends = tested.confidence_interval(0.95)
+    return fmean(differences), float(ends.low), float(ends.high), float(tested.pvalue)

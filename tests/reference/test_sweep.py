@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_1samp, ttest_ind
 
 from clara_bench import ConfigError
 from reference.settings.config import Config, load
@@ -106,6 +106,21 @@ def test_estimators_are_compared_over_trainings_after_the_last_step_that_all_rea
     rows = differences.table(small(), tmp_path)
     assert [row[4] for row in rows] == ["recall@1", "EM"]  # recall@5 never differs
     assert float(rows[1][7]) >= em.p and len(rows[0]) == len(differences.HEAD)
+
+
+def test_over_rates_trainings_of_one_rate_and_seed_are_compared_with_each_other(tmp_path: Path):
+    config = load(config_file("estimators"), {"sweep": {"stages": ["five"], "estimators": ["gates", "reinforce"]}})
+    ends = {"gates": {16: (0.30, 0.34), 8: (0.60, 0.66)}, "reinforce": {16: (0.35, 0.36), 8: (0.62, 0.70)}}
+    for estimator, rates in ends.items():
+        for rate, ems in rates.items():
+            for seed, em in enumerate(ems):
+                found = {"step": 25, "evaluation": scores(em, 0.5, 0.5)}
+                log(tmp_path, f"{rate}x-five-{estimator}-{seed}", found)
+    (em,) = differences.paired(config, tmp_path)
+    expected = ttest_1samp([0.05, 0.02, 0.02, 0.04], 0)
+    assert (em.rate, em.estimator, em.score) == ("16 and 8", "reinforce", "em")
+    assert em.mean == pytest.approx(0.0325) and em.p == pytest.approx(expected.pvalue)
+    assert differences.paired_table(config, tmp_path)[0][-1] == "higher"
 
 
 def test_one_training_says_nothing_of_an_estimator(tmp_path: Path):
