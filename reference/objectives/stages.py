@@ -136,15 +136,18 @@ class Stage(nn.Module):
         return whole
 
     def trainable_groups(self) -> list[dict[str, Any]]:
-        """Parameter groups of the optimiser: the reasoner at a fraction of the learning rate."""
-        rate, factor = self.config.optimiser.learning_rate, self.config.optimiser.reasoner_factor
+        """Parameter groups of the optimiser: the reasoner and the projector at multiples of the learning rate."""
+        asked = self.config.optimiser
+        rate = asked.learning_rate
         reasoner = set(self.model.role("reasoner").trainable().values()) if "reasoner" in self.learning else set()
+        projector = set(self.model.projector.parameters()) if self.model.projector is not None else set()
         every = list(self.parameters())
         learning = [parameter for parameter in every if parameter.requires_grad]
         frozen = [parameter for parameter in every if not parameter.requires_grad]
         groups: list[dict[str, Any]] = [
-            {"params": [parameter for parameter in learning if parameter not in reasoner], "lr": rate},
-            {"params": [parameter for parameter in learning if parameter in reasoner], "lr": rate * factor},
+            {"params": [parameter for parameter in learning if parameter not in reasoner | projector], "lr": rate},
+            {"params": [one for one in learning if one in reasoner], "lr": rate * asked.reasoner_factor},
+            {"params": [one for one in learning if one in projector], "lr": rate * asked.projector_factor},
         ]
         grouped = [parameter for group in groups for parameter in group["params"]]
         counts = len(set(grouped)), len(grouped), len(set(grouped) | set(frozen)), len(every)

@@ -189,6 +189,8 @@ class Optimiser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     learning_rate: Above0 = 1e-4
     reasoner_factor: Weight = 1.0
     """The reasoner's learning rate as a fraction of the others'."""
+    projector_factor: Weight = 1.0
+    """The projector's learning rate, as a multiple of the others'."""
     betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: Weight = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"

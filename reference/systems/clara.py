@@ -112,7 +112,8 @@ class ClaraSystem:
         """
         self.options = options
         self.retriever: Retriever | None = create("retriever", options.retriever) if options.retriever else None
-        roles = ("compressor", "generator") if self.retriever else ("compressor", "reasoner", "generator")
+        asks = not self.retriever and options.reasoner == "trained"
+        roles = ("compressor", "reasoner", "generator") if asks else ("compressor", "generator")
         self._weights = Weights(options.checkpoint, roles, options.device, model, options.engine)
         self._weights.require(options.rate, options.estimator)
         self._corpus: Mapping[str, Passage] = {}

@@ -228,6 +228,14 @@ def test_trainable_and_frozen_are_all_parameters(name, kind):
     assert [group["lr"] for group in groups] == pytest.approx(rates)
 
 
+def test_a_projector_learns_at_its_own_multiple_of_the_rate():
+    asked = {"projector_factor": 8.0, "learning_rate": 1e-3}
+    stage = stage_of("pretrain", optimiser=asked, memory={"form": "chosen", "rate": 4, "document_tokens": 32})
+    *others, projector = stage.trainable_groups()
+    assert projector == {"params": [stage.model.projector.weight], "lr": pytest.approx(8e-3)}
+    assert [group["lr"] for group in others] == [1e-3]
+
+
 def test_frozen_roles_do_not_learn():
     stage = stage_of("joint", freeze=["reasoner"])
     total_of(stage, rows_of("joint")).backward()

@@ -152,6 +152,17 @@ def test_questions_may_be_compressed_as_passages_are(folder: Path, model: Clara,
         assert score == pytest.approx(expected.item(), abs=1e-3)
 
 
+def test_questions_may_be_compressed_as_passages_are_before_there_is_a_reasoner(folder: Path, corpus: Any):
+    whole = clara(folder, reasoner="compressor")
+    without = folder.with_name("without")
+    checkpoint.save(checkpoint.load(folder, roles=("compressor", "generator")), without)
+    [question] = asked(corpus, 1)
+    found = [_answered(one, corpus, [question])[0] for one in (whole, clara(without, reasoner="compressor"))]
+    assert found[0].retrieved == found[1].retrieved
+    with pytest.raises(ConfigError, match="has no role 'reasoner'"):
+        clara(without)
+
+
 def test_searching_the_corpus_is_ranking_all_of_it(folder: Path, corpus: Any):
     questions = asked(corpus)
     given = [dataclasses.replace(question, candidates=tuple(sorted(corpus))) for question in questions]
