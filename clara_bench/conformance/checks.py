@@ -70,7 +70,9 @@ class Conformance:
         return all(check.passed for check in self.checks)
 
 
-def conformance(engine: Engine, reference: Engine, table: Any, tolerance: float, seed: int = 0) -> Conformance:
+def conformance(
+    engine: Engine, reference: Engine, table: Any, tolerance: float, ahead: int = 0, seed: int = 0
+) -> Conformance:
     """Check an engine.
 
     Args:
@@ -78,10 +80,11 @@ def conformance(engine: Engine, reference: Engine, table: Any, tolerance: float,
         reference: what says how far apart different prompts are.
         table: its model's (V, H) input embeddings.
         tolerance: nats by which the same prompt may differ when read twice.
+        ahead: tokens that the engine itself puts before a prompt; the prompts' own instruction is shorter by so many.
         seed: of the prompts.
     """
     checks, cached = [], []
-    for check, told in _checks(engine, reference, table, tolerance, random.Random(seed)):
+    for check, told in _checks(engine, reference, table, tolerance, max(0, BEFORE - ahead), random.Random(seed)):
         checks.append(check)
         cached.append(told)
     known = [count for count in cached if count is not None]
@@ -90,9 +93,9 @@ def conformance(engine: Engine, reference: Engine, table: Any, tolerance: float,
 
 
 def _checks(
-    engine: Engine, reference: Engine, table: Any, tolerance: float, draw: random.Random
+    engine: Engine, reference: Engine, table: Any, tolerance: float, first: int, draw: random.Random
 ) -> Iterator[tuple[Check, int | None]]:
-    before, memory, after = (_ids(draw, len(table), count) for count in (BEFORE, MEMORY, AFTER))
+    before, memory, after = (_ids(draw, len(table), count) for count in (first, MEMORY, AFTER))
     other = _ids(draw, len(table), MEMORY)
     memories = {"one": memory, "other": other, "alike": [*memory[:-BLOCK], *other[-BLOCK:]]}
     ids = {name: [*before, *held, *after] for name, held in memories.items()}

@@ -88,7 +88,9 @@ class _Details(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class Usage(msgspec.Struct):
+    """What a server says of a prompt."""
+
     prompt_tokens_details: _Details | None = None
 
 
@@ -102,7 +104,7 @@ class _Choice(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    usage: _Usage | None = None
+    usage: Usage | None = None
 
 
 class _Meta(msgspec.Struct):
@@ -138,16 +140,16 @@ class Server:
     def read_embeddings(self, embeddings: Any) -> LogProbs:
         """The next token after a (T, H) tensor."""
         return self._read(
-            {"prompt_embeds": _encoded(embeddings)} if self.api == "vllm" else {"input_embeds": embeddings.tolist()}
+            {"prompt_embeds": encoded(embeddings)} if self.api == "vllm" else {"input_embeds": embeddings.tolist()}
         )
 
     def _read(self, prompt: Mapping[str, Any]) -> LogProbs:
         if self.api == "vllm":
             asked = {"model": self.model, "max_tokens": 1, "temperature": 0, "logprobs": TOP}
-            return self._of_vllm(self._post("/completions", {**asked, "return_tokens_as_token_ids": True, **prompt}))
+            return self._of_vllm(self.post("/completions", {**asked, "return_tokens_as_token_ids": True, **prompt}))
         told = {"return_logprob": True, "top_logprobs_num": TOP}
         sampling = {"sampling_params": {"max_new_tokens": 1, "temperature": 0}}
-        return self._of_sglang(self._post("/generate", {**sampling, **told, **prompt}))
+        return self._of_sglang(self.post("/generate", {**sampling, **told, **prompt}))
 
     def _of_vllm(self, content: bytes) -> LogProbs:
         found = decode(content, _Completion, f"{self.url}: its reply is no completion", error=BackendError)
@@ -156,14 +158,14 @@ class Server:
         told = found.choices[0].logprobs if found.choices else None
         if told is None or not told.top_logprobs:
             raise BackendError(f"{self.url}: its reply has no log-probabilities. Expected choices[0].logprobs")
-        return {_token(name, self.url): value for name, value in told.top_logprobs[0].items()}
+        return {token_id(name, self.url): value for name, value in told.top_logprobs[0].items()}
 
     def _of_sglang(self, content: bytes) -> LogProbs:
         found = decode(content, _Generated, f"{self.url}: its reply is not SGLang's", error=BackendError).meta_info
         self.cached_tokens = found.cached_tokens
         return {token: value for value, token, _ in found.output_top_logprobs[0]}
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
+    def post(self, path: str, body: Mapping[str, Any]) -> bytes:
         """The content of a reply.
 
         Raises:
@@ -185,7 +187,7 @@ class Server:
         return bytes(reply.content)
 
 
-def _token(name: str, url: str) -> int:
+def token_id(name: str, url: str) -> int:
     """The id in `token_id:42`."""
     number = name.removeprefix("token_id:")
     if number == name or not number.isdigit():
@@ -193,7 +195,7 @@ def _token(name: str, url: str) -> int:
     return int(number)
 
 
-def _encoded(embeddings: Any) -> str:
+def encoded(embeddings: Any) -> str:
     """A tensor as vLLM's servers take it: base64 of what torch.save writes."""
     import torch
 

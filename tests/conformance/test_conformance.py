@@ -19,10 +19,14 @@ from click.testing import CliRunner, Result
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from clara_bench.cli import main
+from clara_bench.conformance.chat import Chat, Frame, Framed
 from clara_bench.conformance.checks import conformance
 from clara_bench.conformance.engines import Server, Transformers
 
 TOLERANCE = 0.001
+FRAME = Frame((7, 8, 9), (10, 11))
+"""What the server's chat template puts around a message: `<s> user :` and `</s> assistant`."""
+TEMPLATE = "{% for m in messages %}<s> user : {{ m['content'] }} {% endfor %}</s> assistant"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +94,13 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 def served(weights: LlamaForCausalLM, change: Change = dict, cached: int | None = None) -> Iterator[str]:
     """A server on loopback with vLLM's and SGLang's interfaces, which reads with transformers."""
     engine = Transformers(weights)
+    framed = Framed(engine, FRAME, weights.get_input_embeddings().weight.detach())
 
     def read(body: dict[str, Any]) -> dict[int, float]:
+        if "messages" in body:
+            [[part]] = [turn["content"] for turn in body["messages"] if turn["role"] == "user"]
+            assert part["type"] == "prompt_embeds" and body["logprobs"] is True
+            return dict(framed.read_embeddings(torch.load(io.BytesIO(base64.b64decode(part["data"])))))
         if "prompt_embeds" in body:
             return dict(engine.read_embeddings(torch.load(io.BytesIO(base64.b64decode(body["prompt_embeds"])))))
         if "input_embeds" in body:
@@ -102,13 +111,15 @@ def served(weights: LlamaForCausalLM, change: Change = dict, cached: int | None 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             found = read(body)
-            if self.path == "/v1/completions":
+            usage = {"prompt_tokens_details": {"cached_tokens": cached}}
+            if self.path == "/v1/chat/completions":
+                assert body["max_tokens"] == 1 and body["return_tokens_as_token_ids"] and body["model"] == "tiny"
+                likely = [{"token": f"token_id:{token}", "logprob": value} for token, value in found.items()]
+                reply = {"choices": [{"logprobs": {"content": [{"top_logprobs": likely}]}}], "usage": usage}
+            elif self.path == "/v1/completions":
                 assert body["max_tokens"] == 1 and body["return_tokens_as_token_ids"] and body["model"] == "tiny"
                 logprobs = {"top_logprobs": [{f"token_id:{token}": value for token, value in found.items()}]}
-                reply = {
-                    "choices": [{"logprobs": logprobs}],
-                    "usage": {"prompt_tokens_details": {"cached_tokens": cached}},
-                }
+                reply = {"choices": [{"logprobs": logprobs}], "usage": usage}
             else:
                 assert self.path == "/generate" and body["return_logprob"]
                 told = [[[value, token, None] for token, value in found.items()]]
@@ -143,6 +154,78 @@ def test_a_server_passes_by_either_interface(
         told = conformance(Server(url + path, "tiny", api), Transformers(weights), table, TOLERANCE)
     assert told.passed, told
     assert told.prefix_caching == said
+
+
+def chat_passes(weights: LlamaForCausalLM, table: torch.Tensor, ours: Frame, change: Change = dict) -> Any:
+    with served(weights, change, cached=64) as url:
+        engine = Chat(Server(f"{url}/v1", "tiny"), ours)
+        reference = Framed(Transformers(weights), ours, table)
+        return conformance(engine, reference, table, TOLERANCE, ahead=len(ours.before))
+
+
+def test_a_server_passes_by_chat_completions(weights: LlamaForCausalLM, table: torch.Tensor) -> None:
+    told = chat_passes(weights, table, FRAME)
+    assert told.passed, told
+    assert told.prefix_caching == "on"
+    assert told.engine.endswith("(chat)")
+
+
+def test_a_template_that_the_server_renders_otherwise_is_found(weights: LlamaForCausalLM, table: torch.Tensor) -> None:
+    told = chat_passes(weights, table, Frame((7, 9, 8), FRAME.after))
+    assert [check.name for check in told.checks if not check.passed] == ["a memory of token embeddings is the text"]
+
+
+@pytest.fixture
+def chat_folder(weights: LlamaForCausalLM, tmp_path: Path) -> Path:
+    """A model with a tokenizer of words whose template gives `FRAME`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<s>", "user", ":", "</s>", "assistant"]
+    vocabulary = {"[UNK]": 0} | {word: token for token, word in enumerate(words, 7)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", bos_token="<s>", eos_token="</s>")
+    fast.chat_template = TEMPLATE
+    weights.save_pretrained(tmp_path / "chat")
+    fast.save_pretrained(tmp_path / "chat")
+    return tmp_path / "chat"
+
+
+def test_the_command_checks_chat_completions_with_the_models_own_template(
+    weights: LlamaForCausalLM, chat_folder: Path
+) -> None:
+    with served(weights) as url:
+        done = invoke(f"{url}/v1", "--api", "chat", "--model", str(chat_folder), "--served-as", "tiny", "--json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["checks"]) == 5
+
+
+def test_chat_completions_of_a_model_without_a_template_are_refused(
+    weights: LlamaForCausalLM, chat_folder: Path
+) -> None:
+    (chat_folder / "chat_template.jinja").unlink()
+    done = invoke("http://127.0.0.1:9/v1", "--api", "chat", "--model", str(chat_folder))
+    assert done.exit_code == 2
+    assert "has no chat template. Leave --api chat out" in done.output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda reply: {"error": {"message": "prompt_embeds is off"}}, "prompt_embeds is off"),
+        (lambda reply: {"choices": [{"logprobs": {"content": []}}]}, "Expected choices[0].logprobs.content"),
+        (lambda reply: {}, "its reply is no chat completion"),
+    ],
+)
+def test_what_a_servers_chat_cannot_do_is_said(
+    weights: LlamaForCausalLM, chat_folder: Path, change: Change, said: str
+) -> None:
+    with served(weights, change) as url:
+        done = invoke(f"{url}/v1", "--api", "chat", "--model", str(chat_folder), "--served-as", "tiny")
+    assert done.exit_code == 2
+    assert said in done.output
+    assert "Traceback" not in done.output
 
 
 @pytest.fixture

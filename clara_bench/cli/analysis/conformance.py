@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="ENGINE")
 @click.option("--model", required=True, metavar="MODEL", help="Hub id, folder or GGUF file of the model that it runs.")
 @click.option("--served-as", metavar="NAME", help="The model's name at the server. Default: MODEL.")
-@click.option("--api", type=click.Choice(["vllm", "sglang"]), default="vllm", show_default=True,
-              help="A server's interface: prompt_embeds at /v1/completions, input_embeds at /generate.")  # fmt: skip
+@click.option("--api", type=click.Choice(["vllm", "chat", "sglang"]), default="vllm", show_default=True,
+              help="A server's interface: vLLM's /completions or /chat/completions, SGLang's /generate.")  # fmt: skip
 @click.option("--tolerance", default=0.05, show_default=True, help="Nats by which the same prompt may differ.")
 @click.option("--prefix-caching/--no-prefix-caching", default=True, show_default=True,
               help="How vllm is started in this process; a server is as it was started.")  # fmt: skip
@@ -35,11 +35,13 @@ def conformance(target: str, model: str, served_as: str | None, tolerance: float
     Examples:
       clara-bench conformance transformers --model HuggingFaceTB/SmolLM2-135M-Instruct
       clara-bench conformance http://localhost:8000/v1 --model Qwen/Qwen2.5-1.5B-Instruct
+      clara-bench conformance http://localhost:8000/v1 --api chat --model Qwen/Qwen2.5-1.5B-Instruct
       clara-bench conformance http://localhost:30000 --api sglang --model Qwen/Qwen2.5-1.5B-Instruct
     """
     import msgspec
     import torch
 
+    from clara_bench.conformance.chat import Chat, Framed
     from clara_bench.conformance.checks import conformance as checked
     from clara_bench.conformance.engines import Transformers
     from clara_bench.read.models import find, load_weights
@@ -48,7 +50,11 @@ def conformance(target: str, model: str, served_as: str | None, tolerance: float
     weights = load_weights(found, torch.float32)
     table = weights.get_input_embeddings().weight.detach()
     engine = _engine(target, found, served_as or model, weights, how)
-    told = checked(engine, Transformers(weights), table, tolerance)
+    if isinstance(engine, Chat):
+        reference = Framed(Transformers(weights), engine.frame, table)
+        told = checked(engine, reference, table, tolerance, ahead=len(engine.frame.before))
+    else:
+        told = checked(engine, Transformers(weights), table, tolerance)
     if as_json:
         say_json(msgspec.to_builtins(told))
     else:
@@ -58,12 +64,15 @@ def conformance(target: str, model: str, served_as: str | None, tolerance: float
 
 
 def _engine(target: str, model: Any, served_as: str, weights: Any, how: dict[str, Any]) -> Engine:
+    from clara_bench.conformance.chat import Chat, frame
     from clara_bench.conformance.engines import InVLLM, Transformers, server
 
     if target == "transformers":
         return Transformers(weights)
     if target == "vllm":
         return InVLLM.load(model, how["prefix_caching"])
+    if how["api"] == "chat":
+        return Chat(server(target, served_as, "vllm", how["api_key_env"]), frame(model))
     return server(target, served_as, how["api"], how["api_key_env"])
 
 
