@@ -290,6 +290,29 @@ FAMILIES = {
             for name in LATENTS
         },
     ),
+    "similarity": Family(
+        REFERENCE,
+        "f1",
+        {
+            said: (f"similarity/{before}", f"similarity/{after}")
+            for said, (before, after) in {
+                "untrained: late minus flattened": ("frozen-flattened", "frozen-late"),
+                "late: trained minus untrained": ("frozen-late", "trained-late"),
+                "late, trained, minus flattened, untrained": ("frozen-flattened", "trained-late"),
+            }.items()
+        },
+    ),
+    "reading": Family(
+        REFERENCE,
+        "em",
+        {"generator trained on what is found, minus not": ("single/trained-late", "similarity/trained-late-reading")},
+    ),
+    "reading-means": Family(
+        REFERENCE,
+        "em",
+        {"generator trained on what is found, minus not": ("single/trained-late", "similarity/trained-late-reading")},
+        means=True,
+    ),
     "latents-methods": Family(
         REFERENCE,
         "em",
@@ -326,14 +349,15 @@ def scorer() -> Scorer:
 
 @cache
 def systems() -> Mapping[str, Mapping[str, System]]:
-    """By `FOLDER/LABEL` and task; `single` are the first trainings in results/latents, of `worlds-3` the seen forms."""
+    """By `FOLDER/LABEL` and task; `single`: first trainings of latents and similarity; of `worlds-3` the seen forms."""
     found: dict[str, dict[str, System]] = {}
-    for name, folder in {"results": "results", "retrained": "reference/retrained"}.items():
+    folders = {"results": "results", "retrained": "reference/retrained", "similarity": "reference/similarity"}
+    for name, folder in folders.items():
         runs = find_runs(ROOT / folder)
         for system in grouped([_seen(run) for run in runs]):
             found.setdefault(f"{_folder(system.run, name)}/{system.label}", {})[_task(system.run)] = system
         for run in runs:
-            if "latents" in run.path.parts:
+            if {"latents", "similarity"} & set(run.path.parts):
                 label = run.manifest["system"]["label"]
                 found.setdefault(f"single/{label}", {})[_task(run)] = System((run,))
     return found

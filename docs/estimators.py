@@ -15,17 +15,20 @@ from reference.sweeps import differences, table
 
 ROOT = Path(__file__).parent.parent
 PAGE, LOGS = ROOT / "docs" / "reference-results.md", ROOT / "reference" / "estimators"
-CONFIG = load(config_file("estimators"))
+PLACES = {"estimators": "five", "estimators-one": "one"}
+"""The stage of each place of the page."""
 EMPTY = ("stage",)
 """Columns that are the same in every row."""
 
 
-def tables() -> str:
-    """What each estimator reached at the end, and its differences from the first."""
-    rows = table.table(CONFIG, LOGS)
+def tables(stage: str) -> str:
+    """What each estimator reached at the end; of `five`, which has three trainings, its differences from the first."""
+    config = load(config_file("estimators"), {"sweep": {"stages": [stage]}})
+    rows = table.table(config, LOGS)
     last = str(max(int(row[table.HEAD.index("step")]) for row in rows))
     ended = [row for row in rows if row[table.HEAD.index("step")] in ("0", last)]
-    compared = (differences.paired_table(CONFIG, LOGS), differences.table(CONFIG, LOGS))
+    found = (differences.paired_table(config, LOGS), differences.table(config, LOGS))
+    compared = found if stage == "five" else ()
     return "\n".join([_markdown(table.HEAD, ended), *(_markdown(differences.HEAD, rows) for rows in compared)])
 
 
@@ -36,10 +39,12 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def filled(page: str) -> str:
-    """The page with the tables in their place."""
-    before, begin, rest = page.partition("<!-- estimators -->\n")
-    _, end, after = rest.partition("<!-- /estimators -->")
-    return f"{before}{begin}{tables()}{end}{after}"
+    """The page with the tables in their places."""
+    for place, stage in PLACES.items():
+        before, begin, rest = page.partition(f"<!-- {place} -->\n")
+        _, end, after = rest.partition(f"<!-- /{place} -->")
+        page = f"{before}{begin}{tables(stage)}{end}{after}"
+    return page
 
 
 if __name__ == "__main__":

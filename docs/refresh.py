@@ -149,6 +149,7 @@ PARTS = {
     "worlds-3": Part(DETAILS, WORLDS_3, ("em", *MEANS[:3])),
     "readers": Part(DETAILS, ROOT / "results", ("em", "recall@5")),
     "retrained": Part(STUDIES, REFERENCE / "retrained", ("em", "recall@5"), short=True),
+    "similarity": Part(STUDIES, REFERENCE / "similarity", ("f1", "em", "recall@1", "recall@5"), short=True),
     "ablations": Part(STUDIES, ROOT / "results" / "ablations", ABLATED),
 }
 

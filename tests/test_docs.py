@@ -206,7 +206,7 @@ def test_pictures_hold_real_text_and_no_background_and_say_what_they_show(path: 
 
 
 def published() -> list[Path]:
-    kept = ("results", "reference/retrained", "reference/costs", "benchmarks/vllm")
+    kept = ("results", "reference/retrained", "reference/similarity", "reference/costs", "benchmarks/vllm")
     return [run.path for name in kept for run in find_runs(ROOT / name)]
 
 
