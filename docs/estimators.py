@@ -27,9 +27,8 @@ def tables(stage: str) -> str:
     rows = table.table(config, LOGS)
     last = str(max(int(row[table.HEAD.index("step")]) for row in rows))
     ended = [row for row in rows if row[table.HEAD.index("step")] in ("0", last)]
-    found = (differences.paired_table(config, LOGS), differences.table(config, LOGS))
-    compared = found if stage == "five" else ()
-    return "\n".join([_markdown(table.HEAD, ended), *(_markdown(differences.HEAD, rows) for rows in compared)])
+    tests = (differences.paired_table, differences.table) if stage == "five" else ()
+    return "\n".join([_markdown(table.HEAD, ended), *(_markdown(differences.HEAD, test(config, LOGS)) for test in tests)])
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
