@@ -88,6 +88,14 @@ _BETWEEN_RETRIEVERS = {
     "hybrid-text minus bm25-text": ("real/bm25-text", "real/hybrid-text"),
 }
 
+_BY_SIMILARITY = {
+    said: (f"similarity/{before}", f"similarity/{after}")
+    for said, (before, after) in {
+        "untrained: late minus flattened": ("frozen-flattened", "frozen-late"),
+        "late: trained minus untrained": ("frozen-late", "trained-late"),
+        "late, trained, minus flattened, untrained": ("frozen-flattened", "trained-late"),
+    }.items()
+}
 FAMILIES = {
     "memories": Family(
         RESULTS,
@@ -290,18 +298,8 @@ FAMILIES = {
             for name in LATENTS
         },
     ),
-    "similarity": Family(
-        REFERENCE,
-        "f1",
-        {
-            said: (f"similarity/{before}", f"similarity/{after}")
-            for said, (before, after) in {
-                "untrained: late minus flattened": ("frozen-flattened", "frozen-late"),
-                "late: trained minus untrained": ("frozen-late", "trained-late"),
-                "late, trained, minus flattened, untrained": ("frozen-flattened", "trained-late"),
-            }.items()
-        },
-    ),
+    "similarity": Family(REFERENCE, "f1", _BY_SIMILARITY),
+    "similarity-recall": Family(REFERENCE, "recall@5", _BY_SIMILARITY),
     "reading": Family(
         REFERENCE,
         "em",

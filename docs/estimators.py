@@ -28,7 +28,8 @@ def tables(stage: str) -> str:
     last = str(max(int(row[table.HEAD.index("step")]) for row in rows))
     ended = [row for row in rows if row[table.HEAD.index("step")] in ("0", last)]
     tests = (differences.paired_table, differences.table) if stage == "five" else ()
-    return "\n".join([_markdown(table.HEAD, ended), *(_markdown(differences.HEAD, test(config, LOGS)) for test in tests)])
+    compared = [_markdown(differences.HEAD, test(config, LOGS)) for test in tests]
+    return "\n".join([_markdown(table.HEAD, ended), *compared])
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
