@@ -231,6 +231,23 @@ FAMILIES = {
             ),
         },
     ),
+    "real-clara": Family(
+        RESULTS,
+        "f1",
+        {
+            f"gold-clara-4x minus {said}": (f"tuned/{label}", "tuned/gold-clara-4x")
+            for said, label in {
+                "closed-book": "closed-book",
+                "the same over another question's passages": "gold-clara-4x-control-shuffled",
+                "untrained, pooled": "gold-untrained-pooled-4x",
+                "untrained, words": "gold-untrained-words-4x",
+                "its words alone": "gold-words-4x",
+                "gold-truncate-4x": "gold-truncate-4x",
+                "gold-kv-streaming-llm-4x": "gold-kv-streaming-llm-4x",
+                "gold-text": "gold-text",
+            }.items()
+        },
+    ),
     "retrievers": Family(RESULTS, "recall@5", _BETWEEN_RETRIEVERS),
     "whole": Family(RESULTS, "f1", _whole(), shown=False),
     "truncation": Family(RESULTS, "f1", _beside_control("truncate"), shown=False),

@@ -234,6 +234,7 @@ class _Building:
                 yield model.Row(
                     name=text(row.name),
                     label=text(row.label),
+                    what=text(words.described(run.manifest)),
                     section=number,
                     family=family(run),
                     metrics={**{name: value(found) for name, found in row.metrics.items()},

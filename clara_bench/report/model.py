@@ -26,6 +26,8 @@ class Row:
 
     name: str
     label: str
+    what: str
+    """What it reads and who reads it, in words."""
     section: int
     family: Family
     metrics: Mapping[str, Value]

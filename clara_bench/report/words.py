@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from clara_bench import metrics
 from clara_bench.report.model import Budget, Choice, Pairs, Row, Section, Sentence, Table, Value, Verdict, places
@@ -140,3 +141,52 @@ def headline(tables: Sequence[Table]) -> str:
         f"The best compressor against the best system that reads full text, over {len(told)} sets of questions: "
         f"{', '.join(parts)}."
     )
+
+
+CONTROLS = {
+    "empty": "no passage",
+    "last": "the last gold passage alone",
+    "first": "the first gold passage alone",
+    "random": "randomly drawn candidates",
+}
+"""What a control gives to read."""
+
+
+def described(manifest: Mapping[str, Any]) -> str:
+    """What the system of a run reads and who reads it, from its manifest, in words."""
+    options = manifest["system"]["options"]
+    who = _named(options.get("reader")) or options.get("checkpoint") or manifest["traits"].get("backbone")
+    evidence = _evidence(manifest, options)
+    shown = "" if evidence == CONTROLS["empty"] else f", {_form(manifest, options)}"
+    return f"{evidence}{shown}" + (f"; read by {who}" if who else "")
+
+
+def _named(component: Any) -> str:
+    """A component of a system with its model; "" for what is none."""
+    if not isinstance(component, Mapping) or "name" not in component:
+        return ""
+    model = component.get("options", {}).get("model")
+    return f"{component['name']} ({model})" if model else str(component["name"])
+
+
+def _evidence(manifest: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    control = manifest["request"].get("control")
+    if manifest["setting"] == "closed" or control in CONTROLS:
+        return CONTROLS[control or "empty"]
+    if manifest["setting"] == "gold":
+        found = "the gold passages"
+    else:
+        number = f"{options['k']} " if "k" in options else ""
+        found = f"the {number}passages that {_named(options.get('retriever')) or 'the system itself'} ranks first"
+    return f"{found} for another question" if control == "shuffled" else found
+
+
+def _form(manifest: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    rate = manifest["traits"].get("nominal_ratio")
+    at = f" at {rate:g}x" if rate else ""
+    if compressor := _named(options.get("compressor")):
+        return f"shortened by {compressor}{at}"
+    if press := options.get("press"):
+        return f"as keys and values that {press} keeps{at}"
+    compressor = manifest["traits"].get("compressor")
+    return f"as memories by {compressor}{at} nominal" if compressor else "as text"

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from clara_bench.analysis.explain import Explained
 from clara_bench.cli import main
 from clara_bench.records.results import Run, find_runs
-from clara_bench.report import bundle, page
+from clara_bench.report import bundle, page, words
 from clara_bench.report import collect as collecting
 from clara_bench.report.collect import Collected, Wish, collect
 from clara_bench.report.columns import LONGEST
@@ -38,6 +39,28 @@ def test_the_rows_are_those_of_the_leaderboard(runs: Path, collected: Collected)
     for told, row in zip(table.rows, board.rows, strict=True):
         assert told.metrics["em"] == (row.metrics["em"].mean, *row.metrics["em"].ci95)
         assert ("em" in told.best) == (told.label == "reads")
+
+
+SYSTEMS: list[tuple[str, str | None, dict[str, Any], dict[str, Any], str]] = [
+    ("closed", None, {"reader": {"name": "hf", "options": {"model": "me/it"}}}, {}, "no passage; read by hf (me/it)"),
+    ("gold", "last", {"checkpoint": "tiny-text"}, {}, "the last gold passage alone, as text; read by tiny-text"),
+    ("corpus", None, {"k": 5, "retriever": {"name": "bm25", "options": {}}, "compressor": {"name": "exit"}},
+     {"compressor": "exit", "backbone": "B"}, "the 5 passages that bm25 ranks first, shortened by exit; read by B"),
+    ("distractor", "shuffled", {"k": 2, "checkpoint": "tiny-8x"}, {"compressor": "clara", "nominal_ratio": 8.0},
+     "the 2 passages that the system itself ranks first for another question, as memories by clara at 8x nominal; "
+     "read by tiny-8x"),
+    ("gold", None, {"press": "knorm", "reader": "mine"}, {"nominal_ratio": 2.0},
+     "the gold passages, as keys and values that knorm keeps at 2x"),
+    ("distractor", None, {}, {}, "the passages that the system itself ranks first, as text"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("setting", "control", "options", "traits", "said"), SYSTEMS)
+def test_a_system_is_told_in_words(
+    setting: str, control: str | None, options: dict[str, Any], traits: dict[str, Any], said: str
+) -> None:
+    manifest = {"system": {"options": options}, "traits": traits, "setting": setting, "request": {"control": control}}
+    assert words.described(manifest) == said
 
 
 def test_a_pair_is_the_difference_that_compare_prints(runs: Path, collected: Collected) -> None:

@@ -50,6 +50,13 @@ def test_the_leaderboard_sorts_filters_and_keeps_it_in_the_address(looking: Any)
     assert page.locator(names).all_inner_texts() == ["reads", "guesses"]
 
 
+def test_the_leaderboard_says_in_words_what_each_system_reads(looking: Any) -> None:
+    page = looking.go("#/leaderboard")
+    page.get_by_text("What the systems read").click()
+    shown = page.locator("dl.facts").inner_text()
+    assert "guesses" in shown and "the passages that the system itself ranks first, as text" in shown
+
+
 def test_the_frontier_switches_its_axes(looking: Any) -> None:
     page = looking.go("#/frontier")
     assert "EM, %" in page.locator(".chart svg").text_content()

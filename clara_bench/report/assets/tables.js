@@ -24,7 +24,7 @@ function leaderboardView(at) {
     report.tables.length > 1 ? toggle('Tasks as columns', byTask, (on) => change({ tasks: on ? '1' : '' })) : null,
     h('fieldset', { class: 'checks' }, h('legend', { class: 'unseen' }, 'Families'), present.map((one) => toggle(h('span', {}, dot(one), one), families.includes(one), (on) => change({ families: (on ? [...families, one] : families.filter((other) => other !== one)).join(',') })))));
   return [h('h1', {}, 'Leaderboard'), h('p', { class: 'lead' }, 'Rows of one section saw the same questions and the same passages; only these may be ranked.'), controls,
-    ...(byTask ? [tasksTable(at, shows)] : [columnChoice(table, at), ...sectionTables(table, number_, at, shows)]), legendOfTables()];
+    ...(byTask ? [tasksTable(at, shows)] : [columnChoice(table, at), ...sectionTables(table, number_, at, shows)]), legendOfTables(), whatTheyRead((byTask ? report.tables.flatMap((one) => one.rows) : table.rows).filter(shows))];
 }
 
 function shownColumns(table, at) {
@@ -72,7 +72,7 @@ function ranked(table, number_, rows, columns, sort, down, caption) {
       h('button', { class: 'sort', title: metricNamed(name).description || null, onclick: () => change({ sort: name, order: on ? (down ? 'up' : 'down') : better ? 'down' : 'up' }) }, said, h('span', { 'aria-hidden': 'true' }, on ? (down ? ' ↓' : ' ↑') : '')));
   };
   return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption }, h('table', { class: 'board fixed' }, h('thead', {}, h('tr', {}, head('system', 'System'), columns.map((name) => head(name, heading(name))))),
-    h('tbody', {}, rows.map(({ row, index }) => h('tr', {}, h('th', { scope: 'row' }, dot(row.family), h('a', { href: link('provenance', { table: number_, row: index }) }, row.name), row.answered < table.questions ? h('span', { class: 'note' }, ` ${row.answered} of ${table.questions} answered`) : null),
+    h('tbody', {}, rows.map(({ row, index }) => h('tr', {}, h('th', { scope: 'row' }, dot(row.family), h('a', { href: link('provenance', { table: number_, row: index }), title: row.what }, row.name), row.answered < table.questions ? h('span', { class: 'note' }, ` ${row.answered} of ${table.questions} answered`) : null),
       columns.map((name) => cellOf(row, name, most[name])))))));
 }
 
@@ -102,8 +102,13 @@ function tasksTable(at, shows) {
   const head = (name, said, title) => h('th', { scope: 'col', class: 'number', 'aria-sort': sort === name ? 'descending' : null }, h('button', { class: 'sort', title, onclick: () => change({ column: name }) }, said, h('span', { 'aria-hidden': 'true' }, sort === name ? ' ↓' : '')));
   return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Tasks as columns' }, h('table', { class: 'board' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'System'), h('th', { scope: 'col' }, 'Setting'),
     report.tables.map((table, place) => head(String(place), [`${table.task}, ${heading(table.main_metric)}`, h('small', {}, `${table.origin}, ${table.questions}`)], table.title)), complete ? head('mean', 'mean', 'Over all columns') : null)),
-  h('tbody', {}, rows.map((one) => h('tr', {}, h('th', { scope: 'row' }, dot(one.row.family), one.row.label), h('td', {}, one.setting),
+  h('tbody', {}, rows.map((one) => h('tr', {}, h('th', { scope: 'row' }, dot(one.row.family), h('span', { title: one.row.what }, one.row.label)), h('td', {}, one.setting),
     report.tables.map((table, place) => (one.cells[place] ? cellOf(one.cells[place].row, table.main_metric, Math.max(...table.rows.map((row) => row.metrics[table.main_metric]?.[2] ?? 0))) : h('td', { class: 'number soft' }, NONE))), complete ? h('td', { class: 'number' }, number(report.tables[0].main_metric, mean(one))) : null)))));
+}
+
+function whatTheyRead(rows) {
+  const found = new Map(rows.map((row) => [row.label, row.what]));
+  return h('details', { class: 'data' }, h('summary', {}, 'What the systems read'), h('dl', { class: 'facts' }, [...found].map(([label, what]) => [h('dt', {}, label), h('dd', {}, what)])));
 }
 
 function legendOfTables() {
@@ -175,7 +180,7 @@ function provenanceView(at) {
   const session = manifest.sessions.at(-1);
   const command = `clara-bench run --manifest ${/^[\w./@+=:-]+$/.test(row.path) ? row.path : `'${row.path.replaceAll("'", "'\\''")}'`}/manifest.json`;
   const facts = [
-    ['Run', row.path], ['System', `${manifest.system.label} (${manifest.system.name})`], ['Setting', table.sections[row.section].passages], ['Task', `${manifest.task.name}, version ${manifest.task.version}, scorer ${manifest.task.answer_scorer}`],
+    ['Run', row.path], ['System', `${manifest.system.label} (${manifest.system.name})`], ['Reads', row.what], ['Setting', table.sections[row.section].passages], ['Task', `${manifest.task.name}, version ${manifest.task.version}, scorer ${manifest.task.answer_scorer}`],
     ['Questions', `${manifest.questions.count} of ${manifest.questions.of}, set ${manifest.questions.hash.slice(0, 12)}`], ['Data', `${table.origin}, ${manifest.data.hash.slice(0, 12)}`], ['Passages', `${manifest.candidates.passages}, set ${manifest.candidates.hash.slice(0, 12)}`],
     ...Object.entries(row.traits).map(([key, value]) => [key.replaceAll('_', ' '), String(value)]), ['clara-bench', session ? `${session.clara_bench}${session.git ? `, commit ${session.git.commit.slice(0, 12)}${session.git.dirty ? ' with changes' : ''}` : ''}` : NONE],
     ['Hardware', session ? [session.hardware.processor, plural(session.hardware.cores, 'core'), ...session.hardware.accelerators].filter(Boolean).join(', ') : NONE], ['Python', session?.python || NONE], ['Sessions', `${manifest.sessions.length}`],
