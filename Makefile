@@ -12,7 +12,7 @@ bench: about setup  ## the quick suite: text RAG and CLaRa on synthetic question
 	$(BIN)/clara-bench report runs -o runs/report.html
 
 about:
-	@echo "make bench: installs into .venv (first time: about 3 minutes; 2.3 GB, or 6.5 GB with PyTorch for CUDA), then runs the quick suite (about 8 minutes on one core); its report is runs/report.html"
+	@echo "make bench: installs into .venv (first time: about 3 minutes; 2.3 GB, or 6.5 GB with PyTorch for CUDA), then runs the quick suite (about 3 minutes on one core); its report is runs/report.html"
 
 # One thread, so that runs that must agree bit by bit sum in the same order as the processes that tests start.
 test: check  ## every test, after every check

@@ -132,9 +132,11 @@ def test_an_option_beside_a_suite_goes_to_every_entry_and_replaces_none_of_its_o
         suite.requests(options={"k": "3"})
 
 
-def test_the_suite_for_servers_has_the_rows_of_the_real_suite() -> None:
+def test_the_suite_for_servers_has_the_rows_of_text_of_the_real_suite() -> None:
     real, server = (suites.load(name).requests(20) for name in ("real", "real-api"))
-    assert [(r.task, r.label, r.setting, r.source) for r in real] == [
+    text = [r for r in real if r.system.name != "clara"]
+    assert len(text) < len(real)
+    assert [(r.task, r.label, r.setting, r.source) for r in text] == [
         (r.task, r.label, r.setting, r.source) for r in server
     ]
 
