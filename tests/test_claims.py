@@ -35,6 +35,10 @@ class Claim(NamedTuple):
 
 
 MEAN = ("mean",)
+FLOORS = ("closed-book", "the same over another question's passages", "untrained, pooled")
+CUT, WORDS = ("gold-truncate-4x",), ("its words alone",)
+HIGHER: dict[str, tuple[str, ...]] = {"higher": ALL}
+UNDECIDED: dict[str, tuple[str, ...]] = {"undecided": ALL}
 GOLD_WHOLE = tuple(row for row in claims.FAMILIES["whole"].rows if row.startswith("gold-"))
 CLAIMS = [
     Claim(RESULTS, "EM is significantly higher on HotpotQA and MuSiQue, and not significantly different on NQ and",
@@ -117,6 +121,21 @@ CLAIMS = [
     Claim(RESULTS, "Three trainings show no significant difference between pretraining objectives", "latents-methods",
           undecided=MEAN),
     Claim(RESULTS, "No text compressor is significantly better than truncation", "truncation-means", higher=()),
+    *(
+        Claim(page, text, "real-clara", tuple(f"gold-clara-4x minus {row}" for row in rows), **verdicts)
+        for page, text, rows, verdicts in (
+            (RESULTS, "significantly above closed-book, another question's passages and", FLOORS, HIGHER),
+            (RESULTS, "From cutting off they are not significantly different on any task", CUT, UNDECIDED),
+            (RESULTS, "significantly above closed-book, above another question's passages", FLOORS, HIGHER),
+            (RESULTS, "Without it the same reader is not significantly different on any task", WORDS, UNDECIDED),
+            (RESULTS, "practice gives 9 and 12 points on MuSiQue and NQ, significantly", ("untrained, words",),
+             {"higher": ("nq", "musique")}),
+            (RESULTS, "by 17 points, significantly", ("gold-kv-streaming-llm-4x",), {"higher": ("nq",)}),
+            (RESULTS, "from cutting off, CLaRa is not significantly different on any task", CUT, UNDECIDED),
+            ("README.md", "CLaRa's memories at 4x are significantly above closed-book", FLOORS, HIGHER),
+            ("README.md", "what its compressor adds to these is not significant on any task", WORDS, UNDECIDED),
+        )
+    ),
     Claim("README.md", "points of what all gold passages give, significantly on every task", "tuned",
           ("bm25-text minus gold-text",), lower=ALL),
     Claim("README.md", "So do RECOMP's sentences at 4x, 8 to 25 points", "tuned",
