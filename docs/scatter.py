@@ -1,4 +1,4 @@
-"""Accuracy against context length, from the published runs: docs/headline.svg, docs/worlds.svg and docs/results.svg.
+"""Accuracy against context length, from the published runs: docs/headline.svg, real.svg, worlds.svg and results.svg.
 
 python docs/scatter.py
 """
@@ -19,7 +19,7 @@ from clara_bench import metrics
 from clara_bench.reporting.leaderboard import Row
 
 DOCS = Path(__file__).parent
-TEXT, MEMORIES, SHORTENED = style.BLUE, style.ORANGE, style.GREEN
+TEXT, MEMORIES, SHORTENED, KEPT = style.BLUE, style.ORANGE, style.GREEN, style.PURPLE
 FAMILIES = {TEXT: "full text", MEMORIES: "CLaRa memories (latent)", SHORTENED: "text compressors"}
 NAMES = {
     "closed-book": "closed-book",
@@ -131,6 +131,46 @@ def headline(found: Sequence[Point], target: Path) -> None:
         figure.tight_layout(rect=(0, 0.07, 1, 1))
 
 
+REAL = {
+    "text": ("text", (0, 12), TEXT),
+    "bm25-text": ("text of BM25's five", (0, -13), TEXT),
+    "clara-4x": ("CLaRa", (-8, 6), MEMORIES),
+    "words-4x": ("its words alone", (-8, -5), MEMORIES),
+    "untrained-words-4x": ("untrained words", (-8, 0), MEMORIES),
+    "clara-4x-control-shuffled": ("CLaRa, another question's passages", (-8, 9), MEMORIES),
+    "untrained-pooled-4x": ("untrained, pooled", (-8, 0), MEMORIES),
+    "truncate-4x": ("truncation", (8, 4), SHORTENED),
+    "recomp-extractive-4x": ("RECOMP", (8, 0), SHORTENED),
+    "kv-streaming-llm-4x": ("StreamingLLM", (13, 1), KEPT),
+    "kv-random-4x": ("random positions", (8, -5), KEPT),
+}
+"""Of each system on real questions: what it is called, where its name stands, its colour."""
+
+
+def real(found: Sequence[Point], target: Path) -> None:
+    """Real questions, read by the tuned reader, means over the four tasks; closed-book is a line."""
+    finding = "Real questions: at a quarter of the tokens none keeps more than 70 % of F1 of text"
+    families = {TEXT: "text", SHORTENED: "text compressors", KEPT: "keys and values", MEMORIES: "CLaRa's memories"}
+    with style.picture(target, finding, 4.2, 1) as (figure, [panel]):
+        for one in found:
+            if one.name in REAL:
+                name, side, colour = REAL[one.name]
+                style.points(panel, [one.tokens], [one.score], [one.half], colour, hollow=one.setting == "gold")
+                style.label(panel, name, (one.tokens, one.score), side, colour)
+            elif one.setting == "closed":
+                panel.axhline(one.score, color=style.INK, lw=1, ls=":")
+                style.label(panel, "closed-book", (560, one.score), (0, 8), style.INK)
+        panel.set_xscale("log")
+        panel.set_xticks((30, 100, 300, 1000), ("30", "100", "300", "1000"))
+        panel.minorticks_off()
+        panel.set(xlim=(20, 1500), ylim=(0, 60), xlabel="context tokens per question")
+        panel.set_ylabel("F1, %, mean of four tasks, 95 % CI")
+        hollow = style.key(style.INK, "gold passages given", markerfacecolor="none")
+        handles = [style.key(colour, name) for colour, name in families.items()]
+        figure.legend(handles=[*handles, hollow], loc="lower center", ncols=5)
+        figure.tight_layout(rect=(0, 0.07, 1, 1))
+
+
 def by_task(part: str, metric: str, finding: str, families: Mapping[str, str], target: Path) -> None:
     """A panel a task."""
     with style.picture(target, finding, 3.2, len(TASKS), sharey=True) as (figure, panels):
@@ -150,6 +190,7 @@ def by_task(part: str, metric: str, finding: str, families: Mapping[str, str], t
 
 if __name__ == "__main__":
     headline(collect("headline", "em", list(TASKS)), DOCS / "headline.svg")
+    real(collect("real", "f1", list(TASKS)), DOCS / "real.svg")
     by_task(
         "worlds",
         "em",
