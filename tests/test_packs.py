@@ -19,7 +19,7 @@ from clara_bench.records.results import find_runs, open_run
 
 ROOT = Path(__file__).parent.parent
 NAMES = [f"one/corpus-1/{name}" for name in ("manifest.json", "questions.jsonl", "records.jsonl", "scores.json")]
-LARGEST = 80_000_000
+LARGEST = 90_000_000
 """Bytes of everything that is tracked."""
 
 
