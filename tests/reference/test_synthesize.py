@@ -189,7 +189,7 @@ def test_parts_that_do_not_fit_are_refused_and_nothing_is_written(scholar: Schol
         assert not out.exists() and first.exists()
         right = journals[1].read_bytes()
         journals[1].write_bytes(journals[0].read_bytes())
-        with pytest.raises(DataError, match=r"part-2-of-2-rows\.jsonl\.journal: holds number [024], which is of another"):
+        with pytest.raises(DataError, match=r"part-2-of-2-rows\.jsonl\.journal: holds number [024], which is of"):
             synthesize(scholar.documents, out, settings(url), merged=2)
         journals[1].write_bytes(right)
         synthesize(scholar.documents[:1], out, settings(url))
