@@ -93,6 +93,8 @@ _BY_SIMILARITY = {
     for said, (before, after) in {
         "untrained: late minus flattened": ("frozen-flattened", "frozen-late"),
         "late: trained minus untrained": ("frozen-late", "trained-late"),
+        "flattened: trained minus untrained": ("frozen-flattened", "trained-flattened"),
+        "trained: late minus flattened": ("trained-flattened", "trained-late"),
         "late, trained, minus flattened, untrained": ("frozen-flattened", "trained-late"),
     }.items()
 }
